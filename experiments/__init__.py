@@ -1,0 +1,1 @@
+"""Specs, corpora, the training loop, the runner and the command line."""

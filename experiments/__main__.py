@@ -1,0 +1,204 @@
+"""The command line: `python -m experiments run`, `retry`, `list`, `columns`."""
+
+import errno
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from experiments import hardware
+from experiments.ablation import load_ablations, nearest
+from experiments.corpus import Corpus, prepare
+from experiments.errors import UserError
+from experiments.executor import EXECUTORS, Job
+from experiments.plan import Member, runs_of
+from experiments.profiles import PROFILES, Profile
+from experiments.runner import PageRefresher, run_study
+from experiments.schema import COLUMNS, describe
+from experiments.store import RunFolder
+from experiments.study import Study
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that decide what is run; each can come from the environment variable as well."""
+    at_least_one = click.IntRange(min=1)
+    for option in (
+        click.option("--profile", default="auto", envvar="PROFILE", help="auto, " + ", ".join(PROFILES)),
+        click.option("--corpus", default="shakespeare", envvar="CORPUS", help="name, or path of a text"),
+        click.option("--seeds", type=at_least_one, envvar="SEEDS", help="how many; by the profile"),
+        click.option("--jobs", type=at_least_one, envvar="JOBS", help="runs at once; by the machine"),
+        click.option("--executor", default="local", envvar="EXECUTOR", help=", ".join(EXECUTORS)),
+        click.option("--device", default="auto", envvar="DEVICE", help=", ".join(hardware.DEVICES)),
+        click.option("--results", type=Path, default=Path("results"), help="folder for results"),
+        click.option("--data", type=Path, default=Path("data"), help="folder for corpora"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def cli() -> None:
+    """Train the ablation study and write its report."""
+
+
+@cli.command()
+@click.argument("ablations", nargs=-1)
+@options
+def run(ablations: tuple[str, ...], **chosen: Any) -> None:
+    """Train what is not done yet, of all ABLATIONS or of those named, and write the page."""
+    _run(list(ablations), retry=False, **chosen)
+
+
+@cli.command()
+@options
+def retry(**chosen: Any) -> None:
+    """Train again the runs that failed, and nothing else."""
+    _run([], retry=True, **chosen)
+
+
+def _run(
+    ablations: list[str],
+    *,
+    retry: bool,
+    profile: str,
+    corpus: str,
+    seeds: int | None,
+    jobs: int | None,
+    executor: str,
+    device: str,
+    results: Path,
+    data: Path,
+) -> None:
+    _one_of("ablation", ablations, list(load_ablations()))
+    _one_of("profile", [profile], ["auto", *PROFILES])
+    _one_of("executor", [executor], list(EXECUTORS))
+    _one_of("device", [device], list(hardware.DEVICES))
+    device = hardware.resolve_device(device)
+    chosen = PROFILES[("gpu" if device == "cuda" else "cpu") if profile == "auto" else profile]
+    _check_variants(chosen)
+    text = prepare(corpus, data)
+    precision = hardware.default_precision(device)
+    study = Study.of(chosen, text, seeds or chosen.seeds, precision)
+    members = study.members(ablations or None)
+    _check_length(text, members)
+    folder = results / chosen.name
+    study.save(folder)
+    if retry:
+        members = [member for member in members if _failed(folder, member)]
+    job = Job(text, folder, hardware.environment())
+    outcome = run_study(members, job, hardware.slots(device, chosen.runs_per_gpu, jobs), executor)
+    click.echo(
+        f"profile {chosen.name}, corpus {text.name}: {outcome.trained} runs trained,"
+        f" {outcome.found} were done, {len(outcome.failed)} failed"
+    )
+    for label, reason in outcome.failed.items():
+        click.echo(f"failed: {label}: {reason}")
+    PageRefresher(folder).build()
+    if outcome.failed:
+        click.echo("train the failed ones again with `make retry`")
+        sys.exit(1)
+
+
+def _one_of(what: str, given: list[str], allowed: list[str]) -> None:
+    for value in given:
+        if value not in allowed:
+            hint = nearest(value, allowed) or ","
+            raise UserError(f"unknown {what} '{value}'{hint} there are {', '.join(allowed)}")
+
+
+def _check_variants(profile: Profile) -> None:
+    """Refuse variants that cannot work before any corpus is fetched; the vocabulary can wait."""
+    Study(
+        profile_name=profile.name,
+        corpus_name="",
+        corpus_hash="",
+        vocab_size=1,
+        corpus_lengths={},
+        unigram_loss=0.0,
+        seeds=1,
+        precision="fp32",
+    ).members()
+
+
+def _check_length(corpus: Corpus, members: list[Member]) -> None:
+    longest = max(member.spec.model.context_length for member in members)
+    for split in ("train", "val"):
+        if corpus.lengths[split] <= longest:
+            raise UserError(
+                f"corpus '{corpus.name}' is too short: its {split} split has"
+                f" {corpus.lengths[split]:,} characters, a window takes {longest + 1:,}"
+            )
+
+
+def _failed(folder: Path, member: Member) -> bool:
+    summary = RunFolder(folder, member.spec.run_id).summary()
+    return summary is not None and summary["status"] == "failed"
+
+
+@cli.command("list")
+@options
+def list_ablations(profile: str, seeds: int | None, device: str, **_: Any) -> None:
+    """The ablations, their variants, and how many runs the profile makes of them."""
+    _one_of("profile", [profile], ["auto", *PROFILES])
+    if profile == "auto":
+        profile = "gpu" if hardware.resolve_device(device) == "cuda" else "cpu"
+    chosen = PROFILES[profile]
+    study = Study(
+        profile_name=profile,
+        corpus_name="",
+        corpus_hash="",
+        vocab_size=1,
+        corpus_lengths={},
+        unigram_loss=0.0,
+        seeds=seeds or chosen.seeds,
+        precision="fp32",
+    )
+    members = study.members()
+    table = Table("ablation", "variants", "runs", title=f"profile {profile}: {chosen.purpose}")
+    for name, ablation in load_ablations().items():
+        runs = runs_of(member for member in members if member.ablation == name)
+        variants = ", ".join(variant.name for variant in ablation.variants)
+        table.add_row(name, variants, str(len(runs)))
+    table.add_section()
+    table.add_row("all, shared runs once", "", str(len(runs_of(members))))
+    Console().print(table)
+
+
+@cli.command()
+def columns() -> None:
+    """The data dictionary: every table's columns, their types and meanings."""
+    for name in COLUMNS:
+        table = Table("column", "type", "meaning", title=f"{name}.parquet")
+        for row in describe(name):
+            table.add_row(row["column"], row["type"], row["meaning"])
+        Console().print(table)
+
+
+def main() -> None:
+    """Run the command line; whatever is the user's to mend is one line and exit status 2."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        _refuse(error.format_message())
+    except UserError as error:
+        _refuse(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped; the next call goes on from here", err=True)
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        _refuse(f"{error.strerror}: {error.filename or 'while writing results'}")
+
+
+def _refuse(message: str) -> None:
+    click.echo("error: " + " ".join(message.split()), err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""What an ablation file states: variants as diffs from the base, and claims with their rules."""
+
+import dataclasses
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from experiments.errors import UserError
+from experiments.spec import Recipe
+from model import ModelConfig, parameter_count
+
+
+@dataclass(frozen=True)
+class Times:
+    """A value given as a multiple of the base's."""
+
+    factor: int
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A name and what differs from the profile's base, as `{"model.position": "none"}`.
+
+    `match_parameters` names one model field that is then set so that the number of parameters
+    comes as near as it can to the base's.
+    """
+
+    name: str
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    match_parameters: str | None = None
+
+    def applied_to(self, model: ModelConfig, recipe: Recipe) -> tuple[ModelConfig, Recipe]:
+        """The base with this variant's changes.
+
+        Raises:
+            ValueError: a field does not exist, or a value cannot work.
+        """
+        parts: dict[str, dict[str, Any]] = {"model": {}, "recipe": {}}
+        base: dict[str, Any] = {"model": model, "recipe": recipe}
+        for key, value in self.changes.items():
+            part, _, field = key.partition(".")
+            _check_field(key, base)
+            parts[part][field] = (
+                getattr(base[part], field) * value.factor if isinstance(value, Times) else value
+            )
+        changed = dataclasses.replace(model, **parts["model"])
+        if self.match_parameters:
+            _check_field(f"model.{self.match_parameters}", base)
+            changed = _matched(changed, self.match_parameters, parameter_count(model))
+        return changed, dataclasses.replace(recipe, **parts["recipe"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A sentence from the textbooks and the rule that will judge it, both written before the run.
+
+    `effect` gives the weight of each variant; per seed, the effect is the weighted sum of
+    `metric` over the variants, so written that a positive effect is what the sentence claims.
+    With `log`, the metric's natural logarithm is used, and the effect is shown as a ratio.
+    With `equal`, the sentence claims that there is no difference beyond the margin.
+    """
+
+    id: str
+    sentence: str
+    said_by: str
+    effect: Mapping[str, float]
+    margin: float
+    metric: Literal["val_loss", "tokens_per_second"] = "val_loss"
+    log: bool = False
+    equal: bool = False
+    why_margin: str
+    published: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation:
+    """One comparison. `baseline` is the variant that the others are set against."""
+
+    title: str
+    question: str
+    baseline: str
+    variants: Sequence[Variant]
+    claims: Sequence[Claim] = ()
+    limits: str = ""
+
+
+def load_ablations() -> dict[str, Ablation]:
+    """Every file of `experiments/ablations`, by name: `heads.py` is "heads".
+
+    Raises:
+        UserError: a file cannot be imported, states no ABLATION, or contradicts itself.
+    """
+    package = importlib.import_module("experiments.ablations")
+    ablations = {}
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
+        name = module.name.replace("_", "-")
+        try:
+            stated = importlib.import_module(f"experiments.ablations.{module.name}").ABLATION
+        except Exception as error:
+            raise UserError(f"ablation '{name}' cannot be read: {error}") from None
+        _check_names(name, stated)
+        ablations[name] = stated
+    claims = [claim.id for ablation in ablations.values() for claim in ablation.claims]
+    for twice in {claim for claim in claims if claims.count(claim) > 1}:
+        raise UserError(f"claim '{twice}' stands in more than one place: a claim has one home")
+    return ablations
+
+
+def nearest(name: str, allowed: Sequence[str]) -> str:
+    """", did you mean 'x'?" where something allowed is near to `name`, else nothing."""
+    near = difflib.get_close_matches(name, allowed, n=1)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
+def _check_names(name: str, ablation: Ablation) -> None:
+    variants = [variant.name for variant in ablation.variants]
+    for twice in {variant for variant in variants if variants.count(variant) > 1}:
+        raise UserError(f"ablation '{name}': two variants are called '{twice}'")
+    named = {"the baseline": [ablation.baseline]}
+    named |= {f"claim '{claim.id}'": list(claim.effect) for claim in ablation.claims}
+    for who, uses in named.items():
+        for variant in uses:
+            if variant not in variants:
+                hint = nearest(variant, variants) or f": it has {', '.join(variants)}"
+                raise UserError(f"ablation '{name}': {who} names no variant '{variant}'{hint}")
+
+
+def _check_field(key: str, base: Mapping[str, Any]) -> None:
+    fields = [f"{part}.{field.name}" for part in base for field in dataclasses.fields(base[part])]
+    if key not in fields:
+        hint = nearest(key, fields) or f": there are {', '.join(fields)}"
+        raise ValueError(f"no field '{key}'{hint}")
+
+
+def _matched(model: ModelConfig, field: str, parameters: int) -> ModelConfig:
+    """`model` with `field` set to the whole number whose parameter count is nearest to the goal."""
+
+    def candidate(value: int) -> ModelConfig:
+        return dataclasses.replace(model, **{field: value})
+
+    def excess(value: int) -> int:
+        return parameter_count(candidate(value)) - parameters
+
+    return candidate(min(_bracket(excess), key=lambda value: abs(excess(value))))
+
+
+def _bracket(excess: Callable[[int], int]) -> tuple[int, int]:
+    """The neighbouring whole numbers between which an increasing function changes sign."""
+    low, high = 1, 2
+    while excess(high) < 0:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+    return low, high

@@ -1,0 +1,1 @@
+"""One file per ablation; a new file here is a new ablation. None imports torch."""

@@ -1,0 +1,39 @@
+"""Which tokens a model sees, and when."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from experiments.corpus import Corpus
+
+
+def batch_starts(seed: int, steps: int, batch_size: int, highest: int) -> Tensor:
+    """Where the windows of every batch begin: [steps, batch_size], from 0 up to below `highest`.
+
+    Row t depends on the seed and on t alone, so that every variant of a seed sees the same
+    batches in the same order, and a run can go on from any step.
+    """
+    rows = [np.random.default_rng([seed, t]).integers(highest, size=batch_size) for t in range(steps)]
+    return torch.from_numpy(np.stack(rows))
+
+
+def evaluation_starts(length: int, context_length: int, windows: int) -> Tensor:
+    """Starts of at most `windows` windows, evenly spaced and apart: [windows]. Always the same."""
+    fitting = (length - 1) // context_length
+    chosen = np.unique(np.linspace(0, fitting - 1, min(windows, fitting)).round().astype(int))
+    return torch.from_numpy(chosen * context_length)
+
+
+def load_tokens(corpus: Corpus, split: str, device: torch.device) -> Tensor:
+    """A split's token ids on the device: [time], int32. On a CPU it stays mapped from the file."""
+    return torch.from_numpy(corpus.tokens(split)).to(device)
+
+
+def windows_at(tokens: Tensor, starts: Tensor, context_length: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of the windows that begin at `starts`: two of [batch, context_length].
+
+    The target of a position is the token after it.
+    """
+    offsets = torch.arange(context_length + 1, device=tokens.device)
+    window = tokens[starts[:, None] + offsets].long()
+    return window[:, :-1], window[:, 1:]

@@ -1,0 +1,107 @@
+"""From run folders to tidy tables."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from experiments.errors import UserError
+from experiments.files import write_atomically
+from experiments.plan import Member
+from experiments.schema import VERSION, schema
+from experiments.store import RunFolder
+from experiments.study import Study
+
+
+def collect(results: Path) -> None:
+    """Write `runs`, `curves` and `membership` for what lies in the results folder by now.
+
+    Runs that the present plan does not ask for (another corpus, older settings) stay on disk and
+    out of the tables.
+
+    Raises:
+        UserError: nothing has been run there.
+    """
+    members = Study.load(results).members()
+    firsts: dict[str, Member] = {}
+    for member in members:
+        firsts.setdefault(member.spec.run_id, member)
+    begun = [member for run_id, member in firsts.items() if RunFolder(results, run_id).path.exists()]
+    points = [
+        {"run_id": member.spec.run_id, **point}
+        for member in begun
+        for point in RunFolder(results, member.spec.run_id).points()
+    ]
+    write_table(results, "runs", [_row(member, results) for member in begun])
+    write_table(results, "curves", points)
+    write_table(
+        results,
+        "membership",
+        [
+            {
+                "ablation": member.ablation,
+                "variant": member.variant,
+                "seed": member.spec.seed,
+                "run_id": member.spec.run_id,
+            }
+            for member in members
+        ],
+    )
+
+
+def _row(member: Member, results: Path) -> dict[str, Any]:
+    spec = member.spec
+    summary = RunFolder(results, spec.run_id).summary() or {"status": "unfinished"}
+    row = {
+        "run_id": spec.run_id,
+        "ablation": member.ablation,
+        "variant": member.variant,
+        "seed": spec.seed,
+        "corpus_hash": spec.corpus,
+        "precision": spec.precision,
+        **{f"model.{name}": value for name, value in spec.model.relevant().items()},
+        **{f"recipe.{name}": value for name, value in dataclasses.asdict(spec.recipe).items()},
+        **summary,
+    }
+    if "val_loss" in row:
+        row["perplexity"] = math.exp(min(row["val_loss"], 700.0))  # exp(710) overflows
+        row["bits_per_character"] = row["val_loss"] / math.log(2)
+    return row
+
+
+def write_table(results: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    """Write `<name>.parquet` by its schema, whatever columns the first rows lack.
+
+    Raises:
+        KeyError: a row has a column that the schema does not.
+    """
+    wanted = schema(name)
+    for row in rows:
+        if unknown := set(row) - set(wanted.names):
+            raise KeyError(f"table '{name}' has no columns {sorted(unknown)}")
+    frame = pd.DataFrame(rows, columns=wanted.names, dtype=object)
+    table = pa.Table.from_pandas(frame, schema=wanted, preserve_index=False)
+    # pandas' own metadata would make the bytes depend on its version
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(wanted.metadata), buffer)
+    write_atomically(results / f"{name}.parquet", buffer.getvalue().to_pybytes())
+
+
+def read_table(results: Path, name: str) -> pd.DataFrame:
+    """Read `<name>.parquet`.
+
+    Raises:
+        UserError: it is missing, or of another schema version.
+    """
+    file = results / f"{name}.parquet"
+    if not file.exists():
+        raise UserError(f"{file} is missing: run `make all` first")
+    found = pq.read_schema(file)
+    version = (found.metadata or {}).get(b"version", b"none").decode()
+    if version != str(VERSION):
+        raise UserError(f"{file} has schema version {version}, this code reads {VERSION}")
+    return pd.read_parquet(file)

@@ -1,0 +1,114 @@
+"""Executors: something that takes runs and tells how they go.
+
+An executor is a function from runs to a stream of events; `EXECUTORS` names them.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from experiments.corpus import Corpus
+from experiments.spec import RunSpec
+from experiments.store import RunFolder
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker has taken the run."""
+
+    spec: RunSpec
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The run is at `step`, with this training loss and this many tokens a second."""
+
+    spec: RunSpec
+    step: int
+    loss: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run is over; its folder says how it ended."""
+
+    spec: RunSpec
+
+
+Event = Started | Progress | Finished
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all runs of a study have in common."""
+
+    corpus: Corpus
+    results: Path
+    environment: dict[str, Any]
+
+
+Executor = Callable[[Sequence[RunSpec], Job, Sequence[str]], Iterator[Event]]
+
+
+def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Iterator[Event]:
+    """One process per run, one run per slot at a time; a slot is a torch device.
+
+    Processes are forked from a server that has torch loaded and nothing started: quick, and safe
+    where forking a process with threads or CUDA is not. Closing the generator ends them all.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["experiments.worker"])
+    waiting, free = list(reversed(specs)), list(reversed(slots))
+    running: dict[Connection, tuple[BaseProcess, RunSpec, str]] = {}
+    try:
+        while waiting or running:
+            while waiting and free:
+                spec, slot = waiting.pop(), free.pop()
+                receiver, sender = context.Pipe(duplex=False)
+                arguments = (spec, job.corpus, job.results, slot, job.environment, sender)
+                process = context.Process(target=_work, args=arguments)
+                process.start()
+                sender.close()  # now the worker's end alone: when it dies, we read end-of-file
+                running[receiver] = (process, spec, slot)
+                yield Started(spec)
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                process, spec, slot = running[ready]
+                try:
+                    yield Progress(spec, *ready.recv())
+                except EOFError:
+                    process.join()
+                    ready.close()
+                    del running[ready]
+                    free.append(slot)
+                    _note_sudden_death(spec, job, process.exitcode)
+                    yield Finished(spec)
+    finally:
+        for process, _, _ in running.values():
+            process.kill()
+        for process, _, _ in running.values():
+            process.join()
+
+
+def _work(*arguments: Any) -> None:
+    # Imported here: the parent never loads torch.
+    from experiments.worker import work
+
+    work(*arguments)
+
+
+def _note_sudden_death(spec: RunSpec, job: Job, exit_code: int | None) -> None:
+    folder = RunFolder(job.results, spec.run_id)
+    if folder.summary() is None:
+        how = f"killed by signal {-exit_code}" if exit_code and exit_code < 0 else "ended early"
+        hint = " (out of memory?)" if exit_code == -9 else f", exit status {exit_code}"
+        reason = f"the worker was {how}{hint}" if "killed" in how else f"the worker {how}{hint}"
+        folder.finish({"status": "failed", "reason": reason} | job.environment)
+
+
+EXECUTORS: dict[str, Executor] = {"local": run_local}

@@ -1,0 +1,105 @@
+"""What this machine is: devices, and the facts that are recorded with every run."""
+
+import functools
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import UserError
+from experiments.spec import Precision
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
+
+def resolve_device(wanted: str) -> str:
+    """ "cuda", "mps" or "cpu": what `wanted` names, or the best there is for "auto".
+
+    Raises:
+        UserError: the machine has no such device.
+    """
+    present = _devices_present()
+    if wanted == "auto":
+        return present[0]
+    if wanted not in present:
+        raise UserError(f"device '{wanted}' is not on this machine: it has {', '.join(present)}")
+    return wanted
+
+
+def slots(device: str, runs_per_gpu: int, jobs: int | None) -> list[str]:
+    """The torch device of each run that may go on at the same time."""
+    if device == "cuda":
+        import torch
+
+        cards = torch.cuda.device_count()
+        return [f"cuda:{i % cards}" for i in range(jobs or cards * runs_per_gpu)]
+    if device == "mps":
+        return ["mps"] * (jobs or 1)
+    return ["cpu"] * (jobs or usable_cores())
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_precision(device: str) -> Precision:
+    """bfloat16 autocast on CUDA, float32 elsewhere."""
+    return "bf16" if device == "cuda" else "fp32"
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """Versions, git revision and hardware, for a run's summary."""
+    return {
+        "python_version": platform.python_version(),
+        "torch_version": importlib.metadata.version("torch"),
+        "numpy_version": importlib.metadata.version("numpy"),
+        "git_revision": _git_revision(),
+        "hardware": f"{_processor()}, {usable_cores()} cores",
+    }
+
+
+def device_name(device: str) -> str:
+    """The processor's or the graphics card's own name."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return _processor()
+
+
+def _devices_present() -> list[str]:
+    # Importing torch takes seconds; where nothing hints at an accelerator there is no need to.
+    driver = shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists()
+    if not driver and not Path("/dev/kfd").exists() and platform.system() != "Darwin":
+        return ["cpu"]
+    import torch
+
+    present = ["cuda"] if torch.cuda.is_available() else []
+    return [*present, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
+def _processor() -> str:
+    facts = Path("/proc/cpuinfo")
+    if facts.exists():
+        for line in facts.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_revision() -> str:
+    """The commit, with "+changes" where the tree differs from it; empty outside a checkout."""
+    root = Path(__file__).parent.parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    if shutil.which("git") is None or not (revision := git("rev-parse", "--short=12", "HEAD")):
+        return ""
+    return revision + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")

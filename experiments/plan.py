@@ -1,0 +1,56 @@
+"""From ablations to the list of runs: every variant of every ablation, for every seed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from experiments.ablation import Ablation
+from experiments.errors import UserError
+from experiments.profiles import Profile
+from experiments.spec import Precision, RunSpec
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run's place in the study. Equal runs of several ablations are one run, several members."""
+
+    ablation: str
+    variant: str
+    spec: RunSpec
+
+
+def plan(
+    profile: Profile,
+    ablations: Mapping[str, Ablation],
+    *,
+    vocab_size: int,
+    corpus_hash: str,
+    seeds: int,
+    precision: Precision,
+) -> list[Member]:
+    """Every member of the study: seed by seed, and within a seed the longest runs first.
+
+    Raises:
+        UserError: variants that cannot work, all of them named at once.
+    """
+    base = profile.base_model(vocab_size)
+    members, refusals = [], []
+    for name, ablation in ablations.items():
+        for variant in ablation.variants:
+            try:
+                model, recipe = variant.applied_to(base, profile.recipe)
+            except (ValueError, TypeError) as error:
+                refusals.append(f"variant '{name}/{variant.name}': {error}")
+                continue
+            for seed in range(seeds):
+                spec = RunSpec(
+                    model=model, recipe=recipe, corpus=corpus_hash, seed=seed, precision=precision
+                )
+                members.append(Member(name, variant.name, spec))
+    if refusals:
+        raise UserError("; ".join(refusals))
+    return sorted(members, key=lambda member: (member.spec.seed, -member.spec.cost))
+
+
+def runs_of(members: Iterable[Member]) -> list[RunSpec]:
+    """The distinct runs, in the members' order."""
+    return list({member.spec.run_id: member.spec for member in members}.values())

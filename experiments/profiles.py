@@ -1,0 +1,86 @@
+"""Profiles: the base network and recipe, and how many seeds, for a kind of machine."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.spec import Recipe
+from model import ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """`model` holds ModelConfig's fields but for `vocab_size`, which the corpus decides."""
+
+    name: str
+    purpose: str
+    model: dict[str, Any]
+    recipe: Recipe
+    seeds: int
+    runs_per_gpu: int = 1
+
+    def base_model(self, vocab_size: int) -> ModelConfig:
+        """The network that variants differ from."""
+        return ModelConfig(vocab_size=vocab_size, **self.model)
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="smoke",
+            purpose="does everything work? Its numbers mean nothing",
+            model={"context_length": 32, "d_model": 32, "n_layers": 2, "n_heads": 4, "d_ff": 128},
+            recipe=Recipe(
+                steps=30,
+                batch_size=4,
+                learning_rate=3e-3,
+                warmup_steps=5,
+                eval_every=15,
+                eval_windows=16,
+                final_eval_windows=32,
+            ),
+            seeds=1,
+        ),
+        Profile(
+            name="cpu",
+            purpose="real conclusions from small networks, on two cores within an hour",
+            model={"context_length": 128, "d_model": 64, "n_layers": 4, "n_heads": 4, "d_ff": 256},
+            recipe=Recipe(
+                steps=400,
+                batch_size=16,
+                learning_rate=3e-3,
+                warmup_steps=40,
+                eval_every=40,
+                eval_windows=64,
+                final_eval_windows=512,
+            ),
+            seeds=5,
+        ),
+        # nanoGPT's recipe for characters on one GPU: its network, its schedule, its dropout.
+        Profile(
+            name="gpu",
+            purpose="nanoGPT's character recipe as the base, on a GPU",
+            model={
+                "context_length": 256,
+                "d_model": 384,
+                "n_layers": 6,
+                "n_heads": 6,
+                "d_ff": 1536,
+                "position": "learned",
+                "dropout": 0.2,
+                "bias": False,
+            },
+            recipe=Recipe(
+                steps=5000,
+                batch_size=64,
+                learning_rate=1e-3,
+                warmup_steps=100,
+                eval_every=250,
+                eval_windows=256,
+                final_eval_windows=1024,
+            ),
+            seeds=5,
+            runs_per_gpu=4,
+        ),
+    )
+}

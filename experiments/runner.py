@@ -1,0 +1,105 @@
+"""Running a study: what is done is skipped, what fails stops nothing, the page comes early."""
+
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.errors import UserError
+from experiments.executor import EXECUTORS, Event, Finished, Job
+from experiments.plan import Member, runs_of
+from experiments.progress import display
+from experiments.store import RunFolder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a study ended: runs trained now, runs that were there, and the failed with reasons."""
+
+    trained: int
+    found: int
+    failed: dict[str, str]
+
+
+def run_study(members: list[Member], job: Job, slots: list[str], executor: str) -> Outcome:
+    """Train what is not finished, and refresh the page after each round.
+
+    A round is one seed of everything. Ctrl-C ends all workers at once.
+    """
+    specs = runs_of(members)
+    todo = [spec for spec in specs if not RunFolder(job.results, spec.run_id).finished()]
+    labels: dict[str, str] = {}
+    for member in members:
+        name = f"seed {member.spec.seed} {member.ablation}/{member.variant}"
+        labels.setdefault(member.spec.run_id, name)
+    pages = PageRefresher(job.results)
+    failed: dict[str, str] = {}
+    if todo:
+        left = Counter(spec.seed for spec in todo)
+        rounds = {spec.seed for spec in specs}
+        events = EXECUTORS[executor](todo, job, slots)
+        try:
+            with display(todo, labels) as shown:
+                shown.say(f"{len(todo)} runs to train, {len(specs) - len(todo)} already done")
+                for event in events:
+                    shown.show(event, _outcome(event, job.results))
+                    if isinstance(event, Finished):
+                        left[event.spec.seed] -= 1
+                        if left[event.spec.seed] == 0 and left.total():
+                            pages.refresh()
+                            done = len(rounds) - sum(1 for runs in left.values() if runs)
+                            shown.say(f"round {done} of {len(rounds)} done, refreshing the page")
+        finally:
+            events.close()  # type: ignore[attr-defined]  # a generator: ends the workers
+            pages.stop()
+    for spec in specs:
+        summary = RunFolder(job.results, spec.run_id).summary()
+        if summary and summary["status"] == "failed":
+            failed[labels[spec.run_id]] = summary["reason"]
+    return Outcome(len(todo), len(specs) - len(todo), failed)
+
+
+def _outcome(event: Event, results: Path) -> str:
+    if not isinstance(event, Finished):
+        return ""
+    summary = RunFolder(results, event.spec.run_id).summary() or {"status": "unfinished"}
+    if summary["status"] == "done":
+        return f"validation loss {summary['val_loss']:.4f} in {summary['wall_seconds']:.0f} s"
+    return f"{summary['status']}: {summary.get('reason', '')}"
+
+
+class PageRefresher:
+    """Builds the page beside the training, in a process of its own, one at a time."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        """The command that builds the page. A program, not an import: `report` builds on us."""
+        return [sys.executable, "-m", "report", str(self.results)]
+
+    def refresh(self) -> None:
+        """Start building, unless the last build is still at it."""
+        if self.process is None or self.process.poll() is not None:
+            with (self.results / "report.log").open("wb") as log:
+                self.process = subprocess.Popen(
+                    self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                )
+
+    def stop(self) -> None:
+        """End a build that is still going."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+    def build(self) -> None:
+        """Build the page now and wait for it.
+
+        Raises:
+            UserError: the build failed; it has said why.
+        """
+        status = subprocess.run(self.command(), check=False).returncode
+        if status:
+            raise UserError(f"the page was not built (exit status {status})")

@@ -1,0 +1,122 @@
+"""The tables' columns: name, type, meaning. This page is the data dictionary.
+
+A null means "does not apply" or "was not measured", and never zero.
+"""
+
+import dataclasses
+import typing
+from typing import Any
+
+import pyarrow as pa
+
+from experiments.spec import Recipe
+from model import ModelConfig
+
+VERSION = 1
+
+Column = tuple[str, pa.DataType, str]
+
+_TEXT, _WHOLE, _REAL, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+
+def _config_columns(prefix: str, kind: type) -> list[Column]:
+    """One column per field of a config dataclass, typed as the field is."""
+    types = {int: _WHOLE, float: _REAL, bool: _BOOL}
+    hints = typing.get_type_hints(kind)
+    return [
+        (
+            f"{prefix}.{field.name}",
+            types.get(hints[field.name], _TEXT),
+            f"the {prefix}'s {field.name}; null where the network's family does not read it",
+        )
+        for field in dataclasses.fields(kind)
+    ]
+
+
+COLUMNS: dict[str, list[Column]] = {
+    "runs": [
+        ("run_id", _TEXT, "hash of everything that decides the run's numbers"),
+        ("ablation", _TEXT, "the first ablation that asks for the run; membership has all"),
+        ("variant", _TEXT, "what that ablation calls it"),
+        ("seed", _WHOLE, "decides the initial weights, the batches and their order"),
+        ("status", _TEXT, "done, diverged, failed, or unfinished (started and not over)"),
+        ("reason", _TEXT, "why it diverged or failed"),
+        ("corpus_hash", _TEXT, "SHA-256 of the vocabulary and all tokens"),
+        ("precision", _TEXT, "fp32, or bf16 autocast"),
+        *_config_columns("model", ModelConfig),
+        *_config_columns("recipe", Recipe),
+        ("parameters", _WHOLE, "trainable parameters, a tied matrix counted once"),
+        ("steps", _WHOLE, "optimiser steps taken"),
+        ("tokens", _WHOLE, "tokens trained on"),
+        ("train_seconds", _REAL, "seconds of training, evaluation left out"),
+        ("wall_seconds", _REAL, "seconds from the worker's start to its end"),
+        ("tokens_per_second", _REAL, "tokens / train_seconds, other runs at work beside it"),
+        ("train_loss", _REAL, "final loss on fixed training windows, nats per token"),
+        ("val_loss", _REAL, "final loss on fixed validation windows, nats per token"),
+        ("test_loss", _REAL, "final loss on fixed test windows, nats per token"),
+        ("perplexity", _REAL, "exp(val_loss)"),
+        ("bits_per_character", _REAL, "val_loss / ln 2; a token is a character"),
+        ("device", _TEXT, "cpu, cuda or mps"),
+        ("device_name", _TEXT, "the processor's or graphics card's name"),
+        ("threads", _WHOLE, "processor threads the run used"),
+        ("hardware", _TEXT, "the machine's processor and cores"),
+        ("python_version", _TEXT, ""),
+        ("torch_version", _TEXT, ""),
+        ("numpy_version", _TEXT, ""),
+        ("git_revision", _TEXT, "the code's commit; +changes if the tree differed from it"),
+        ("started", _TEXT, "when the run began, ISO 8601, UTC"),
+    ],
+    "curves": [
+        ("run_id", _TEXT, "the run"),
+        ("step", _WHOLE, "optimiser steps taken"),
+        ("tokens", _WHOLE, "tokens trained on"),
+        ("seconds", _REAL, "seconds of training so far, evaluation left out"),
+        ("split", _TEXT, "train: mean over the steps since the last point; val: fixed windows"),
+        ("loss", _REAL, "nats per token; null where it was not finite"),
+        ("learning_rate", _REAL, "at the last step; null for val"),
+        ("gradient_norm", _REAL, "before clipping, mean as for the loss; null for val"),
+    ],
+    "membership": [
+        ("ablation", _TEXT, "the ablation's name"),
+        ("variant", _TEXT, "the variant's name in it"),
+        ("seed", _WHOLE, "the run's seed"),
+        ("run_id", _TEXT, "the run, whether or not it has been made"),
+    ],
+    "claims": [
+        ("claim", _TEXT, "the claim's id"),
+        ("ablation", _TEXT, "the ablation that states it"),
+        ("sentence", _TEXT, "what is claimed"),
+        ("said_by", _TEXT, "who says so"),
+        ("published", _TEXT, "numbers from elsewhere"),
+        ("rule", _TEXT, "how the verdict is reached, written before the run"),
+        ("scale", _TEXT, "difference, or ratio (effect and interval are then ratios)"),
+        ("unit", _TEXT, "the effect's unit"),
+        ("margin", _REAL, "the smallest effect that counts"),
+        ("effect", _REAL, "mean over paired seeds; positive (ratio: above 1) is what is claimed"),
+        ("low", _REAL, "lower end of the 95 % interval"),
+        ("high", _REAL, "upper end of the 95 % interval"),
+        ("n", _WHOLE, "paired seeds that the effect rests on"),
+        ("planned", _WHOLE, "seeds that were planned"),
+        ("diverged", _WHOLE, "runs among them that diverged, scored as a uniform guess"),
+        ("p", _REAL, "two-sided paired t-test; for 'equal' claims two one-sided tests"),
+        ("p_holm", _REAL, "p, corrected over all claims (Holm)"),
+        ("p_sign_flip", _REAL, "exact sign-flip test; cannot go below 2/2^n; null for 'equal'"),
+        ("verdict", _TEXT, "supported, contradicted, undecided or not tested"),
+        ("why", _TEXT, "the numbers that decided it, in a sentence"),
+        ("seeds_needed", _WHOLE, "for an undecided claim: seeds for 80 % power, if that can be said"),
+    ],
+}
+
+
+def schema(table: str) -> pa.Schema:
+    """The Arrow schema of a table, its version in the metadata."""
+    fields = [pa.field(name, kind) for name, kind, _ in COLUMNS[table]]
+    return pa.schema(fields, metadata={"table": table, "version": str(VERSION)})
+
+
+def describe(table: str) -> list[dict[str, Any]]:
+    """The data dictionary of a table: a row per column."""
+    return [
+        {"column": name, "type": str(kind), "meaning": meaning}
+        for name, kind, meaning in COLUMNS[table]
+    ]

@@ -1,0 +1,121 @@
+"""A run: everything that decides its numbers, and the hash that names it."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from model import ModelConfig, parameter_count
+
+Precision = Literal["fp32", "bf16"]
+
+_COUNTS = ("steps", "batch_size", "log_every", "eval_every", "eval_windows", "final_eval_windows")
+_RATES = ("learning_rate", "gradient_clip")
+_FRACTIONS = ("final_learning_rate_ratio", "beta1", "beta2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained: AdamW, linear warm-up, cosine decay, gradient clipping.
+
+    A window is `context_length` tokens; `eval_windows` of them are read at every evaluation and
+    `final_eval_windows` of each split at the end, always the same ones.
+
+    Raises:
+        ValueError: a value cannot work; the message names the field, the value and what is allowed.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    final_learning_rate_ratio: float = 0.1
+    warmup_steps: int
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.99
+    gradient_clip: float = 1.0
+    log_every: int = 10
+    eval_every: int
+    eval_windows: int
+    final_eval_windows: int
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            self._require(name, int, lambda v: v >= 1, "a whole number of at least 1")
+        self._require(
+            "warmup_steps", int, lambda v: 0 <= v <= self.steps, f"from 0 to steps={self.steps}"
+        )
+        for name in _RATES:
+            self._require(name, float, lambda v: 0 < v < math.inf, "a number above 0")
+        self._require("weight_decay", float, lambda v: 0 <= v < math.inf, "a number of at least 0")
+        for name in _FRACTIONS:
+            self._require(name, float, lambda v: 0 <= v < 1, "a number from 0 up to 1")
+
+    def _require(self, name: str, kind: type, fits: Any, allowed: str) -> None:
+        value = getattr(self, name)
+        accepted = (int, float) if kind is float else (int,)
+        if type(value) not in accepted or not fits(value):
+            raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One training: a network, a recipe, a corpus (by content hash), a seed, a precision."""
+
+    model: ModelConfig
+    recipe: Recipe
+    corpus: str
+    seed: int
+    precision: Precision
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            allowed = " or ".join(get_args(Precision))
+            raise ValueError(f"precision={self.precision!r} cannot work: it must be {allowed}")
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the run's numbers, as plain values: what `run_id` hashes.
+
+        Fields that the network's family does not read are left out.
+        """
+        return {
+            "model": self.model.relevant(),
+            "recipe": dataclasses.asdict(self.recipe),
+            "corpus": self.corpus,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+
+    @functools.cached_property
+    def run_id(self) -> str:
+        """16 hexadecimal digits of the identity's SHA-256."""
+        canonical = json.dumps(self.identity(), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens trained on."""
+        return self.recipe.steps * self.recipe.batch_size * self.model.context_length
+
+    @property
+    def cost(self) -> float:
+        """Roughly proportional to the time it takes: parameters times tokens."""
+        return float(parameter_count(self.model)) * self.tokens
+
+    def to_json(self) -> str:
+        """All fields, relevant or not, for `from_json` to read back."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunSpec":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: the text is not a run.
+        """
+        fields = json.loads(text)
+        model, recipe = ModelConfig(**fields.pop("model")), Recipe(**fields.pop("recipe"))
+        return cls(model=model, recipe=recipe, **fields)

@@ -1,0 +1,57 @@
+"""Where a run's files lie, and what state a run is in.
+
+    results/<profile>/runs/<run_id>/spec.json       the run, as planned
+                                    metrics.jsonl   one line per point of its curves, as it goes
+                                    summary.json    written last: status, reason, final numbers
+                                    log.txt         whatever the worker printed
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from experiments.files import write_atomically
+from experiments.spec import RunSpec
+
+Status = Literal["done", "diverged", "failed"]
+FINISHED = ("done", "diverged")  # a run that diverged has its answer; one that failed has none
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, results: Path, run_id: str) -> None:
+        self.path = results / "runs" / run_id
+        self.metrics = self.path / "metrics.jsonl"
+        self.log = self.path / "log.txt"
+
+    def start(self, spec: RunSpec) -> None:
+        """Make the folder ready for a run from its beginning."""
+        (self.path / "summary.json").unlink(missing_ok=True)
+        write_atomically(self.path / "spec.json", spec.to_json().encode())
+        self.metrics.write_bytes(b"")
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Write the summary; the run is over."""
+        content = json.dumps(summary, indent=2, sort_keys=True, allow_nan=False)
+        write_atomically(self.path / "summary.json", content.encode())
+
+    def summary(self) -> dict[str, Any] | None:
+        """What `finish` wrote, or None for a run that is not over."""
+        file = self.path / "summary.json"
+        found: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
+        return found
+
+    def finished(self) -> bool:
+        """Whether the run needs no training any more."""
+        summary = self.summary()
+        return summary is not None and summary["status"] in FINISHED
+
+    def spec(self) -> RunSpec:
+        """The run that this folder holds."""
+        return RunSpec.from_json((self.path / "spec.json").read_text())
+
+    def points(self) -> list[dict[str, Any]]:
+        """The points of the curves; a line cut short by a killed worker is left out."""
+        lines = self.metrics.read_text().splitlines(keepends=True) if self.metrics.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]

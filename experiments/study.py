@@ -1,0 +1,81 @@
+"""What a results folder is a study of: the few facts that plan it again, without the corpus."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.ablation import load_ablations
+from experiments.corpus import Corpus
+from experiments.errors import UserError
+from experiments.files import write_atomically
+from experiments.plan import Member, plan
+from experiments.profiles import PROFILES, Profile
+from experiments.spec import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A profile on a corpus, over a number of seeds."""
+
+    profile_name: str
+    corpus_name: str
+    corpus_hash: str
+    vocab_size: int
+    corpus_lengths: dict[str, int]
+    unigram_loss: float
+    seeds: int
+    precision: Precision
+
+    @classmethod
+    def of(cls, profile: Profile, corpus: Corpus, seeds: int, precision: Precision) -> "Study":
+        """The study of a corpus that is at hand."""
+        return cls(
+            profile_name=profile.name,
+            corpus_name=corpus.name,
+            corpus_hash=corpus.hash,
+            vocab_size=len(corpus.vocabulary),
+            corpus_lengths=corpus.lengths,
+            unigram_loss=corpus.unigram_loss,
+            seeds=seeds,
+            precision=precision,
+        )
+
+    @property
+    def profile(self) -> Profile:
+        """The profile that the study runs."""
+        return PROFILES[self.profile_name]
+
+    def members(self, only: list[str] | None = None) -> list[Member]:
+        """The plan for the ablation files as they now are; of all ablations, or of those named.
+
+        Raises:
+            UserError: an ablation is not known, or its variants cannot work.
+        """
+        ablations = load_ablations()
+        chosen = {name: ablations[name] for name in only} if only else ablations
+        return plan(
+            self.profile,
+            chosen,
+            vocab_size=self.vocab_size,
+            corpus_hash=self.corpus_hash,
+            seeds=self.seeds,
+            precision=self.precision,
+        )
+
+    def save(self, results: Path) -> None:
+        """Write `study.json` into the results folder."""
+        content = json.dumps(dataclasses.asdict(self), indent=2)
+        write_atomically(results / "study.json", content.encode())
+
+    @classmethod
+    def load(cls, results: Path) -> "Study":
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: nothing has been run there.
+        """
+        file = results / "study.json"
+        if not file.exists():
+            raise UserError(f"there are no results in {results}: run `make all` first")
+        return cls(**json.loads(file.read_text()))

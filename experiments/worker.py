@@ -1,0 +1,78 @@
+"""What a worker process does: one run, from its spec to its summary."""
+
+import datetime
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.corpus import Corpus
+from experiments.hardware import device_name
+from experiments.spec import RunSpec
+from experiments.store import RunFolder
+from experiments.train import train
+
+
+def work(
+    spec: RunSpec,
+    corpus: Corpus,
+    results: Path,
+    device: str,
+    environment: dict[str, Any],
+    progress: Connection,
+) -> None:
+    """Train `spec` on `device` ("cpu", "cuda:0", …) and leave its folder finished.
+
+    Sends (step, loss, tokens per second) for every training point. Whatever goes wrong in the run
+    is written into its summary as "failed"; nothing is raised but a full disk.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    torch.set_num_threads(1)  # one core a run: the runner fills the others with other runs
+    torch.set_flush_denormal(True)  # a network that collapses would else slow down a hundredfold
+    torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
+    folder = RunFolder(results, spec.run_id)
+    folder.start(spec)
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    began = time.perf_counter()
+    with folder.log.open("w") as log, folder.metrics.open("a", buffering=1) as metrics:
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
+
+        def record(**point: float | str) -> None:
+            finite = {k: None if v != v or v in (inf, -inf) else v for k, v in point.items()}
+            metrics.write(json.dumps(finite) + "\n")
+            if point["split"] == "train":
+                speed = float(point["tokens"]) / max(float(point["seconds"]), 1e-9)
+                progress.send((point["step"], point["loss"], speed))
+
+        inf = float("inf")
+        try:
+            summary = train(spec, corpus, torch.device(device), record)
+        except BrokenPipeError:
+            sys.exit(1)  # the parent is gone
+        except Exception as error:
+            traceback.print_exc()
+            summary = {"status": "failed", "reason": one_line(error)}
+    folder.finish(
+        summary
+        | environment
+        | {
+            "device": device.partition(":")[0],
+            "device_name": device_name(device),
+            "threads": torch.get_num_threads(),
+            "started": started,
+            "wall_seconds": time.perf_counter() - began,
+        }
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """An error's type and message, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,94 @@
+"""What a network is made of: one frozen dataclass that refuses what cannot work."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+Family = Literal["decoder", "lstm"]
+Position = Literal["none", "sinusoidal", "learned", "rope"]
+NormPlacement = Literal["pre", "post", "none"]
+Activation = Literal["relu", "gelu"]
+AttentionKernel = Literal["reference", "fused"]
+
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "family": get_args(Family),
+    "position": get_args(Position),
+    "norm_placement": get_args(NormPlacement),
+    "activation": get_args(Activation),
+    "attention": get_args(AttentionKernel),
+}
+_SIZES = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "d_ff")
+_SWITCHES = ("residual", "tie_embeddings", "bias")
+
+# The fields that an LSTM reads. The others are not its own: `relevant` leaves them out, so that
+# they neither split its run identity nor show up in its row of a table.
+_LSTM_FIELDS = frozenset(
+    {"family", "vocab_size", "context_length", "d_model", "n_layers", "tie_embeddings", "dropout"}
+    | {"bias"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A network's hyperparameters, under the papers' names.
+
+    Raises:
+        ValueError: a value cannot work; the message names the field, the value and what is allowed.
+    """
+
+    family: Family = "decoder"
+    vocab_size: int
+    context_length: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    d_ff: int
+    position: Position = "rope"
+    norm_placement: NormPlacement = "pre"
+    residual: bool = True
+    activation: Activation = "gelu"
+    attention: AttentionKernel = "fused"
+    tie_embeddings: bool = True
+    dropout: float = 0.0
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise _refusal(self, name, "one of " + ", ".join(allowed))
+        for name in _SIZES:
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise _refusal(self, name, "a whole number of at least 1")
+        for name in _SWITCHES:
+            if type(getattr(self, name)) is not bool:
+                raise _refusal(self, name, "True or False")
+        if type(self.dropout) not in (int, float) or not 0.0 <= self.dropout < 1.0:
+            raise _refusal(self, "dropout", "a number from 0 up to, not including, 1")
+        if self.family == "decoder":
+            self._check_heads()
+
+    def _check_heads(self) -> None:
+        if self.d_model % self.n_heads:
+            raise _refusal(self, "n_heads", f"a divisor of d_model={self.d_model}")
+        if self.position == "rope" and self.head_dim % 2:
+            needed = f"an even d_model / n_heads for position='rope', not {self.head_dim}"
+            raise _refusal(self, "n_heads", needed)
+        if self.position == "sinusoidal" and self.d_model % 2:
+            raise _refusal(self, "d_model", "an even number for position='sinusoidal'")
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head, d_k = d_model / n_heads."""
+        return self.d_model // self.n_heads
+
+    def relevant(self) -> dict[str, Any]:
+        """The fields that this family reads, by name; the rest have no effect on the network."""
+        values = dataclasses.asdict(self)
+        if self.family == "lstm":
+            return {name: value for name, value in values.items() if name in _LSTM_FIELDS}
+        return values
+
+
+def _refusal(config: ModelConfig, name: str, allowed: str) -> ValueError:
+    return ValueError(f"{name}={getattr(config, name)!r} cannot work: it must be {allowed}")

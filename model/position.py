@@ -1,0 +1,104 @@
+"""Positional encodings. Each is one class; a model owns one and every layer shares it.
+
+An encoding can act in two places: on the token embeddings (`embed`) and on the queries and keys
+of every attention layer (`rotate`). The base class does neither.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from model.config import ModelConfig
+
+# GPT-2's standard deviation for every weight and embedding (Radford 2019).
+EMBEDDING_STD = 0.02
+
+
+class NoPosition(nn.Module):
+    """No encoding: only the causal mask tells positions apart (Haviv 2022)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Add positions to embeddings, [batch, time, d_model] to the same shape."""
+        return x
+
+    def rotate(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn queries and keys, each [batch, heads, time, head_dim], by their position."""
+        return q, k
+
+
+class Sinusoidal(NoPosition):
+    """Fixed sines and cosines added to the embeddings (Vaswani 2017, section 3.5).
+
+    The paper adds the table to embeddings of unit variance. Embeddings here start with a standard
+    deviation of `EMBEDDING_STD`, and the table is scaled by as much, which keeps the paper's
+    ratio of content to position; unscaled, the table would drown the tokens fifty to one.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        table = sinusoidal_table(config.context_length, config.d_model)
+        self.table: Tensor
+        self.register_buffer("table", EMBEDDING_STD * table, persistent=False)
+
+    def embed(self, x: Tensor) -> Tensor:
+        return x + self.table[: x.shape[1]]
+
+
+class Learned(NoPosition):
+    """One trained vector for each position, added to the embeddings (Gehring 2017; GPT-2)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.table = nn.Parameter(torch.empty(config.context_length, config.d_model))
+        nn.init.normal_(self.table, std=EMBEDDING_STD)
+
+    def embed(self, x: Tensor) -> Tensor:
+        return x + self.table[: x.shape[1]]
+
+
+class Rotary(NoPosition):
+    """RoPE: queries and keys turned by an angle that grows with position (Su 2021).
+
+    Channel i is paired with channel i + head_dim/2, as in GPT-NeoX and Llama; the pair at
+    position p turns by p · 10000^(-2i / head_dim), so a score depends on the distance alone.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        frequency = _frequencies(config.head_dim)
+        angle = torch.arange(config.context_length)[:, None] * frequency  # [time, head_dim / 2]
+        self.cos: Tensor
+        self.sin: Tensor
+        self.register_buffer("cos", torch.cat([angle.cos(), angle.cos()], -1), persistent=False)
+        self.register_buffer("sin", torch.cat([-angle.sin(), angle.sin()], -1), persistent=False)
+
+    def rotate(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        return self._turn(q), self._turn(k)
+
+    def _turn(self, x: Tensor) -> Tensor:
+        time, half = x.shape[-2], x.shape[-1] // 2
+        swapped = torch.cat([x[..., half:], x[..., :half]], dim=-1)
+        return x * self.cos[:time] + swapped * self.sin[:time]
+
+
+def sinusoidal_table(length: int, d_model: int) -> Tensor:
+    """PE(p, 2i) = sin(p / 10000^(2i/d_model)), PE(p, 2i+1) = cos of it: [length, d_model]."""
+    angle = torch.arange(length)[:, None] * _frequencies(d_model)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
+
+
+def _frequencies(width: int) -> Tensor:
+    """10000^(-2i/width) for i below width/2: [width / 2]."""
+    return torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
+
+
+POSITIONS: dict[str, type[NoPosition]] = {
+    "none": NoPosition,
+    "sinusoidal": Sinusoidal,
+    "learned": Learned,
+    "rope": Rotary,
+}

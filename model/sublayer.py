@@ -1,0 +1,37 @@
+"""The one home of the residual connection and of where the norm stands."""
+
+from torch import Tensor, nn
+
+from model.config import ModelConfig
+
+
+class Sublayer(nn.Module):
+    """Wraps attention or feed-forward f with dropout, norm and residual.
+
+    | `norm_placement` | with residual     | without        | source                       |
+    |------------------|-------------------|----------------|------------------------------|
+    | pre              | x + f(norm(x))    | f(norm(x))     | Radford 2019, Xiong 2020     |
+    | post             | norm(x + f(x))    | norm(f(x))     | Vaswani 2017, section 3.1    |
+    | none             | x + f(x)          | f(x)           |                              |
+    """
+
+    def __init__(self, config: ModelConfig, inner: nn.Module) -> None:
+        super().__init__()
+        self.placement = config.norm_placement
+        self.residual = config.residual
+        self.inner = inner
+        self.norm = norm(config) if self.placement != "none" else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, *context: object) -> Tensor:
+        """x: [batch, time, d_model], and whatever else f takes. Returns x's shape."""
+        y = self.inner(self.norm(x) if self.placement == "pre" else x, *context)
+        y = self.dropout(y)
+        if self.residual:
+            y = x + y
+        return self.norm(y) if self.placement == "post" else y
+
+
+def norm(config: ModelConfig) -> nn.LayerNorm:
+    """LayerNorm over d_model (Ba 2016)."""
+    return nn.LayerNorm(config.d_model, bias=config.bias)

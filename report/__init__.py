@@ -1,0 +1,1 @@
+"""Statistics, verdicts, figures, notebooks and the page. Never torch: tables are all it reads."""

@@ -1,0 +1,124 @@
+"""Figures: functions from tidy tables to charts, and a chart's way into the page."""
+
+import base64
+import html
+import io
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from report.stats import estimate
+from report.tables import Tables
+from report.text import counted, number
+
+matplotlib.use("Agg")
+sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
+plt.rcParams |= {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "report"}
+
+
+def show(figure: Figure, alt: str, caption: str) -> HTML:
+    """The figure as an SVG image in the page, with a text for those who cannot see it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    return HTML(
+        f'<figure><img src="data:image/svg+xml;base64,{picture}" alt="{html.escape(alt)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def learning_curves(tables: Tables, ablation: str) -> HTML:
+    """Validation loss against tokens: mean and 95 % interval over seeds, single seeds faint."""
+    names = [variant.name for variant in tables.ablations[ablation].variants]
+    members = tables.members.loc[
+        tables.members["ablation"] == ablation, ["variant", "seed", "run_id"]
+    ]
+    points = tables.curves[tables.curves["split"] == "val"].merge(members, on="run_id")
+    points = points.dropna(subset=["loss"])
+    order = [name for name in names if name in set(points["variant"])]
+    figure, axes = plt.subplots(figsize=(7.5, 4.2))
+    common = {"x": "tokens", "y": "loss", "hue": "variant", "hue_order": order, "ax": axes}
+    common |= {"data": points, "palette": palette(names)}
+    sns.lineplot(**common, units="seed", estimator=None, alpha=0.25, linewidth=0.6, legend=False)
+    sns.lineplot(
+        **common, style="variant", style_order=order, dashes=len(order) > 4, errorbar=_interval
+    )
+    _floor(axes, tables)
+    axes.set(xlabel="tokens trained on", ylabel="validation loss (nats per character)")
+    axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    seeds = points["seed"].nunique()
+    return show(
+        figure,
+        alt=f"Learning curves of {len(order)} variants. " + _endings(points, order),
+        caption=f"Validation loss over training: mean of {counted(seeds, 'seed')}"
+        + (" with its 95 % interval, single seeds faint." if seeds > 1 else ", no interval.")
+        + " The dotted line is the loss of guessing by character frequency alone.",
+    )
+
+
+def forest(tables: Tables, ablations: list[str]) -> HTML:
+    """Paired differences of every variant from its ablation's baseline, with 95 % intervals."""
+    parts = [tables.differences(name).assign(ablation=name) for name in ablations]
+    rows = pd.concat([part for part in parts if len(part)], ignore_index=True) if parts else None
+    if rows is None or rows.empty:
+        return HTML("<p>No variant can be set against its baseline yet.</p>")
+    single = len(ablations) == 1
+    figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.26 * len(rows)))
+    colours = dict(zip(ablations, sns.color_palette("colorblind", len(ablations)), strict=True))
+    for place, row in enumerate(rows.itertuples()):
+        names = [v.name for v in tables.ablations[row.ablation].variants]
+        colour = palette(names)[row.variant] if single else colours[row.ablation]
+        low, high = (row.mean, row.mean) if pd.isna(row.low) else (row.low, row.high)
+        axes.plot([low, high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
+        axes.plot(row.mean, place, "o", color=colour, markersize=5)
+    labels = [
+        row.variant if single else f"{row.ablation}: {row.variant}" for row in rows.itertuples()
+    ]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.invert_yaxis()
+    axes.axvline(0, color="0.3", linewidth=1)
+    axes.set(xlabel="difference in validation loss from the baseline (nats per character)")
+    axes.text(0, 1.01, "← better", transform=axes.transAxes, ha="left", va="bottom")
+    axes.text(1, 1.01, "worse →", transform=axes.transAxes, ha="right", va="bottom")
+    told = "; ".join(
+        f"{label} {number(row.mean, row.low, row.high)}"
+        for label, row in zip(labels, rows.itertuples(), strict=True)
+    )
+    baselines = ", ".join(f"{name}: {tables.ablations[name].baseline}" for name in ablations)
+    return show(
+        figure,
+        alt=f"Mean paired differences in nats per character: {told}.",
+        caption="Each variant against its baseline, paired by seed: mean and 95 % interval"
+        f" (baseline: {tables.ablations[ablations[0]].baseline})."
+        if single
+        else "Every variant against its ablation's baseline, paired by seed: mean and 95 %"
+        f" interval. Baselines: {baselines}.",
+    )
+
+
+def palette(names: list[str]) -> dict[str, tuple[float, float, float]]:
+    """One colour per variant, the same in every figure."""
+    return dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
+
+
+def _interval(values: pd.Series) -> tuple[float, float]:
+    found = estimate(list(values))
+    nothing = float("nan")
+    return (nothing, nothing) if found.low is None or found.high is None else (found.low, found.high)
+
+
+def _floor(axes: Axes, tables: Tables) -> None:
+    axes.axhline(tables.study.unigram_loss, color="0.4", linestyle=":", linewidth=1)
+
+
+def _endings(points: pd.DataFrame, order: list[str]) -> str:
+    last = points.sort_values("step").groupby(["variant", "seed"])["loss"].last()
+    means = last.groupby("variant").mean()
+    return "; ".join(f"{name} ends at {number(means[name])}" for name in order) + "."

@@ -1,0 +1,43 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% tags=["parameters"]
+results = "results/smoke"
+ablation = "heads"
+
+# %%
+from pathlib import Path
+
+from report.figures import forest, learning_curves
+from report.sections import changes_table, claims_of, metrics_table, rules, verdict_table
+from report.tables import Tables
+
+tables = Tables.load(Path(results))
+claims = claims_of(Path(results), ablation)
+
+# %%
+changes_table(tables, ablation)
+
+# %%
+learning_curves(tables, ablation)
+
+# %%
+metrics_table(tables, ablation)
+
+# %%
+forest(tables, [ablation])
+
+# %%
+verdict_table(claims)
+
+# %%
+rules(claims)

@@ -1,0 +1,274 @@
+"""What the notebooks show besides figures: computed sentences and tables, as HTML."""
+
+import dataclasses
+import html
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from experiments.collect import read_table
+from experiments.study import Study
+from report.tables import Tables
+from report.text import counted, duration, number, p_text
+from report.verdict import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, VERDICTS
+
+
+def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
+    """What the study is, how much of it is there, and the findings in sentences."""
+    study, lines = tables.study, []
+    seeds, planned = tables.complete_seeds(), tables.planned_seeds()
+    if study.profile_name == "smoke":
+        lines.append(
+            '<p class="warning">This is a smoke test of the machinery. The networks were hardly'
+            " trained, and the numbers mean nothing.</p>"
+        )
+    runs = tables.members.drop_duplicates("run_id")["status"].value_counts()
+    missing = int(sum(n for status, n in runs.items() if status in ("missing", "unfinished")))
+    state = f"This page rests on {counted(seeds, 'complete seed')} of {planned} planned: "
+    state += ", ".join(
+        f"{counted(int(n), 'run')} {status}" for status, n in runs.items() if n
+    )
+    lines.append(f"<p>{state}.</p>")
+    if missing or runs.get("failed", 0):
+        lines.append(
+            '<p class="warning">The study is not complete: what follows is right about the runs'
+            " that are there, and each claim says how many seeds it rests on.</p>"
+        )
+    counts = claims["verdict"].value_counts()
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
+    lines.append(f"<p>Of {counted(len(claims), 'textbook claim')}: {told}.</p>")
+    lines.append("<ul>" + "".join(f"<li>{sentence(row)}</li>" for row in _rows(claims)) + "</ul>")
+    return HTML("".join(lines))
+
+
+def sentence(row: dict[str, Any]) -> str:
+    """A verdict in a sentence, computed from its row of the table `claims`."""
+    said = f"“{html.escape(row['sentence'])}”"
+    verdicts = {
+        SUPPORTED: "The data support it",
+        CONTRADICTED: "The data contradict it",
+        UNDECIDED: "The data do not decide",
+        NOT_TESTED: "Not tested",
+    }
+    return f"{said} <b>{verdicts[row['verdict']]}</b>: {html.escape(row['why'])}."
+
+
+def verdict_table(claims: pd.DataFrame, link: bool = False) -> HTML:
+    """The claims with verdict, effect, interval, n and p."""
+    body = "".join(_verdict_row(row, link) for row in _rows(claims))
+    notes = []
+    if len(claims):
+        smallest = int(claims["n"].max())
+        if 2 <= smallest and 2 / 2**smallest > 0.05:
+            notes.append(
+                f"With {smallest} paired seeds an exact sign-flip test cannot go below"
+                f" p = {2 / 2**smallest:.3g}, so it can never reach 0.05; the verdicts rest on"
+                " Student's interval, which takes the differences to be about normal."
+            )
+    head = "".join(
+        f"<th>{name}</th>"
+        for name in ("claim", "verdict", "effect", "95 % interval", "n", "p (Holm)", "sign-flip p")
+    )
+    return HTML(
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        '<p class="note">A positive effect (a ratio above one) is what the claim says.'
+        f" p is corrected over all claims of the study (Holm). {' '.join(notes)}</p>"
+    )
+
+
+def rules(claims: pd.DataFrame) -> HTML:
+    """Each verdict with the rule that gave it and what is published."""
+    items = []
+    for row in _rows(claims):
+        published = (
+            f" <br>Published: {html.escape(row['published'])} (another setting: compare the"
+            " direction only)."
+            if row["published"]
+            else ""
+        )
+        items.append(
+            f"<li>{sentence(row)}<br><small>Rule, written before the run:"
+            f" {html.escape(row['rule'])}{published}</small></li>"
+        )
+    return HTML(f"<ul>{''.join(items)}</ul>")
+
+
+def changes_table(tables: Tables, ablation: str) -> HTML:
+    """What each variant changes of the base, and the parameters that it has."""
+    base = tables.study.profile.base_model(tables.study.vocab_size)
+    recipe = tables.study.profile.recipe
+    rows = []
+    for variant in tables.ablations[ablation].variants:
+        model, trained = variant.applied_to(base, recipe)
+        differing = [
+            f"{part}.{name} = {value}"
+            for part, mine, its in (("model", model, base), ("recipe", trained, recipe))
+            for name, value in dataclasses.asdict(mine).items()
+            if value != getattr(its, name)
+        ]
+        rows.append((variant.name, ", ".join(differing) or "the base itself"))
+    return _table(("variant", "differs from the base in"), rows)
+
+
+def metrics_table(tables: Tables, ablation: str) -> HTML:
+    """Final metrics of every variant: mean and 95 % interval over its finished seeds."""
+    columns = {
+        "score": "validation loss",
+        "test_loss": "test loss",
+        "perplexity": "perplexity",
+        "bits_per_character": "bits per character",
+        "parameters": "parameters",
+        "tokens_per_second": "tokens/s",
+        "train_seconds": "seconds",
+    }
+    rows = []
+    for variant in tables.ablations[ablation].variants:
+        mine = (tables.members["ablation"] == ablation) & (
+            tables.members["variant"] == variant.name
+        )
+        statuses = tables.members.loc[mine, "status"].value_counts()
+        cells = [variant.name, ", ".join(f"{n} {status}" for status, n in statuses.items())]
+        for column in columns:
+            found = tables.variant_estimate(ablation, variant.name, column)
+            if found is None:
+                cells.append("–")
+            elif column == "parameters":
+                cells.append(f"{found.mean:,.0f}")
+            elif column in ("tokens_per_second", "train_seconds"):
+                cells.append(f"{found.mean:,.0f}")
+            else:
+                width = (
+                    ""
+                    if found.low is None or found.high is None or found.high == found.low
+                    else f" ± {number((found.high - found.low) / 2, found.low, found.high)}"
+                )
+                cells.append(number(found.mean, found.low, found.high) + width)
+        rows.append(tuple(cells))
+    note = (
+        '<p class="note">Mean ± half the 95 % interval over seeds; losses in nats per character.'
+        " A diverged run counts as a uniform guess in the validation loss and is left out of the"
+        " other losses.</p>"
+    )
+    return HTML(_table(("variant", "runs", *columns.values()), rows).data + note)
+
+
+def how_it_was_made(results: Path, tables: Tables) -> HTML:
+    """Corpus, versions, hardware, time: what a reader needs to judge and to repeat it."""
+    study, runs = tables.study, tables.runs
+    over = runs[runs["status"] != "unfinished"]
+    lengths = ", ".join(f"{split} {n:,}" for split, n in study.corpus_lengths.items())
+
+    def distinct(column: str) -> str:
+        return ", ".join(sorted({str(value) for value in over[column].dropna()})) or "–"
+
+    recipe = dataclasses.asdict(study.profile.recipe)
+    base = study.profile.base_model(study.vocab_size).relevant()
+    rows = [
+        ("profile", f"{study.profile_name}: {study.profile.purpose}"),
+        ("corpus", f"{study.corpus_name}, characters: {lengths}; {study.vocab_size} distinct"),
+        ("corpus hash", study.corpus_hash),
+        ("uniform guess", f"{number(tables.uniform_loss)} nats per character"),
+        ("unigram guess", f"{number(study.unigram_loss)} nats per character"),
+        ("base network", ", ".join(f"{k}={v}" for k, v in base.items())),
+        ("base recipe", ", ".join(f"{k}={v}" for k, v in recipe.items())),
+        ("precision", distinct("precision")),
+        ("device", distinct("device_name")),
+        ("machine", distinct("hardware")),
+        ("Python, torch, numpy", " / ".join(map(distinct, _VERSIONS))),
+        ("git revision", distinct("git_revision")),
+        ("data made", _dates(over)),
+        ("time in workers", duration(float(over["wall_seconds"].fillna(0).sum()))),
+        ("of it training", duration(float(over["train_seconds"].fillna(0).sum()))),
+    ]
+    on_disk = len(list((results / "runs").glob("*"))) if (results / "runs").exists() else 0
+    if on_disk > len(runs):
+        rows.append(
+            ("left out", f"{on_disk - len(runs)} runs on disk that this study does not ask for")
+        )
+    return _table(("", ""), rows)
+
+
+_VERSIONS = ("python_version", "torch_version", "numpy_version")
+
+
+def failures(tables: Tables) -> HTML:
+    """Every run that failed or diverged, with the reason, and how many are missing."""
+    bad = tables.runs[tables.runs["status"].isin(["failed", "diverged"])]
+    missing = tables.members[tables.members["status"].isin(["missing", "unfinished"])]
+    parts = []
+    if len(bad):
+        rows = [
+            (row.run_id, f"{row.ablation}/{row.variant}", str(row.seed), row.status, row.reason)
+            for row in bad.itertuples()
+        ]
+        parts.append(_table(("run", "variant", "seed", "status", "reason"), rows).data)
+    else:
+        parts.append("<p>No run failed and none diverged.</p>")
+    if len(missing):
+        where = missing.groupby(["ablation", "variant"])["seed"].apply(
+            lambda seeds: ", ".join(str(seed) for seed in sorted(seeds))
+        )
+        rows = [(f"{ablation}/{variant}", seeds) for (ablation, variant), seeds in where.items()]
+        parts.append("<p>Planned and not there:</p>" + _table(("variant", "seeds"), rows).data)
+    else:
+        parts.append("<p>No planned run is missing.</p>")
+    return HTML("".join(parts))
+
+
+def claims_of(results: Path, ablation: str | None = None) -> pd.DataFrame:
+    """The table `claims`, whole or of one ablation."""
+    claims = read_table(results, "claims")
+    return claims if ablation is None else claims[claims["ablation"] == ablation]
+
+
+def title(study: Study) -> str:
+    """The page's title."""
+    name = f"Which parts of a transformer matter? {study.corpus_name}, profile {study.profile_name}"
+    return f"SMOKE TEST, numbers mean nothing: {name}" if study.profile_name == "smoke" else name
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dicts, None where the table has a null."""
+    cleaned = frame.astype(object).where(frame.notna(), None)
+    rows: list[dict[str, Any]] = cleaned.to_dict("records")
+    return rows
+
+
+def _verdict_row(row: dict[str, Any], link: bool) -> str:
+    said = html.escape(row["sentence"])
+    if link:
+        said = f'<a href="#{html.escape(row["ablation"])}">{said}</a>'
+    badge = f'<span class="badge {row["verdict"].replace(" ", "-")}">{row["verdict"]}</span>'
+    low, high = row["low"], row["high"]
+    times = "×" if row["scale"] == "ratio" else ""
+    interval = f"{number(low, low, high)} to {number(high, low, high)}" if low is not None else "–"
+    cells = (
+        f"{said}<br><small>{html.escape(row['said_by'])}</small>",
+        badge,
+        f"{times}{number(row['effect'], low, high)}",
+        interval,
+        f"{row['n']}/{row['planned']}",
+        p_text(row["p_holm"]),
+        p_text(row["p_sign_flip"]),
+    )
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> HTML:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return HTML(
+        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _dates(runs: pd.DataFrame) -> str:
+    days = runs["started"].dropna().str.slice(0, 10)
+    if days.empty:
+        return "–"
+    return days.min() if days.min() == days.max() else f"{days.min()} to {days.max()}"

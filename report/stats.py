@@ -1,0 +1,109 @@
+"""Statistics over paired seeds: pure functions on arrays of one value per seed, [n]."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.weightstats import DescrStatsW
+
+Values = Sequence[float] | npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its interval. The ends are None where n is below two."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def estimate(values: Values, confidence: float = 0.95) -> Estimate:
+    """Mean with Student's t interval; equal values have an interval of no width.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    n = len(values)
+    if n == 0:
+        raise ValueError("no values to estimate from")
+    mean = float(np.mean(values))
+    if n == 1:
+        return Estimate(mean, None, None, n)
+    if _constant(values):
+        return Estimate(mean, mean, mean, n)
+    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(confidence)
+    return Estimate(mean, float(low), float(high), n)
+
+
+def t_test_p(values: Values) -> float | None:
+    """Two-sided p of a mean of zero, Student's t. None below two values."""
+    if len(values) < 2:
+        return None
+    if _constant(values):
+        return 1.0 if values[0] == 0 else 0.0
+    return float(stats.ttest_1samp(values, 0.0).pvalue)
+
+
+def sign_flip_p(values: Values) -> float | None:
+    """Two-sided p of the exact sign-flip test: all 2^n signs. None below two values or above 16.
+
+    It cannot go below 2 / 2^n.
+    """
+    if not 2 <= len(values) <= 16:
+        return None
+    result = stats.permutation_test(
+        (np.asarray(values, dtype=float),),
+        lambda sample, axis: np.mean(sample, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=2 ** len(values),
+    )
+    return float(result.pvalue)
+
+
+def equivalence_p(values: Values, margin: float) -> float | None:
+    """p of two one-sided t-tests that the mean lies beyond ±margin (Schuirmann 1987)."""
+    if len(values) < 2:
+        return None
+    if _constant(values):
+        return 0.0 if abs(values[0]) < margin else 1.0
+    return float(DescrStatsW(np.asarray(values, dtype=float)).ttost_mean(-margin, margin)[0])
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """Holm's correction over the p-values that there are; None stays None."""
+    there = [p for p in ps if p is not None]
+    if not there:
+        return list(ps)
+    corrected = iter(multipletests(there, method="holm")[1])
+    return [None if p is None else float(next(corrected)) for p in ps]
+
+
+def seeds_needed(values: Values, distance: float, most: int = 1000) -> int | None:
+    """Paired seeds for 80 % power to tell the mean from a bound that lies `distance` away.
+
+    Two-sided at 0.05, with the standard deviation seen. None where that cannot be said: fewer
+    than two values, no distance, or more than `most`.
+    """
+    if len(values) < 2 or distance <= 0:
+        return None
+    if _constant(values):
+        return 2
+    size = distance / float(np.std(values, ddof=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where it falls back to a slower solver
+        n = TTestPower().solve_power(effect_size=size, alpha=0.05, power=0.8)
+    needed = max(2, math.ceil(float(np.asarray(n).item())))
+    return needed if needed <= most else None
+
+
+def _constant(values: Values) -> bool:
+    return float(np.ptp(values)) == 0.0

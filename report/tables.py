@@ -1,0 +1,101 @@
+"""The tables of one study, as the notebooks and figures take them."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.ablation import Ablation, Claim, load_ablations
+from experiments.collect import read_table
+from experiments.study import Study
+from report.stats import Estimate, estimate
+
+
+@dataclass(frozen=True)
+class Tables:
+    """`members` is membership joined with runs: a row per ablation, variant and seed, `status`
+    "missing" where a planned run has not been made."""
+
+    study: Study
+    members: pd.DataFrame
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    ablations: dict[str, Ablation]
+
+    @classmethod
+    def load(cls, results: Path) -> "Tables":
+        """Read what `collect` wrote.
+
+        Raises:
+            UserError: a table is missing or of another version.
+        """
+        runs = read_table(results, "runs")
+        planned = read_table(results, "membership")
+        members = planned.merge(
+            runs.drop(columns=["ablation", "variant", "seed"]), on="run_id", how="left"
+        )
+        members["status"] = members["status"].fillna("missing")
+        return cls(
+            Study.load(results), members, runs, read_table(results, "curves"), load_ablations()
+        )
+
+    @property
+    def uniform_loss(self) -> float:
+        """ln(vocabulary): the loss of a guess that knows nothing, nats per character."""
+        return math.log(self.study.vocab_size)
+
+    def scored(self, ablation: str) -> pd.DataFrame:
+        """An ablation's members that have a result, with `score`: the validation loss, and for a
+        diverged run the loss of a uniform guess."""
+        rows = self.members[
+            (self.members["ablation"] == ablation)
+            & self.members["status"].isin(["done", "diverged"])
+        ].copy()
+        rows["score"] = rows["val_loss"].where(rows["status"] == "done", self.uniform_loss)
+        return rows
+
+    def values(self, ablation: str, claim: Claim) -> pd.Series:
+        """A claim's effect per seed: for the seeds of which every run it needs is there."""
+        rows = self.scored(ablation)
+        column = "score" if claim.metric == "val_loss" else claim.metric
+        table = rows.pivot(index="seed", columns="variant", values=column)
+        table = table.reindex(columns=list(claim.effect)).dropna()
+        if claim.log:
+            table = table.map(math.log)
+        return (table * pd.Series(dict(claim.effect), dtype=float)).sum(axis=1)
+
+    def differences(self, ablation: str) -> pd.DataFrame:
+        """Every variant against its ablation's baseline, paired by seed, in validation loss.
+
+        Columns: variant, mean, low, high, n. Positive is worse than the baseline.
+        """
+        stated = self.ablations[ablation]
+        table = self.scored(ablation).pivot(index="seed", columns="variant", values="score")
+        rows = []
+        for variant in (v.name for v in stated.variants if v.name != stated.baseline):
+            if {variant, stated.baseline} <= set(table.columns):
+                values = (table[variant] - table[stated.baseline]).dropna()
+                if len(values):
+                    rows.append({"variant": variant, **vars(estimate(list(values)))})
+        return pd.DataFrame(rows, columns=["variant", "mean", "low", "high", "n"])
+
+    def variant_estimate(self, ablation: str, variant: str, column: str) -> Estimate | None:
+        """A column's mean over a variant's finished seeds, or None where there is no number."""
+        rows = self.scored(ablation)
+        numbers = rows.loc[rows["variant"] == variant, column].dropna()
+        return estimate(list(numbers)) if len(numbers) else None
+
+    def planned_seeds(self) -> int:
+        """Seeds that the study wants."""
+        return self.study.seeds
+
+    def complete_seeds(self) -> int:
+        """Seeds of which every planned run is over and has a result."""
+        ended = self.members["status"].isin(["done", "diverged"])
+        return int(ended.groupby(self.members["seed"]).all().sum())
+
+    def present(self) -> list[str]:
+        """The ablations of which at least one run has been begun."""
+        begun = self.members[self.members["status"] != "missing"]
+        return [name for name in self.ablations if name in set(begun["ablation"])]

@@ -1,0 +1,40 @@
+"""Numbers and counts in words: the interval decides the digits."""
+
+import math
+
+
+def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """`value` to the digit in which its interval has two figures; three decimals without one."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if low is None or high is None or not high > low:
+        return f"{value:.3f}".replace("-", "−")
+    decimals = max(0, min(6, 1 - math.floor(math.log10((high - low) / 2))))
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def seeds_text(n: int) -> str:
+    """ "1 seed", "5 paired seeds"."""
+    return "1 seed" if n == 1 else f"{n} paired seeds"
+
+
+def counted(n: int, noun: str) -> str:
+    """ "1 run", "3 runs"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value to two digits, never 0."""
+    if p is None or math.isnan(p):
+        return "–"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "42 s", "3 min 10 s" or "1 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

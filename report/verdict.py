@@ -1,0 +1,145 @@
+"""Verdicts: each claim's effect, interval and p, and what its own rule makes of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.ablation import Claim
+from experiments.collect import write_table
+from report.stats import Estimate, equivalence_p, estimate, holm, seeds_needed, sign_flip_p, t_test_p
+from report.tables import Tables
+from report.text import number, seeds_text
+
+SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTED = VERDICTS = (
+    "supported",
+    "contradicted",
+    "undecided",
+    "not tested",
+)
+
+
+def judge_all(results: Path) -> None:
+    """Write the table `claims`: a row per claim of every ablation."""
+    tables = Tables.load(results)
+    rows = [
+        judge(tables, name, claim)
+        for name, ablation in tables.ablations.items()
+        for claim in ablation.claims
+    ]
+    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = corrected
+    write_table(results, "claims", rows)
+
+
+def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
+    """One row of the table `claims`, but for the correction over all of them."""
+    margin = float(np.log1p(claim.margin)) if claim.log else claim.margin
+    values = tables.values(ablation, claim)
+    members = tables.members
+    needed = members[(members["ablation"] == ablation) & members["variant"].isin(list(claim.effect))]
+    row = {
+        "claim": claim.id,
+        "ablation": ablation,
+        "sentence": claim.sentence,
+        "said_by": claim.said_by,
+        "published": claim.published,
+        "rule": rule(claim),
+        "scale": "ratio" if claim.log else "difference",
+        "unit": unit(claim),
+        "margin": claim.margin,
+        "n": len(values),
+        "planned": tables.study.seeds,
+        "diverged": int((needed["status"] == "diverged").sum()),
+    }
+    if len(values) == 0:
+        counts = needed["status"].value_counts()
+        lacking = ", ".join(f"{n} {s}" for s, n in counts.items() if s not in ("done", "diverged"))
+        return row | {"verdict": NOT_TESTED, "why": f"no seed has every run it needs: {lacking}"}
+    found = estimate(list(values))
+    verdict = decide(found, margin, equal=claim.equal)
+    array = values.to_numpy(dtype=float)
+    row |= {
+        "effect": _shown(found.mean, claim),
+        "low": _shown(found.low, claim),
+        "high": _shown(found.high, claim),
+        "p": equivalence_p(array, margin) if claim.equal else t_test_p(array),
+        "p_sign_flip": None if claim.equal else sign_flip_p(array),
+        "verdict": verdict,
+    }
+    if verdict == UNDECIDED:
+        distance = distance_to_decision(found.mean, margin, equal=claim.equal)
+        row["seeds_needed"] = seeds_needed(array, distance)
+    return row | {"why": _why(row, claim)}
+
+
+def decide(found: Estimate, margin: float, *, equal: bool) -> str:
+    """The verdict on an interval. `margin` is the smallest effect that counts.
+
+    An effect is claimed: supported above +margin, contradicted below zero or within ±margin.
+    No effect is claimed: supported within ±margin, contradicted wholly beyond it on one side.
+    """
+    if found.low is None or found.high is None:
+        return UNDECIDED
+    within = -margin < found.low and found.high < margin
+    if equal:
+        beyond = found.low > margin or found.high < -margin
+        return SUPPORTED if within else CONTRADICTED if beyond else UNDECIDED
+    if found.low > margin:
+        return SUPPORTED
+    return CONTRADICTED if found.high < 0 or within else UNDECIDED
+
+
+def distance_to_decision(mean: float, margin: float, *, equal: bool) -> float:
+    """How far the mean lies from the nearest bound that would decide, were the interval narrow."""
+    if equal:
+        return abs(abs(mean) - margin)
+    if mean > margin:
+        return mean - margin
+    return max(margin - abs(mean), -mean)
+
+
+def rule(claim: Claim) -> str:
+    """The rule in words."""
+    if claim.log:
+        least = f"a ratio of {1 + claim.margin:g}"
+        none, inside = "1", f"between {1 / (1 + claim.margin):.3g} and {1 + claim.margin:g}"
+    else:
+        least, none, inside = f"+{claim.margin:g}", "0", f"within ±{claim.margin:g}"
+    if claim.equal:
+        says = f"Supported if the 95 % interval lies {inside}, contradicted if wholly outside"
+    else:
+        says = (
+            f"Supported if the 95 % interval lies wholly above {least}, contradicted if wholly"
+            f" below {none} or {inside}"
+        )
+    return f"{says}; else undecided. The margin: {claim.why_margin}."
+
+
+def unit(claim: Claim) -> str:
+    """The unit of a claim's effect."""
+    if claim.log:
+        return f"ratio of {claim.metric.replace('_', ' ')}"
+    return "nats per character"
+
+
+def _shown(value: float | None, claim: Claim) -> float | None:
+    return value if value is None or not claim.log else float(np.exp(value))
+
+
+def _why(row: dict[str, Any], claim: Claim) -> str:
+    """The numbers that decided, in a sentence."""
+    effect, low, high, n = row["effect"], row["low"], row["high"], row["n"]
+    name = "ratio" if claim.log else "effect"
+    if low is None:
+        return f"{name} {number(effect)} from one seed: two at least are needed for an interval"
+    interval = f"{name} {number(effect, low, high)}, 95 % interval {number(low, low, high)} to"
+    text = f"{interval} {number(high, low, high)} over {seeds_text(n)}"
+    if row["diverged"]:
+        text += f"; {row['diverged']} runs diverged and count as a uniform guess"
+    if row["verdict"] == UNDECIDED:
+        needed = row["seeds_needed"]
+        text += f"; about {needed} seeds would decide" if needed else (
+            "; more seeds than can sensibly be run would be needed"
+        )
+    return text
