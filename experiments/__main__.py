@@ -1,6 +1,7 @@
 """The command line: `python -m experiments run`, `retry`, `list`, `columns`."""
 
 import errno
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from experiments.ablation import load_ablations, nearest
 from experiments.corpus import Corpus, prepare
 from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Job
-from experiments.plan import Member, runs_of
+from experiments.plan import Member, plan, runs_of
 from experiments.profiles import PROFILES, Profile
 from experiments.runner import PageRefresher, run_study
 from experiments.schema import COLUMNS, describe
@@ -27,10 +28,16 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that decide what is run; each can come from the environment variable as well."""
     at_least_one = click.IntRange(min=1)
     for option in (
-        click.option("--profile", default="auto", envvar="PROFILE", help="auto, " + ", ".join(PROFILES)),
-        click.option("--corpus", default="shakespeare", envvar="CORPUS", help="name, or path of a text"),
+        click.option(
+            "--profile", default="auto", envvar="PROFILE", help="auto, " + ", ".join(PROFILES)
+        ),
+        click.option(
+            "--corpus", default="shakespeare", envvar="CORPUS", help="name, or path of a text"
+        ),
         click.option("--seeds", type=at_least_one, envvar="SEEDS", help="how many; by the profile"),
-        click.option("--jobs", type=at_least_one, envvar="JOBS", help="runs at once; by the machine"),
+        click.option(
+            "--jobs", type=at_least_one, envvar="JOBS", help="runs at once; by the machine"
+        ),
         click.option("--executor", default="local", envvar="EXECUTOR", help=", ".join(EXECUTORS)),
         click.option("--device", default="auto", envvar="DEVICE", help=", ".join(hardware.DEVICES)),
         click.option("--results", type=Path, default=Path("results"), help="folder for results"),
@@ -74,12 +81,10 @@ def _run(
     data: Path,
 ) -> None:
     _one_of("ablation", ablations, list(load_ablations()))
-    _one_of("profile", [profile], ["auto", *PROFILES])
     _one_of("executor", [executor], list(EXECUTORS))
-    _one_of("device", [device], list(hardware.DEVICES))
+    chosen = _profile(profile, device)
     device = hardware.resolve_device(device)
-    chosen = PROFILES[("gpu" if device == "cuda" else "cpu") if profile == "auto" else profile]
-    _check_variants(chosen)
+    _outline(chosen, seeds=1)
     text = prepare(corpus, data)
     precision = hardware.default_precision(device)
     study = Study.of(chosen, text, seeds or chosen.seeds, precision)
@@ -97,10 +102,19 @@ def _run(
     )
     for label, reason in outcome.failed.items():
         click.echo(f"failed: {label}: {reason}")
-    PageRefresher(folder).build()
+    PageRefresher(folder).build(only_if_changed=True)
     if outcome.failed:
         click.echo("train the failed ones again with `make retry`")
         sys.exit(1)
+
+
+def _profile(name: str, device: str) -> Profile:
+    """The profile that is named; for "auto", the one for the device."""
+    _one_of("profile", [name], ["auto", *PROFILES])
+    _one_of("device", [device], list(hardware.DEVICES))
+    if name == "auto":
+        name = "gpu" if hardware.resolve_device(device) == "cuda" else "cpu"
+    return PROFILES[name]
 
 
 def _one_of(what: str, given: list[str], allowed: list[str]) -> None:
@@ -110,18 +124,15 @@ def _one_of(what: str, given: list[str], allowed: list[str]) -> None:
             raise UserError(f"unknown {what} '{value}'{hint} there are {', '.join(allowed)}")
 
 
-def _check_variants(profile: Profile) -> None:
-    """Refuse variants that cannot work before any corpus is fetched; the vocabulary can wait."""
-    Study(
-        profile_name=profile.name,
-        corpus_name="",
-        corpus_hash="",
-        vocab_size=1,
-        corpus_lengths={},
-        unigram_loss=0.0,
-        seeds=1,
-        precision="fp32",
-    ).members()
+def _outline(profile: Profile, seeds: int) -> list[Member]:
+    """The plan before any corpus is at hand: right but for the vocabulary and the run ids.
+
+    Raises:
+        UserError: variants cannot work, all of them named at once.
+    """
+    return plan(
+        profile, load_ablations(), vocab_size=1, corpus_hash="", seeds=seeds, precision="fp32"
+    )
 
 
 def _check_length(corpus: Corpus, members: list[Member]) -> None:
@@ -143,22 +154,10 @@ def _failed(folder: Path, member: Member) -> bool:
 @options
 def list_ablations(profile: str, seeds: int | None, device: str, **_: Any) -> None:
     """The ablations, their variants, and how many runs the profile makes of them."""
-    _one_of("profile", [profile], ["auto", *PROFILES])
-    if profile == "auto":
-        profile = "gpu" if hardware.resolve_device(device) == "cuda" else "cpu"
-    chosen = PROFILES[profile]
-    study = Study(
-        profile_name=profile,
-        corpus_name="",
-        corpus_hash="",
-        vocab_size=1,
-        corpus_lengths={},
-        unigram_loss=0.0,
-        seeds=seeds or chosen.seeds,
-        precision="fp32",
-    )
-    members = study.members()
-    table = Table("ablation", "variants", "runs", title=f"profile {profile}: {chosen.purpose}")
+    chosen = _profile(profile, device)
+    members = _outline(chosen, seeds or chosen.seeds)
+    title = f"profile {chosen.name}: {chosen.purpose}"
+    table = Table("ablation", "variants", "runs", title=title)
     for name, ablation in load_ablations().items():
         runs = runs_of(member for member in members if member.ablation == name)
         variants = ", ".join(variant.name for variant in ablation.variants)
@@ -166,6 +165,24 @@ def list_ablations(profile: str, seeds: int | None, device: str, **_: Any) -> No
     table.add_section()
     table.add_row("all, shared runs once", "", str(len(runs_of(members))))
     Console().print(table)
+
+
+@cli.command()
+@options
+def report(profile: str, device: str, results: Path, **_: Any) -> None:
+    """Rebuild the page for what has been run so far."""
+    PageRefresher(results / _profile(profile, device).name).build(only_if_changed=False)
+
+
+@cli.command()
+@options
+def clean(profile: str, results: Path, **_: Any) -> None:
+    """Delete the results of the profile that is named."""
+    _one_of("profile to delete", [profile], list(PROFILES))
+    folder = results / profile
+    if folder.exists():
+        shutil.rmtree(folder)
+        click.echo(f"deleted {folder}")
 
 
 @cli.command()

@@ -110,7 +110,7 @@ def load_ablations() -> dict[str, Ablation]:
 
 
 def nearest(name: str, allowed: Sequence[str]) -> str:
-    """", did you mean 'x'?" where something allowed is near to `name`, else nothing."""
+    """ ", did you mean 'x'?" where something allowed is near to `name`, else nothing."""
     near = difflib.get_close_matches(name, allowed, n=1)
     return f", did you mean '{near[0]}'?" if near else ""
 
@@ -139,7 +139,8 @@ def _matched(model: ModelConfig, field: str, parameters: int) -> ModelConfig:
     """`model` with `field` set to the whole number whose parameter count is nearest to the goal."""
 
     def candidate(value: int) -> ModelConfig:
-        return dataclasses.replace(model, **{field: value})
+        change: dict[str, Any] = {field: value}
+        return dataclasses.replace(model, **change)
 
     def excess(value: int) -> int:
         return parameter_count(candidate(value)) - parameters

@@ -13,7 +13,9 @@ def batch_starts(seed: int, steps: int, batch_size: int, highest: int) -> Tensor
     Row t depends on the seed and on t alone, so that every variant of a seed sees the same
     batches in the same order, and a run can go on from any step.
     """
-    rows = [np.random.default_rng([seed, t]).integers(highest, size=batch_size) for t in range(steps)]
+    rows = [
+        np.random.default_rng([seed, t]).integers(highest, size=batch_size) for t in range(steps)
+    ]
     return torch.from_numpy(np.stack(rows))
 
 

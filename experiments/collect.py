@@ -30,7 +30,9 @@ def collect(results: Path) -> None:
     firsts: dict[str, Member] = {}
     for member in members:
         firsts.setdefault(member.spec.run_id, member)
-    begun = [member for run_id, member in firsts.items() if RunFolder(results, run_id).path.exists()]
+    begun = [
+        member for run_id, member in firsts.items() if RunFolder(results, run_id).path.exists()
+    ]
     points = [
         {"run_id": member.spec.run_id, **point}
         for member in begun

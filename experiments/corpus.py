@@ -58,7 +58,7 @@ class Corpus:
     folder: Path
 
     def tokens(self, split: str) -> Tokens:
-        """Token ids of "train", "val" or "test", [time], mapped from the file: processes share it."""
+        """Token ids of "train", "val" or "test", [time], mapped from the file and shared."""
         mapped: Literal["c"] | None = "c" if self.lengths[split] else None  # nothing to map
         array: Tokens = np.load(self.folder / f"{split}.npy", mmap_mode=mapped, allow_pickle=False)
         return array

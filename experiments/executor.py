@@ -4,6 +4,7 @@ An executor is a function from runs to a stream of events; `EXECUTORS` names the
 """
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -63,6 +64,7 @@ def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Itera
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.worker"])
+    process: BaseProcess
     waiting, free = list(reversed(specs)), list(reversed(slots))
     running: dict[Connection, tuple[BaseProcess, RunSpec, str]] = {}
     try:
@@ -103,11 +105,14 @@ def _work(*arguments: Any) -> None:
 
 
 def _note_sudden_death(spec: RunSpec, job: Job, exit_code: int | None) -> None:
+    """A worker that was killed has left no summary: leave one for it."""
     folder = RunFolder(job.results, spec.run_id)
     if folder.summary() is None:
-        how = f"killed by signal {-exit_code}" if exit_code and exit_code < 0 else "ended early"
-        hint = " (out of memory?)" if exit_code == -9 else f", exit status {exit_code}"
-        reason = f"the worker was {how}{hint}" if "killed" in how else f"the worker {how}{hint}"
+        reason = f"the worker ended with exit status {exit_code}, leaving no result"
+        if exit_code and exit_code < 0:
+            reason = f"the worker was killed by {signal.Signals(-exit_code).name}"
+        if exit_code == -signal.SIGKILL:
+            reason += " (out of memory?)"
         folder.finish({"status": "failed", "reason": reason} | job.environment)
 
 

@@ -97,7 +97,9 @@ def _git_revision() -> str:
     root = Path(__file__).parent.parent
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", root, *words], capture_output=True, text=True, check=False
+        )
         return done.stdout.strip() if done.returncode == 0 else ""
 
     if shutil.which("git") is None or not (revision := git("rev-parse", "--short=12", "HEAD")):

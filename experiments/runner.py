@@ -76,9 +76,9 @@ class PageRefresher:
         self.results = results
         self.process: subprocess.Popen[bytes] | None = None
 
-    def command(self) -> list[str]:
+    def command(self, *options: str) -> list[str]:
         """The command that builds the page. A program, not an import: `report` builds on us."""
-        return [sys.executable, "-m", "report", str(self.results)]
+        return [sys.executable, "-m", "report", str(self.results), *options]
 
     def refresh(self) -> None:
         """Start building, unless the last build is still at it."""
@@ -94,12 +94,13 @@ class PageRefresher:
             self.process.terminate()
             self.process.wait()
 
-    def build(self) -> None:
+    def build(self, *, only_if_changed: bool) -> None:
         """Build the page now and wait for it.
 
         Raises:
             UserError: the build failed; it has said why.
         """
-        status = subprocess.run(self.command(), check=False).returncode
+        options = ["--if-changed"] if only_if_changed else []
+        status = subprocess.run(self.command(*options), check=False).returncode
         if status:
             raise UserError(f"the page was not built (exit status {status})")

@@ -103,7 +103,11 @@ COLUMNS: dict[str, list[Column]] = {
         ("p_sign_flip", _REAL, "exact sign-flip test; cannot go below 2/2^n; null for 'equal'"),
         ("verdict", _TEXT, "supported, contradicted, undecided or not tested"),
         ("why", _TEXT, "the numbers that decided it, in a sentence"),
-        ("seeds_needed", _WHOLE, "for an undecided claim: seeds for 80 % power, if that can be said"),
+        (
+            "seeds_needed",
+            _WHOLE,
+            "for an undecided claim: seeds for 80 % power, if that can be said",
+        ),
     ],
 }
 

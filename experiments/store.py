@@ -1,9 +1,9 @@
 """Where a run's files lie, and what state a run is in.
 
-    results/<profile>/runs/<run_id>/spec.json       the run, as planned
-                                    metrics.jsonl   one line per point of its curves, as it goes
-                                    summary.json    written last: status, reason, final numbers
-                                    log.txt         whatever the worker printed
+results/<profile>/runs/<run_id>/spec.json       the run, as planned
+                                metrics.jsonl   one line per point of its curves, as it goes
+                                summary.json    written last: status, reason, final numbers
+                                log.txt         whatever the worker printed
 """
 
 import json

@@ -33,7 +33,9 @@ def train(
     model = build(spec.model).to(device)
     optimizer = build_optimizer(model, recipe)
     tokens = {split: load_tokens(corpus, split, device) for split in SPLITS}
-    starts = batch_starts(spec.seed, recipe.steps, recipe.batch_size, len(tokens["train"]) - context)
+    starts = batch_starts(
+        spec.seed, recipe.steps, recipe.batch_size, len(tokens["train"]) - context
+    )
     starts = starts.to(device)
     losses: list[Tensor] = []
     norms: list[Tensor] = []

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # optimisers import it at first use: two seconds, once here, not once a run
 
 from experiments.corpus import Corpus
 from experiments.hardware import device_name
@@ -46,13 +48,11 @@ def work(
         os.dup2(log.fileno(), sys.stderr.fileno())
 
         def record(**point: float | str) -> None:
-            finite = {k: None if v != v or v in (inf, -inf) else v for k, v in point.items()}
-            metrics.write(json.dumps(finite) + "\n")
+            metrics.write(json.dumps({name: finite(value) for name, value in point.items()}) + "\n")
             if point["split"] == "train":
                 speed = float(point["tokens"]) / max(float(point["seconds"]), 1e-9)
                 progress.send((point["step"], point["loss"], speed))
 
-        inf = float("inf")
         try:
             summary = train(spec, corpus, torch.device(device), record)
         except BrokenPipeError:
@@ -71,6 +71,11 @@ def work(
             "wall_seconds": time.perf_counter() - began,
         }
     )
+
+
+def finite(value: float | str) -> float | str | None:
+    """The value, or None for a number that JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def one_line(error: BaseException) -> str:

@@ -23,7 +23,7 @@ def attention_weights(q: Tensor, k: Tensor) -> Tensor:
 
 
 def attend_reference(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """The definition, written out: a weighted mean of the values, [batch, heads, time, head_dim]."""
+    """The definition: a weighted mean of the values, [batch, heads, time, head_dim]."""
     return F.dropout(attention_weights(q, k), dropout, training=dropout > 0) @ v
 
 

@@ -25,11 +25,13 @@ class Sublayer(nn.Module):
 
     def forward(self, x: Tensor, *context: object) -> Tensor:
         """x: [batch, time, d_model], and whatever else f takes. Returns x's shape."""
-        y = self.inner(self.norm(x) if self.placement == "pre" else x, *context)
+        y: Tensor = self.inner(self.norm(x) if self.placement == "pre" else x, *context)
         y = self.dropout(y)
         if self.residual:
             y = x + y
-        return self.norm(y) if self.placement == "post" else y
+        if self.placement == "post":
+            y = self.norm(y)
+        return y
 
 
 def norm(config: ModelConfig) -> nn.LayerNorm:

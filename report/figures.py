@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from report.stats import estimate
-from report.tables import Tables
+from report.tables import Tables, records
 from report.text import counted, number
 
 matplotlib.use("Agg")
@@ -72,29 +72,27 @@ def forest(tables: Tables, ablations: list[str]) -> HTML:
     single = len(ablations) == 1
     figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.26 * len(rows)))
     colours = dict(zip(ablations, sns.color_palette("colorblind", len(ablations)), strict=True))
-    for place, row in enumerate(rows.itertuples()):
-        names = [v.name for v in tables.ablations[row.ablation].variants]
-        colour = palette(names)[row.variant] if single else colours[row.ablation]
-        low, high = (row.mean, row.mean) if pd.isna(row.low) else (row.low, row.high)
-        axes.plot([low, high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
-        axes.plot(row.mean, place, "o", color=colour, markersize=5)
-    labels = [
-        row.variant if single else f"{row.ablation}: {row.variant}" for row in rows.itertuples()
-    ]
+    labels, told = [], []
+    for place, row in enumerate(records(rows)):
+        names = [v.name for v in tables.ablations[row["ablation"]].variants]
+        colour = palette(names)[row["variant"]] if single else colours[row["ablation"]]
+        mean, low, high = row["mean"], row["low"], row["high"]
+        if low is not None:
+            ends = [low, high]
+            axes.plot(ends, [place, place], color=colour, linewidth=2, solid_capstyle="butt")
+        axes.plot(mean, place, "o", color=colour, markersize=5)
+        labels.append(row["variant"] if single else f"{row['ablation']}: {row['variant']}")
+        told.append(f"{labels[-1]} {number(mean, low, high)}")
     axes.set_yticks(range(len(rows)), labels)
     axes.invert_yaxis()
     axes.axvline(0, color="0.3", linewidth=1)
     axes.set(xlabel="difference in validation loss from the baseline (nats per character)")
     axes.text(0, 1.01, "← better", transform=axes.transAxes, ha="left", va="bottom")
     axes.text(1, 1.01, "worse →", transform=axes.transAxes, ha="right", va="bottom")
-    told = "; ".join(
-        f"{label} {number(row.mean, row.low, row.high)}"
-        for label, row in zip(labels, rows.itertuples(), strict=True)
-    )
     baselines = ", ".join(f"{name}: {tables.ablations[name].baseline}" for name in ablations)
     return show(
         figure,
-        alt=f"Mean paired differences in nats per character: {told}.",
+        alt=f"Mean paired differences in nats per character: {'; '.join(told)}.",
         caption="Each variant against its baseline, paired by seed: mean and 95 % interval"
         f" (baseline: {tables.ablations[ablations[0]].baseline})."
         if single
@@ -111,7 +109,9 @@ def palette(names: list[str]) -> dict[str, tuple[float, float, float]]:
 def _interval(values: pd.Series) -> tuple[float, float]:
     found = estimate(list(values))
     nothing = float("nan")
-    return (nothing, nothing) if found.low is None or found.high is None else (found.low, found.high)
+    return (
+        (nothing, nothing) if found.low is None or found.high is None else (found.low, found.high)
+    )
 
 
 def _floor(axes: Axes, tables: Tables) -> None:

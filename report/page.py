@@ -129,7 +129,9 @@ def _execute(section: Section, results: Path, folder: str) -> Section:
             cwd=ROOT.parent,
             progress_bar=False,
             # Each kernel's sockets are files of its own: side by side they would race for ports.
-            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/{section.anchor}"}}),
+            config=Config(
+                {"KernelManager": {"transport": "ipc", "ip": f"{folder}/{section.anchor}"}}
+            ),
         )
     except papermill.PapermillExecutionError as broken:
         error = f"{broken.ename}: {broken.evalue}"
@@ -145,7 +147,9 @@ def _html(executed: Path, error: str) -> str:
         if cell.cell_type == "code" and "papermill-error-cell-tag" not in cell.metadata.tags
     ]
     for cell in notebook.cells:
-        cell.outputs = [o for o in cell.outputs if o.output_type in ("display_data", "execute_result")]
+        cell.outputs = [
+            o for o in cell.outputs if o.output_type in ("display_data", "execute_result")
+        ]
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
     body: str = exporter.from_notebook_node(notebook)[0]
     broken = f'<p class="warning">This section broke off: {html.escape(error)}</p>' if error else ""
@@ -161,5 +165,3 @@ def _key(results: Path) -> str:
         digest.update(file.name.encode() + file.read_bytes())
     digest.update(repr(load_ablations()).encode())
     return digest.hexdigest()
-
-

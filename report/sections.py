@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from IPython.display import HTML
 
 from experiments.collect import read_table
 from experiments.study import Study
-from report.tables import Tables
+from report.tables import Tables, records
 from report.text import counted, duration, number, p_text
 from report.verdict import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, VERDICTS
 
@@ -27,9 +28,7 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
     runs = tables.members.drop_duplicates("run_id")["status"].value_counts()
     missing = int(sum(n for status, n in runs.items() if status in ("missing", "unfinished")))
     state = f"This page rests on {counted(seeds, 'complete seed')} of {planned} planned: "
-    state += ", ".join(
-        f"{counted(int(n), 'run')} {status}" for status, n in runs.items() if n
-    )
+    state += ", ".join(f"{counted(int(n), 'run')} {status}" for status, n in runs.items() if n)
     lines.append(f"<p>{state}.</p>")
     if missing or runs.get("failed", 0):
         lines.append(
@@ -39,7 +38,7 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
     counts = claims["verdict"].value_counts()
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
     lines.append(f"<p>Of {counted(len(claims), 'textbook claim')}: {told}.</p>")
-    lines.append("<ul>" + "".join(f"<li>{sentence(row)}</li>" for row in _rows(claims)) + "</ul>")
+    lines.append("<ul>" + "".join(f"<li>{sentence(row)}</li>" for row in records(claims)) + "</ul>")
     return HTML("".join(lines))
 
 
@@ -57,11 +56,11 @@ def sentence(row: dict[str, Any]) -> str:
 
 def verdict_table(claims: pd.DataFrame, link: bool = False) -> HTML:
     """The claims with verdict, effect, interval, n and p."""
-    body = "".join(_verdict_row(row, link) for row in _rows(claims))
+    body = "".join(_verdict_row(row, link) for row in records(claims))
     notes = []
     if len(claims):
         smallest = int(claims["n"].max())
-        if 2 <= smallest and 2 / 2**smallest > 0.05:
+        if smallest >= 2 and 2 / 2**smallest > 0.05:
             notes.append(
                 f"With {smallest} paired seeds an exact sign-flip test cannot go below"
                 f" p = {2 / 2**smallest:.3g}, so it can never reach 0.05; the verdicts rest on"
@@ -72,8 +71,8 @@ def verdict_table(claims: pd.DataFrame, link: bool = False) -> HTML:
         for name in ("claim", "verdict", "effect", "95 % interval", "n", "p (Holm)", "sign-flip p")
     )
     return HTML(
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        '<p class="note">A positive effect (a ratio above one) is what the claim says.'
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        '</div><p class="note">A positive effect (a ratio above one) is what the claim says.'
         f" p is corrected over all claims of the study (Holm). {' '.join(notes)}</p>"
     )
 
@@ -81,7 +80,7 @@ def verdict_table(claims: pd.DataFrame, link: bool = False) -> HTML:
 def rules(claims: pd.DataFrame) -> HTML:
     """Each verdict with the rule that gave it and what is published."""
     items = []
-    for row in _rows(claims):
+    for row in records(claims):
         published = (
             f" <br>Published: {html.escape(row['published'])} (another setting: compare the"
             " direction only)."
@@ -134,9 +133,7 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
             found = tables.variant_estimate(ablation, variant.name, column)
             if found is None:
                 cells.append("–")
-            elif column == "parameters":
-                cells.append(f"{found.mean:,.0f}")
-            elif column in ("tokens_per_second", "train_seconds"):
+            elif column == "parameters" or column in ("tokens_per_second", "train_seconds"):
                 cells.append(f"{found.mean:,.0f}")
             else:
                 width = (
@@ -200,18 +197,24 @@ def failures(tables: Tables) -> HTML:
     parts = []
     if len(bad):
         rows = [
-            (row.run_id, f"{row.ablation}/{row.variant}", str(row.seed), row.status, row.reason)
-            for row in bad.itertuples()
+            (
+                row["run_id"],
+                f"{row['ablation']}/{row['variant']}",
+                str(row["seed"]),
+                row["status"],
+                row["reason"],
+            )
+            for row in records(bad)
         ]
         parts.append(_table(("run", "variant", "seed", "status", "reason"), rows).data)
     else:
         parts.append("<p>No run failed and none diverged.</p>")
     if len(missing):
-        where = missing.groupby(["ablation", "variant"])["seed"].apply(
-            lambda seeds: ", ".join(str(seed) for seed in sorted(seeds))
-        )
-        rows = [(f"{ablation}/{variant}", seeds) for (ablation, variant), seeds in where.items()]
-        parts.append("<p>Planned and not there:</p>" + _table(("variant", "seeds"), rows).data)
+        seeds: dict[str, list[str]] = {}
+        for row in records(missing):
+            seeds.setdefault(f"{row['ablation']}/{row['variant']}", []).append(str(row["seed"]))
+        lacking = [(name, ", ".join(sorted(these))) for name, these in sorted(seeds.items())]
+        parts.append("<p>Planned and not there:</p>" + _table(("variant", "seeds"), lacking).data)
     else:
         parts.append("<p>No planned run is missing.</p>")
     return HTML("".join(parts))
@@ -227,13 +230,6 @@ def title(study: Study) -> str:
     """The page's title."""
     name = f"Which parts of a transformer matter? {study.corpus_name}, profile {study.profile_name}"
     return f"SMOKE TEST, numbers mean nothing: {name}" if study.profile_name == "smoke" else name
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dicts, None where the table has a null."""
-    cleaned = frame.astype(object).where(frame.notna(), None)
-    rows: list[dict[str, Any]] = cleaned.to_dict("records")
-    return rows
 
 
 def _verdict_row(row: dict[str, Any], link: bool) -> str:
@@ -256,7 +252,7 @@ def _verdict_row(row: dict[str, Any], link: bool) -> str:
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> HTML:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> HTML:
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"

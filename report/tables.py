@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +11,12 @@ from experiments.ablation import Ablation, Claim, load_ablations
 from experiments.collect import read_table
 from experiments.study import Study
 from report.stats import Estimate, estimate
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dicts, with None where the table has a null."""
+    cleaned = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in cleaned.to_dict("records")]
 
 
 @dataclass(frozen=True)

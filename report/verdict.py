@@ -7,7 +7,15 @@ import numpy as np
 
 from experiments.ablation import Claim
 from experiments.collect import write_table
-from report.stats import Estimate, equivalence_p, estimate, holm, seeds_needed, sign_flip_p, t_test_p
+from report.stats import (
+    Estimate,
+    equivalence_p,
+    estimate,
+    holm,
+    seeds_needed,
+    sign_flip_p,
+    t_test_p,
+)
 from report.tables import Tables
 from report.text import number, seeds_text
 
@@ -37,8 +45,10 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     margin = float(np.log1p(claim.margin)) if claim.log else claim.margin
     values = tables.values(ablation, claim)
     members = tables.members
-    needed = members[(members["ablation"] == ablation) & members["variant"].isin(list(claim.effect))]
-    row = {
+    needed = members[
+        (members["ablation"] == ablation) & members["variant"].isin(list(claim.effect))
+    ]
+    row: dict[str, Any] = {
         "claim": claim.id,
         "ablation": ablation,
         "sentence": claim.sentence,
@@ -139,7 +149,9 @@ def _why(row: dict[str, Any], claim: Claim) -> str:
         text += f"; {row['diverged']} runs diverged and count as a uniform guess"
     if row["verdict"] == UNDECIDED:
         needed = row["seeds_needed"]
-        text += f"; about {needed} seeds would decide" if needed else (
-            "; more seeds than can sensibly be run would be needed"
+        text += (
+            f"; about {needed} seeds would decide"
+            if needed
+            else ("; more seeds than can sensibly be run would be needed")
         )
     return text

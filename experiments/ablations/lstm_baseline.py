@@ -9,9 +9,7 @@ ABLATION = Ablation(
     baseline="lstm",
     variants=[
         Variant("transformer"),
-        Variant(
-            "lstm", {"model.family": "lstm", "model.n_layers": 2}, match_parameters="d_model"
-        ),
+        Variant("lstm", {"model.family": "lstm", "model.n_layers": 2}, match_parameters="d_model"),
     ],
     claims=[
         Claim(

@@ -1,0 +1,65 @@
+# The front door. `make help` lists what there is; each target sets up what it needs by itself.
+
+VENV ?= .venv
+# An interpreter of your own, used as it is: nothing is made and nothing installed.
+PYTHON ?=
+# Handed on to the program through the environment, so that no quoting can go wrong.
+export PROFILE CORPUS SEEDS JOBS EXECUTOR DEVICE
+
+ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
+
+ifeq ($(PYTHON),)
+python := $(VENV)/bin/python
+installed := $(VENV)/.installed
+else
+python := $(PYTHON)
+installed :=
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup all list report retry columns test lint clean $(ABLATIONS)
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '  make %-12s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
+	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a file)' \
+	  '           SEEDS  JOBS  EXECUTOR (local)  DEVICE (auto, cuda, mps, cpu)' \
+	  '           VENV (where to keep the environment)  PYTHON (one of your own, used as it is)'
+
+setup: $(installed) ## Make the virtual environment and install the pinned packages
+all: $(installed) ## Train what is not done yet, all ablations, and write the report
+	@$(python) -m experiments run
+$(ABLATIONS): $(installed)
+	@$(python) -m experiments run $@
+list: $(installed) ## The ablations, their variants and how many runs they make
+	@$(python) -m experiments list
+report: $(installed) ## Rebuild the report from what has been run so far
+	@$(python) -m experiments report
+retry: $(installed) ## Train again the runs that failed
+	@$(python) -m experiments retry
+columns: $(installed) ## The data dictionary of the tables
+	@$(python) -m experiments columns
+test: $(installed) ## Run the tests
+	@$(python) -m pytest -n auto
+lint: $(installed) ## Check style and types
+	@$(python) -m ruff check
+	@$(python) -m ruff format --check
+	@$(python) -m mypy
+clean: $(installed) ## Delete the results of the profile that PROFILE names
+	@$(python) -m experiments clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@base=$$(for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
+	done); \
+	[ -n "$$base" ] || { echo 'error: Python 3.11 or newer is needed, and none was found' >&2; exit 2; }; \
+	echo "Setting up $(VENV): a few minutes, once"; \
+	[ -x $(VENV)/bin/python ] || $$base -m venv $(VENV) || exit 2; \
+	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet \
+	  --constraint constraints.txt --editable '.[dev]' \
+	  || { echo 'error: the packages could not be installed: is there a network?' >&2; exit 2; }
+	@touch $@
+
+# Any other name: say so in one line instead of make's own riddle.
+.DEFAULT:
+	@echo "error: '$@' is neither a target nor an ablation; ablations: $(ABLATIONS); targets: make help" >&2; exit 2
