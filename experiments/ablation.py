@@ -15,9 +15,13 @@ from model import ModelConfig, parameter_count
 
 @dataclass(frozen=True)
 class Times:
-    """A value given as a multiple of the base's."""
+    """A value given as a multiple of the base's; a whole number stays whole."""
 
-    factor: int
+    factor: float
+
+    def of(self, base: float) -> float:
+        """The multiple, of the base's own type."""
+        return type(base)(base * self.factor)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Variant:
             part, _, field = key.partition(".")
             _check_field(key, base)
             parts[part][field] = (
-                getattr(base[part], field) * value.factor if isinstance(value, Times) else value
+                value.of(getattr(base[part], field)) if isinstance(value, Times) else value
             )
         changed = dataclasses.replace(model, **parts["model"])
         if self.match_parameters:

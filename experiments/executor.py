@@ -5,7 +5,7 @@ An executor is a function from runs to a stream of events; `EXECUTORS` names the
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -53,14 +53,15 @@ class Job:
     environment: dict[str, Any]
 
 
-Executor = Callable[[Sequence[RunSpec], Job, Sequence[str]], Iterator[Event]]
+# Closing the stream ends every run that is still going.
+Executor = Callable[[Sequence[RunSpec], Job, Sequence[str]], Generator[Event]]
 
 
-def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Iterator[Event]:
+def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Generator[Event]:
     """One process per run, one run per slot at a time; a slot is a torch device.
 
     Processes are forked from a server that has torch loaded and nothing started: quick, and safe
-    where forking a process with threads or CUDA is not. Closing the generator ends them all.
+    where forking a process with threads or CUDA is not.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.worker"])

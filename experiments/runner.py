@@ -1,5 +1,6 @@
 """Running a study: what is done is skipped, what fails stops nothing, the page comes early."""
 
+import contextlib
 import subprocess
 import sys
 from collections import Counter
@@ -34,13 +35,13 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
         name = f"seed {member.spec.seed} {member.ablation}/{member.variant}"
         labels.setdefault(member.spec.run_id, name)
     pages = PageRefresher(job.results)
-    failed: dict[str, str] = {}
     if todo:
         left = Counter(spec.seed for spec in todo)
-        rounds = {spec.seed for spec in specs}
-        events = EXECUTORS[executor](todo, job, slots)
         try:
-            with display(todo, labels) as shown:
+            with (
+                contextlib.closing(EXECUTORS[executor](todo, job, slots)) as events,
+                display(todo, labels) as shown,
+            ):
                 shown.say(f"{len(todo)} runs to train, {len(specs) - len(todo)} already done")
                 for event in events:
                     shown.show(event, _outcome(event, job.results))
@@ -48,11 +49,10 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
                         left[event.spec.seed] -= 1
                         if left[event.spec.seed] == 0 and left.total():
                             pages.refresh()
-                            done = len(rounds) - sum(1 for runs in left.values() if runs)
-                            shown.say(f"round {done} of {len(rounds)} done, refreshing the page")
+                            shown.say(f"seed {event.spec.seed} is complete: refreshing the page")
         finally:
-            events.close()  # type: ignore[attr-defined]  # a generator: ends the workers
             pages.stop()
+    failed = {}
     for spec in specs:
         summary = RunFolder(job.results, spec.run_id).summary()
         if summary and summary["status"] == "failed":

@@ -26,12 +26,7 @@ ABLATION = Ablation(
             id="pre-post",
             sentence="Pre-LN trains without warm-up where post-LN fails.",
             said_by="Xiong 2020",
-            effect={
-                "deep-post-no-warmup": 1,
-                "deep-post": -1,
-                "deep-pre-no-warmup": -1,
-                "deep-pre": 1,
-            },
+            effect={"post-no-warmup": 1, "post": -1, "pre-no-warmup": -1, "pre": 1},
             margin=0.2,
             why_margin="dropping the warm-up must cost post-LN a fifth of a nat per character more"
             " than it costs pre-LN",
@@ -39,6 +34,6 @@ ABLATION = Ablation(
             " pre-LN about 34 without",
         ),
     ],
-    limits="One learning rate, tuned for pre-LN with warm-up; at a lower one post-LN may not need"
-    " the warm-up.",
+    limits="One learning rate and one length of warm-up for all; at a lower rate post-LN may not"
+    " need the warm-up, and a deep post-LN stack may need a longer one.",
 )

@@ -1,0 +1,90 @@
+"""A config is refused with its field named, or it builds, runs and counts right."""
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model import ModelConfig, build, parameter_count
+
+GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_heads": 2, "d_ff": 16}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("family", "gru"),
+        ("position", "rotary"),
+        ("norm_placement", "before"),
+        ("activation", None),
+        ("n_heads", 3),
+        ("n_heads", 8),  # heads of width 1 cannot rotate in pairs
+        ("n_layers", 0),
+        ("d_model", -8),
+        ("d_model", 8.0),
+        ("d_ff", True),
+        ("residual", "yes"),
+        ("dropout", 1.0),
+        ("dropout", float("nan")),
+        ("dropout", "0.1"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=rf"{field}=.* it must be"):
+        ModelConfig(**GOOD | {field: value})
+
+
+configs = st.builds(
+    lambda heads, head_dim, **fields: ModelConfig(
+        n_heads=heads, d_model=heads * head_dim, **fields
+    ),
+    heads=st.integers(1, 4),
+    head_dim=st.sampled_from([2, 4, 6]),
+    family=st.sampled_from(["decoder", "lstm"]),
+    vocab_size=st.integers(2, 20),
+    context_length=st.integers(1, 12),
+    n_layers=st.integers(1, 3),
+    d_ff=st.integers(1, 40),
+    position=st.sampled_from(["none", "sinusoidal", "learned", "rope"]),
+    norm_placement=st.sampled_from(["pre", "post", "none"]),
+    residual=st.booleans(),
+    activation=st.sampled_from(["relu", "gelu"]),
+    attention=st.sampled_from(["reference", "fused"]),
+    tie_embeddings=st.booleans(),
+    dropout=st.sampled_from([0.0, 0.3]),
+    bias=st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(configs)
+def test_any_valid_config_builds_runs_and_counts_its_parameters(config: ModelConfig):
+    model = build(config)
+    tokens = torch.randint(config.vocab_size, (2, config.context_length))
+    logits = model(tokens)
+    assert logits.shape == (2, config.context_length, config.vocab_size)
+    logits.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert sum(p.numel() for p in model.parameters()) == parameter_count(config)
+
+
+def test_fields_that_a_family_does_not_read_change_nothing_and_are_left_out(config: ModelConfig):
+    lstm = dataclasses.replace(config, family="lstm")
+    other = dataclasses.replace(lstm, position="none", n_heads=2, residual=False, d_ff=128)
+    assert lstm.relevant() == other.relevant()
+    tokens = torch.randint(config.vocab_size, (2, 8))
+    outputs = []
+    for each in (lstm, other):
+        torch.manual_seed(0)
+        outputs.append(build(each)(tokens))
+    assert torch.equal(*outputs)
+
+
+def test_importing_the_package_does_not_import_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, model, experiments.ablation; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,65 @@
+"""Positional encodings against their formulas."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from model import ModelConfig, build
+from model.position import EMBEDDING_STD, POSITIONS, Rotary, sinusoidal_table
+
+
+def test_sinusoidal_table_against_the_formula():
+    table = sinusoidal_table(50, 16).double()
+    for p in (0, 1, 17, 49):
+        for i in range(8):
+            angle = p / 10000 ** (2 * i / 16)
+            assert table[p, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-5)
+            assert table[p, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)
+
+
+def test_sinusoidal_is_added_at_the_scale_of_the_embeddings(config: ModelConfig):
+    position = POSITIONS["sinusoidal"](config)
+    x = torch.randn(3, 5, config.d_model)
+    added = position.embed(x) - x
+    expected = (EMBEDDING_STD * sinusoidal_table(5, config.d_model)).expand_as(x)
+    torch.testing.assert_close(added, expected, rtol=0, atol=1e-6)
+
+
+def test_rope_scores_depend_on_the_offset_alone(config: ModelConfig):
+    rotary = Rotary(config).double()
+    q, k = torch.randn(2, config.head_dim, dtype=torch.float64)
+    time = config.context_length
+    turned_q, turned_k = rotary.rotate(q.expand(1, 1, time, -1), k.expand(1, 1, time, -1))
+    scores = (turned_q @ turned_k.transpose(-2, -1))[0, 0]
+    for offset in range(-4, 5):
+        diagonal = scores.diagonal(offset)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=0, atol=1e-6)
+    assert scores[0].std() > 0.01  # and do depend on the offset
+
+
+def test_rope_turns_by_the_papers_angles(config: ModelConfig):
+    rotary, half = Rotary(config), config.head_dim // 2
+    one = torch.zeros(1, 1, config.context_length, config.head_dim)
+    one[..., 0] = 1.0  # the first pair turns by one radian a position
+    turned, _ = rotary.rotate(one, one)
+    angle = torch.arange(config.context_length).float()
+    torch.testing.assert_close(turned[0, 0, :, 0], angle.cos())
+    torch.testing.assert_close(turned[0, 0, :, half], angle.sin())
+
+
+def test_learned_positions_are_parameters(config: ModelConfig):
+    names = dict(build(dataclasses.replace(config, position="learned")).named_parameters())
+    assert names["position.table"].shape == (config.context_length, config.d_model)
+
+
+def test_without_positions_earlier_tokens_may_be_shuffled_in_one_layer(config: ModelConfig):
+    """The last token's logits see a set, not a sequence; with any encoding they see the order."""
+    tokens = torch.tensor([[1, 2, 3, 4, 5, 6]])
+    shuffled = torch.tensor([[4, 2, 5, 1, 3, 6]])
+    for position in POSITIONS:
+        torch.manual_seed(0)
+        model = build(dataclasses.replace(config, position=position, n_layers=1)).double()
+        same = torch.allclose(model(tokens)[0, -1], model(shuffled)[0, -1], rtol=0, atol=1e-12)
+        assert same == (position == "none"), position

@@ -1,0 +1,173 @@
+"""Every variant of every ablation: it builds, differs from the base as named, and is causal."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from experiments.ablation import load_ablations
+from experiments.profiles import PROFILES
+from experiments.train import learning_rate_at
+from model import ModelConfig, build, parameter_count
+from model.attention import CausalSelfAttention
+from model.sublayer import Sublayer
+
+VOCABULARY = 11
+BASE = PROFILES["smoke"].base_model(VOCABULARY)
+RECIPE = PROFILES["smoke"].recipe
+VARIANTS = {
+    f"{name}/{variant.name}": variant
+    for name, ablation in load_ablations().items()
+    for variant in ablation.variants
+}
+
+
+def built(model: ModelConfig) -> nn.Module:
+    torch.manual_seed(1)
+    return build(model).eval()
+
+
+def tokens() -> torch.Tensor:
+    torch.manual_seed(2)
+    return torch.randint(VOCABULARY, (3, BASE.context_length))
+
+
+@pytest.fixture(params=VARIANTS, ids=str)
+def variant(request):
+    return VARIANTS[request.param]
+
+
+def test_is_causal(variant):
+    """Changing a later token leaves every earlier logit bit-equal, and changes what comes after."""
+    model, _ = variant.applied_to(BASE, RECIPE)
+    network, before = built(model), tokens()
+    after, cut = before.clone(), 20
+    after[:, cut] = (after[:, cut] + 1) % VOCABULARY
+    first, second = network(before), network(after)
+    assert torch.equal(first[:, :cut], second[:, :cut])
+    assert not torch.equal(first[:, cut], second[:, cut])
+
+
+def test_looks_back(variant):
+    """What comes before does reach a later logit: causal, but not blind."""
+    model, _ = variant.applied_to(BASE, RECIPE)
+    network, before = built(model).double(), tokens()
+    after = before.clone()
+    after[:, 0] = (after[:, 0] + 1) % VOCABULARY
+    assert not torch.equal(network(before)[:, 8], network(after)[:, 8])
+
+
+def test_counts_its_parameters_in_every_profile(variant):
+    for profile in PROFILES.values():
+        model, _ = variant.applied_to(profile.base_model(84), profile.recipe)
+        with torch.device("meta"):
+            network = build(model)
+        assert sum(p.numel() for p in network.parameters()) == parameter_count(model)
+
+
+def test_changes_what_it_names_and_nothing_else(variant):
+    model, recipe = variant.applied_to(BASE, RECIPE)
+    mine = {f"model.{k}": v for k, v in dataclasses.asdict(model).items()}
+    mine |= {f"recipe.{k}": v for k, v in dataclasses.asdict(recipe).items()}
+    base = {f"model.{k}": v for k, v in dataclasses.asdict(BASE).items()}
+    base |= {f"recipe.{k}": v for k, v in dataclasses.asdict(RECIPE).items()}
+    named = set(variant.changes)
+    if variant.match_parameters:
+        named.add(f"model.{variant.match_parameters}")
+    assert {key for key in mine if mine[key] != base[key]} <= named
+
+
+def same_weights(**changes) -> tuple[nn.Module, nn.Module]:
+    """The base and a changed network, with the same numbers wherever both have a parameter."""
+    base, other = built(BASE), built(dataclasses.replace(BASE, **changes))
+    other.load_state_dict(base.state_dict(), strict=False)
+    return base, other
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"position": "none"},
+        {"position": "sinusoidal"},
+        {"position": "learned"},
+        {"norm_placement": "post"},
+        {"norm_placement": "none"},
+        {"residual": False},
+        {"n_heads": 1},
+        {"n_heads": 16},
+        {"n_layers": 4},
+        {"activation": "relu"},
+    ],
+    ids=str,
+)
+def test_each_switch_changes_the_function_that_equal_weights_compute(changes):
+    base, other = same_weights(**changes)
+    assert not torch.allclose(base(tokens()), other(tokens()), rtol=0, atol=1e-6)
+
+
+def test_the_attention_kernel_does_not():
+    base, other = same_weights(attention="reference")
+    torch.testing.assert_close(base(tokens()), other(tokens()), rtol=0, atol=1e-5)
+
+
+def sublayer(**changes) -> Sublayer:
+    """A sublayer whose f is doubling, so that what stands around it shows."""
+    doubling = nn.Linear(BASE.d_model, BASE.d_model, bias=False)
+    nn.init.eye_(doubling.weight).data.mul_(2)
+    return Sublayer(dataclasses.replace(BASE, **changes), doubling)
+
+
+def test_sublayer_placements_by_their_formulas():
+    x = torch.randn(2, 5, BASE.d_model)
+    norm = nn.functional.layer_norm(x, (BASE.d_model,))
+    cases = {
+        ("pre", True): x + 2 * norm,
+        ("pre", False): 2 * norm,
+        ("post", True): nn.functional.layer_norm(3 * x, (BASE.d_model,)),
+        ("post", False): nn.functional.layer_norm(2 * x, (BASE.d_model,)),
+        ("none", True): 3 * x,
+        ("none", False): 2 * x,
+    }
+    for (placement, residual), expected in cases.items():
+        found = sublayer(norm_placement=placement, residual=residual)(x)
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(("placement", "norms"), [("pre", 5), ("post", 4), ("none", 0)])
+def test_norms_are_where_they_should_be(placement, norms):
+    network = built(dataclasses.replace(BASE, norm_placement=placement))
+    assert sum(isinstance(module, nn.LayerNorm) for module in network.modules()) == norms
+
+
+def test_heads_cost_the_same_parameters():
+    counts = {parameter_count(dataclasses.replace(BASE, n_heads=n)) for n in (1, 2, 4, 8, 16)}
+    assert len(counts) == 1
+
+
+def test_heads_split_the_width():
+    for n in (1, 4, 16):
+        network = built(dataclasses.replace(BASE, n_heads=n))
+        attention = next(m for m in network.modules() if isinstance(m, CausalSelfAttention))
+        assert attention.n_heads == n
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
+def test_lstm_has_the_parameters_of_the_base_and_no_attention(profile):
+    variant, base = VARIANTS["lstm-baseline/lstm"], profile.base_model(84)
+    model, _ = variant.applied_to(base, profile.recipe)
+    assert parameter_count(model) == pytest.approx(parameter_count(base), rel=0.02)
+    network = built(dataclasses.replace(model, vocab_size=VOCABULARY))
+    assert any(isinstance(module, nn.LSTM) for module in network.modules())
+    assert not any(isinstance(module, CausalSelfAttention) for module in network.modules())
+
+
+def test_warm_up_is_what_the_variant_drops():
+    _, without = VARIANTS["norm-placement/pre-no-warmup"].applied_to(BASE, RECIPE)
+    assert learning_rate_at(0, without) == without.learning_rate
+    assert learning_rate_at(0, RECIPE) == RECIPE.learning_rate / RECIPE.warmup_steps
+
+
+def test_deep_is_twice_the_layers():
+    model, _ = VARIANTS["residual-norm/deep-both"].applied_to(BASE, RECIPE)
+    assert len(built(model).layers) == 2 * BASE.n_layers
