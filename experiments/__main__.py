@@ -102,10 +102,10 @@ def _run(
     )
     for label, reason in outcome.failed.items():
         click.echo(f"failed: {label}: {reason}")
-    PageRefresher(folder).build(only_if_changed=True)
+    status = PageRefresher(folder).build(only_if_changed=True)
     if outcome.failed:
         click.echo("train the failed ones again with `make retry`")
-        sys.exit(1)
+    sys.exit(1 if outcome.failed else status)
 
 
 def _profile(name: str, device: str) -> Profile:
@@ -171,7 +171,7 @@ def list_ablations(profile: str, seeds: int | None, device: str, **_: Any) -> No
 @options
 def report(profile: str, device: str, results: Path, **_: Any) -> None:
     """Rebuild the page for what has been run so far."""
-    PageRefresher(results / _profile(profile, device).name).build(only_if_changed=False)
+    sys.exit(PageRefresher(results / _profile(profile, device).name).build(only_if_changed=False))
 
 
 @cli.command()

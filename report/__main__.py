@@ -21,7 +21,8 @@ def main(results: Path, if_changed: bool) -> None:
         sys.exit(2)
     click.echo(f"report: {page}")
     if broken:
-        click.echo(f"error: these sections broke: {', '.join(broken)}", err=True)
+        for heading, why in broken.items():
+            click.echo(f"error: section '{heading}' broke: {why}", err=True)
         sys.exit(1)
 
 

@@ -65,15 +65,16 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
 
 def forest(tables: Tables, ablations: list[str]) -> HTML:
     """Paired differences of every variant from its ablation's baseline, with 95 % intervals."""
-    parts = [tables.differences(name).assign(ablation=name) for name in ablations]
-    rows = pd.concat([part for part in parts if len(part)], ignore_index=True) if parts else None
-    if rows is None or rows.empty:
+    rows = [
+        {"ablation": name, **row} for name in ablations for row in records(tables.differences(name))
+    ]
+    if not rows:
         return HTML("<p>No variant can be set against its baseline yet.</p>")
     single = len(ablations) == 1
     figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.26 * len(rows)))
     colours = dict(zip(ablations, sns.color_palette("colorblind", len(ablations)), strict=True))
     labels, told = [], []
-    for place, row in enumerate(records(rows)):
+    for place, row in enumerate(rows):
         names = [v.name for v in tables.ablations[row["ablation"]].variants]
         colour = palette(names)[row["variant"]] if single else colours[row["ablation"]]
         mean, low, high = row["mean"], row["low"], row["high"]

@@ -44,11 +44,11 @@ class Section:
     error: str = ""
 
 
-def build(results: Path, *, only_if_changed: bool = False) -> tuple[Path, list[str]]:
+def build(results: Path, *, only_if_changed: bool = False) -> tuple[Path, dict[str, str]]:
     """Write `claims.parquet` and `report.html` for what lies in `results` by now.
 
-    Returns the page's path and the headings of sections whose notebook broke. The page is written
-    in any case, and shows the error there.
+    Returns the page's path, and the error of every section whose notebook broke, by its heading.
+    The page is written in any case, and shows the error there.
 
     Raises:
         UserError: there are no results.
@@ -58,14 +58,14 @@ def build(results: Path, *, only_if_changed: bool = False) -> tuple[Path, list[s
     judge_all(results)
     page, key_file, key = results / "report.html", results / "report.key", _key(results)
     if only_if_changed and page.exists() and key_file.exists() and key_file.read_text() == key:
-        return page, []
+        return page, {}
     study = Study.load(results)
     sections = execute(sections_of(Tables.load(results)), results)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOT / "templates"), autoescape=True
     )
     text = environment.get_template("page.html.j2").render(title=title(study), sections=sections)
-    broken = [section.heading for section in sections if section.error]
+    broken = {section.heading: section.error for section in sections if section.error}
     write_atomically(page, text.encode())
     write_atomically(key_file, (key if not broken else "broken").encode())
     return page, broken

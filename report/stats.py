@@ -101,8 +101,8 @@ def seeds_needed(values: Values, distance: float, most: int = 1000) -> int | Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns where it falls back to a slower solver
         n = TTestPower().solve_power(effect_size=size, alpha=0.05, power=0.8)
-    needed = max(2, math.ceil(float(np.asarray(n).item())))
-    return needed if needed <= most else None
+    exact = float(np.asarray(n).item())  # NaN where the solver finds none, for a tiny distance
+    return max(2, math.ceil(exact)) if exact <= most else None
 
 
 def _constant(values: Values) -> bool:

@@ -35,7 +35,7 @@ def judge_all(results: Path) -> None:
         for name, ablation in tables.ablations.items()
         for claim in ablation.claims
     ]
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+    for row, corrected in zip(rows, holm([row.get("p") for row in rows]), strict=True):
         row["p_holm"] = corrected
     write_table(results, "claims", rows)
 

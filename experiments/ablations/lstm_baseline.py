@@ -41,6 +41,6 @@ ABLATION = Ablation(
         ),
     ],
     limits="The claim on loss is judged with each network at its own learning rate, chosen from a"
-    " coarse grid with a seed that is not used here. Speed is this hardware's: on a GPU the parallel"
-    " network gains, on two processor cores there is little to be parallel on.",
+    " coarse grid with a seed that is not used here. Speed is this hardware's: on a GPU the"
+    " parallel network gains, on two processor cores there is little to be parallel on.",
 )

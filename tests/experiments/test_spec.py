@@ -1,0 +1,132 @@
+"""Run identity, and the plan that merges equal runs."""
+
+import dataclasses
+
+import pytest
+
+from experiments.ablation import Ablation, Claim, Times, Variant, _check_names, load_ablations
+from experiments.errors import UserError
+from experiments.plan import plan, runs_of
+from experiments.profiles import PROFILES
+from experiments.spec import Recipe, RunSpec
+from model import ModelConfig, parameter_count
+
+
+@pytest.fixture
+def spec(config: ModelConfig, recipe: Recipe) -> RunSpec:
+    return RunSpec(model=config, recipe=recipe, corpus="c0", seed=0, precision="fp32")
+
+
+def test_everything_that_decides_the_numbers_changes_the_id(spec: RunSpec):
+    others = [
+        dataclasses.replace(spec, seed=1),
+        dataclasses.replace(spec, corpus="c1"),
+        dataclasses.replace(spec, precision="bf16"),
+        dataclasses.replace(spec, model=dataclasses.replace(spec.model, position="none")),
+        dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, learning_rate=1e-3)),
+    ]
+    assert len({run.run_id for run in [spec, *others]}) == 6
+
+
+def test_the_id_does_not_depend_on_how_the_spec_came_about(spec: RunSpec):
+    assert RunSpec.from_json(spec.to_json()) == spec
+    assert RunSpec.from_json(spec.to_json()).run_id == spec.run_id
+
+
+def test_an_lstm_has_one_id_whatever_transformer_fields_it_carries(spec: RunSpec):
+    lstm = dataclasses.replace(spec, model=dataclasses.replace(spec.model, family="lstm"))
+    heads = dataclasses.replace(lstm, model=dataclasses.replace(lstm.model, n_heads=2))
+    assert lstm.run_id == heads.run_id
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("steps", 0),
+        ("batch_size", 2.0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("warmup_steps", 7),
+        ("beta2", 1.0),
+        ("weight_decay", -0.1),
+        ("gradient_clip", "1"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_refused_by_name(recipe: Recipe, field: str, value: object):
+    with pytest.raises(ValueError, match=rf"{field}=.* it must be"):
+        dataclasses.replace(recipe, **{field: value})
+
+
+def smoke_plan(**ablations: Ablation):
+    return plan(
+        PROFILES["smoke"], ablations, vocab_size=9, corpus_hash="c", seeds=2, precision="fp32"
+    )
+
+
+def ablation(*variants: Variant) -> Ablation:
+    return Ablation(title="", question="", baseline=variants[0].name, variants=variants)
+
+
+def test_equal_runs_are_one():
+    members = smoke_plan(
+        one=ablation(Variant("base"), Variant("none", {"model.position": "none"})),
+        two=ablation(Variant("also-base", {"model.position": "rope"}), Variant("same")),
+    )
+    assert len(members) == 8
+    assert len(runs_of(members)) == 4
+
+
+def test_seed_by_seed_and_the_longest_first():
+    members = smoke_plan(
+        one=ablation(Variant("base"), Variant("deep", {"model.n_layers": Times(2)}))
+    )
+    found = [(member.spec.seed, member.variant) for member in members]
+    assert found == [(0, "deep"), (0, "base"), (1, "deep"), (1, "base")]
+
+
+def test_all_variants_that_cannot_work_are_named_at_once():
+    with pytest.raises(UserError) as refusal:
+        smoke_plan(
+            one=ablation(Variant("typo", {"model.postion": "none"})),
+            two=ablation(Variant("odd", {"model.n_heads": 5}), Variant("fine")),
+        )
+    message = str(refusal.value)
+    assert "'one/typo': no field 'model.postion', did you mean 'model.position'?" in message
+    assert "'two/odd': n_heads=5 cannot work" in message
+    assert "fine" not in message
+
+
+def test_parameters_are_matched_as_near_as_can_be(config: ModelConfig, recipe: Recipe):
+    variant = Variant("lstm", {"model.family": "lstm"}, match_parameters="d_model")
+    model, _ = variant.applied_to(config, recipe)
+    goal = parameter_count(config)
+    off = abs(parameter_count(model) - goal)
+    for other in (model.d_model - 1, model.d_model + 1):
+        assert off <= abs(parameter_count(dataclasses.replace(model, d_model=other)) - goal)
+
+
+def test_a_multiple_keeps_its_kind():
+    assert Times(2).of(4) == 8
+    assert isinstance(Times(2.5).of(4), int)
+    assert Times(2.5).of(0.01) == pytest.approx(0.025)
+
+
+def test_names_that_are_not_there_are_told():
+    claim = Claim(
+        id="x", sentence="", said_by="", effect={"bse": 1}, margin=0.1, why_margin="for a test"
+    )
+    broken = dataclasses.replace(ablation(Variant("base")), claims=[claim])
+    with pytest.raises(UserError, match=r"claim 'x' names no variant 'bse', did you mean 'base'?"):
+        _check_names("one", broken)
+    with pytest.raises(UserError, match="two variants are called 'base'"):
+        _check_names("one", ablation(Variant("base"), Variant("base")))
+
+
+def test_every_ablation_plans_in_every_profile_and_the_base_is_shared():
+    ablations = load_ablations()
+    for profile in PROFILES.values():
+        members = plan(
+            profile, ablations, vocab_size=84, corpus_hash="c", seeds=1, precision="fp32"
+        )
+        assert len(runs_of(members)) < len(members)

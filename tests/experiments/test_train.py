@@ -1,0 +1,157 @@
+"""The loop: it learns, repeats bit for bit, and ends a diverged run with its history."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from experiments.batches import batch_starts, evaluation_starts, windows_at
+from experiments.corpus import Corpus
+from experiments.spec import Recipe, RunSpec
+from experiments.train import build_optimizer, learning_rate_at, mean_loss, train
+from model import ModelConfig, build
+
+
+@pytest.fixture
+def spec(config: ModelConfig, recipe: Recipe, corpus: Corpus) -> RunSpec:
+    model = dataclasses.replace(config, vocab_size=len(corpus.vocabulary))
+    return RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0, precision="fp32")
+
+
+def run(spec: RunSpec, corpus: Corpus):
+    points: list[dict] = []
+    summary = train(spec, corpus, torch.device("cpu"), lambda **point: points.append(point))
+    return summary, points
+
+
+def without_time(values: dict) -> dict:
+    timings = ("seconds", "train_seconds", "tokens_per_second")
+    return {name: value for name, value in values.items() if name not in timings}
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_the_same_run_twice_is_the_same_bit_for_bit(spec: RunSpec, corpus: Corpus, dropout: float):
+    spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, dropout=dropout))
+    (first, its_points), (second, other_points) = run(spec, corpus), run(spec, corpus)
+    assert without_time(first) == without_time(second)
+    assert [*map(without_time, its_points)] == [*map(without_time, other_points)]
+    other, _ = run(dataclasses.replace(spec, seed=1), corpus)
+    assert other["val_loss"] != first["val_loss"]
+
+
+def test_it_learns(spec: RunSpec, corpus: Corpus):
+    recipe = dataclasses.replace(spec.recipe, steps=150, warmup_steps=10, eval_every=75)
+    summary, _ = run(dataclasses.replace(spec, recipe=recipe), corpus)
+    assert summary["status"] == "done"
+    assert summary["val_loss"] < 0.4 * corpus.unigram_loss
+
+
+def test_points_are_where_they_should_be(spec: RunSpec, corpus: Corpus):
+    summary, points = run(spec, corpus)
+    assert [point["step"] for point in points if point["split"] == "val"] == [0, 3, 6]
+    assert [point["step"] for point in points if point["split"] == "train"] == [2, 3, 4, 6]
+    assert points[-1]["loss"] == summary["val_loss"]
+    assert points[-1]["tokens"] == summary["tokens"] == 6 * 4 * 16
+    for point in points:
+        if point["split"] == "train":
+            assert point["gradient_norm"] > 0
+            assert point["learning_rate"] == learning_rate_at(point["step"] - 1, spec.recipe)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_history(
+    spec: RunSpec, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+):
+    class Explodes(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.calls = build(spec.model), 0
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            self.calls += self.training
+            return self.inner(tokens) * (math.nan if self.calls > 3 else 1.0)
+
+    monkeypatch.setattr("experiments.train.build", lambda _: Explodes())
+    summary, points = run(spec, corpus)
+    assert summary["status"] == "diverged"
+    assert "nan by step 4" in summary["reason"]
+    assert "val_loss" not in summary
+    assert [point["step"] for point in points if point["split"] == "train"] == [2, 3, 4]
+    assert math.isnan(points[-1]["loss"])
+
+
+def test_overfits_one_batch(config: ModelConfig, recipe: Recipe):
+    torch.manual_seed(0)
+    model, tokens = build(config), torch.randint(config.vocab_size, (4, 17))
+    optimizer = build_optimizer(model, recipe)
+    for _ in range(150):
+        logits = model(tokens[:, :-1])
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05
+
+
+def test_a_batch_depends_on_seed_and_step_alone():
+    long, short = batch_starts(3, 20, 8, 1000), batch_starts(3, 5, 8, 1000)
+    assert torch.equal(long[:5], short)
+    assert not torch.equal(long[0], long[1])
+    assert not torch.equal(batch_starts(4, 5, 8, 1000), short)
+    assert long.min() >= 0
+    assert long.max() < 1000
+
+
+def test_targets_are_the_next_tokens_and_windows_stay_inside():
+    tokens = torch.arange(100, dtype=torch.int32)
+    inputs, targets = windows_at(tokens, torch.tensor([0, 7, 89]), 10)
+    assert torch.equal(targets, inputs + 1)
+    starts = evaluation_starts(100, 10, 50)
+    assert torch.equal(starts, torch.arange(0, 90, 10))  # no overlap, and each has its target
+    assert len(evaluation_starts(100, 10, 4)) == 4
+
+
+def test_mean_loss_weighs_every_token_once(config: ModelConfig):
+    """70 windows are more than one pass: the mean is over tokens, not over passes."""
+    torch.manual_seed(0)
+    model, length = build(config), config.context_length
+    tokens = torch.randint(config.vocab_size, (70 * length + 1,), dtype=torch.int32)
+    inputs, targets = windows_at(tokens, torch.arange(0, 70 * length, length), length)
+    with torch.no_grad():
+        expected = torch.nn.functional.cross_entropy(
+            model(inputs).double().flatten(0, 1), targets.flatten()
+        )
+    found = mean_loss(model, tokens, length, 70, "fp32")
+    assert found == pytest.approx(expected.item(), rel=1e-5)
+    assert math.isnan(mean_loss(model, tokens[:length], length, 70, "fp32"))
+
+
+def test_learning_rate_warms_up_then_follows_half_a_cosine(recipe: Recipe):
+    recipe = dataclasses.replace(recipe, steps=100, warmup_steps=20, learning_rate=1.0)
+    rates = [learning_rate_at(step, recipe) for step in range(100)]
+    assert rates[0] == pytest.approx(1 / 20)
+    assert rates[19] == rates[20] == 1.0
+    assert rates[60] == pytest.approx(0.1 + 0.9 * 0.5)
+    assert rates[99] == pytest.approx(0.1, abs=1e-3)
+    assert max(rates) == 1.0
+
+
+def test_only_matrices_decay(config: ModelConfig, recipe: Recipe):
+    model = build(config)
+    decaying, others = build_optimizer(model, recipe).param_groups
+    assert all(parameter.dim() == 2 for parameter in decaying["params"])
+    assert (decaying["weight_decay"], others["weight_decay"]) == (recipe.weight_decay, 0.0)
+    assert len(decaying["params"]) + len(others["params"]) == len(list(model.parameters()))
+
+
+def test_a_step_runs_wholly_on_another_device(spec: RunSpec):
+    """On "meta" a tensor that was left on the processor fails: the stand-in for a GPU."""
+    device = torch.device("meta")
+    tokens = torch.zeros(1000, dtype=torch.int32, device=device)
+    for family in ("decoder", "lstm"):
+        model = build(dataclasses.replace(spec.model, family=family)).to(device)
+        starts = batch_starts(0, 1, 4, 900).to(device)
+        inputs, targets = windows_at(tokens, starts[0], spec.model.context_length)
+        loss = torch.nn.functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+        loss.backward()
+        assert loss.device == device

@@ -1,0 +1,97 @@
+"""Results folders with effects that were put there, so that verdicts can be checked."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.ablation import Ablation, Claim, Variant
+from experiments.store import RunFolder
+from experiments.study import Study
+
+ODD_NAME = "odd <script>alert('x')</script> & \"name\" Ünïcode"
+
+ABLATION = Ablation(
+    title=f"Planted: {ODD_NAME}",
+    question="Does the page tell what was planted?",
+    baseline="base",
+    variants=[Variant("base"), Variant(ODD_NAME, {"model.position": "none"})],
+    claims=[
+        Claim(
+            id="planted",
+            sentence=f"It hurts: {ODD_NAME}",
+            said_by="nobody",
+            effect={ODD_NAME: 1, "base": -1},
+            margin=0.1,
+            why_margin="it is a test",
+        ),
+        Claim(
+            id="planted-equal",
+            sentence="It makes no difference.",
+            said_by="nobody",
+            effect={ODD_NAME: 1, "base": -1},
+            margin=0.1,
+            why_margin="it is a test",
+            equal=True,
+        ),
+        Claim(
+            id="planted-speed",
+            sentence="It is faster.",
+            said_by="nobody",
+            effect={ODD_NAME: 1, "base": -1},
+            metric="tokens_per_second",
+            log=True,
+            margin=0.05,
+            why_margin="it is a test",
+        ),
+    ],
+)
+
+
+def plant(
+    results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    effects: list[float | str | None],
+    seeds: int | None = None,
+) -> Path:
+    """A study of ABLATION whose variant differs from the base by `effects`, seed by seed.
+
+    Instead of a number an effect can be "diverged" or "failed", or None for a run not made.
+    """
+    for module in ("experiments.ablation", "experiments.study", "report.tables", "report.page"):
+        monkeypatch.setattr(f"{module}.load_ablations", lambda: {"planted": ABLATION})
+    study = Study(
+        profile_name="cpu",
+        corpus_name="planted <b>corpus</b>",
+        corpus_hash="0" * 64,
+        vocab_size=84,
+        corpus_lengths={"train": 1000, "val": 100, "test": 100},
+        unigram_loss=3.3,
+        seeds=len(effects) if seeds is None else seeds,
+        precision="fp32",
+    )
+    study.save(results)
+    base = np.random.default_rng(0).normal(2.0, 0.3, size=max(1, len(effects)))
+    for member in study.members():
+        if member.spec.seed >= len(effects):
+            continue
+        effect = effects[member.spec.seed] if member.variant == ODD_NAME else 0.0
+        if effect is None:
+            continue
+        folder = RunFolder(results, member.spec.run_id)
+        folder.start(member.spec)
+        if isinstance(effect, str):
+            summary = {"status": effect, "reason": "because <i>planted</i>"}
+        else:
+            loss = float(base[member.spec.seed] + effect)
+            speed = 1000.0 * (2.0 if member.variant == ODD_NAME else 1.0)
+            summary = {"status": "done", "reason": "", "val_loss": loss, "test_loss": loss}
+            summary |= {"parameters": 10, "tokens_per_second": speed, "train_seconds": 1.0}
+            for step in (0, 400, 800):
+                point = {"step": step, "tokens": step * 1024, "seconds": float(step)}
+                point |= {"split": "val", "loss": loss + 800 - step}
+                with folder.metrics.open("a") as file:
+                    file.write(json.dumps(point) + "\n")
+        folder.finish(summary)
+    return results

@@ -1,0 +1,32 @@
+"""Numbers in words."""
+
+import pytest
+
+from report.text import duration, number, p_text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (1.23456, 1.22, 1.25, "1.235"),
+        (1.23456, 0.7, 1.7, "1.23"),
+        (-0.5, -0.9, -0.1, "−0.50"),
+        (1234.5, 1000.0, 1500.0, "1,234"),
+        (1.23456, None, None, "1.235"),
+        (2.0, 2.0, 2.0, "2.000"),
+        (None, None, None, "–"),
+        (float("nan"), None, None, "–"),
+    ],
+)
+def test_the_interval_decides_the_digits(value, low, high, text):
+    assert number(value, low, high) == text
+
+
+def test_p_is_never_zero():
+    assert p_text(0.0) == "< 0.0001"
+    assert p_text(0.0123) == "0.012"
+    assert p_text(None) == "–"
+
+
+def test_durations():
+    assert [duration(s) for s in (42.4, 190, 3900)] == ["42 s", "3 min 10 s", "1 h 5 min"]

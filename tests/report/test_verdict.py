@@ -1,0 +1,127 @@
+"""Verdicts on effects that were planted."""
+
+import math
+from pathlib import Path
+
+import pytest
+from planted import ODD_NAME, plant
+
+from experiments.collect import collect, read_table
+from report.stats import Estimate
+from report.tables import Tables
+from report.verdict import decide, distance_to_decision, judge_all
+
+NOISE = [0.01, -0.01, 0.02, -0.02, 0.0]
+
+
+def verdicts(results: Path):
+    collect(results)
+    judge_all(results)
+    return read_table(results, "claims").set_index("claim")
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict", "equal"),
+    [
+        (0.5, "supported", "contradicted"),
+        (0.0, "contradicted", "supported"),
+        (0.04, "contradicted", "supported"),
+        (-0.5, "contradicted", "contradicted"),
+        (0.1, "undecided", "undecided"),
+        (-0.1, "contradicted", "undecided"),
+    ],
+)
+def test_known_effects(tmp_path, monkeypatch, shift, verdict, equal):
+    found = verdicts(plant(tmp_path, monkeypatch, [shift + noise for noise in NOISE]))
+    row = found.loc["planted"]
+    assert (row["verdict"], found.loc["planted-equal", "verdict"]) == (verdict, equal)
+    assert row["effect"] == pytest.approx(shift)
+    assert row["low"] < shift < row["high"]
+    assert (row["n"], row["planned"]) == (5, 5)
+    assert f"{row['n']} paired seeds" in row["why"]
+
+
+def test_noise_too_large_to_tell_is_undecided_and_says_how_many_seeds(tmp_path, monkeypatch):
+    row = verdicts(plant(tmp_path, monkeypatch, [0.5, -0.3, 0.6, -0.2, 0.4])).loc["planted"]
+    assert row["verdict"] == "undecided"
+    assert row["seeds_needed"] > 5
+    assert f"about {row['seeds_needed']:.0f} seeds" in row["why"]
+
+
+def test_a_ratio_is_told_as_a_ratio(tmp_path, monkeypatch):
+    row = verdicts(plant(tmp_path, monkeypatch, NOISE)).loc["planted-speed"]
+    assert row["verdict"] == "supported"
+    assert row["effect"] == pytest.approx(2.0)
+    assert row["scale"] == "ratio"
+
+
+def test_one_seed_decides_nothing(tmp_path, monkeypatch):
+    row = verdicts(plant(tmp_path, monkeypatch, [0.5])).loc["planted"]
+    assert (row["verdict"], row["n"]) == ("undecided", 1)
+    assert math.isnan(row["low"])
+    assert "one seed" in row["why"]
+
+
+def test_missing_and_failed_runs_are_left_out_of_n_and_named(tmp_path, monkeypatch):
+    found = verdicts(plant(tmp_path, monkeypatch, [0.5, None, "failed", 0.51, 0.49], seeds=6))
+    assert (found.loc["planted", "n"], found.loc["planted", "planned"]) == (3, 6)
+    assert found.loc["planted", "verdict"] == "supported"
+
+
+def test_nothing_there_is_not_tested_with_the_reason(tmp_path, monkeypatch):
+    row = verdicts(plant(tmp_path, monkeypatch, ["failed", None])).loc["planted"]
+    assert (row["verdict"], row["n"]) == ("not tested", 0)
+    assert "1 failed" in row["why"]
+    assert "1 missing" in row["why"]
+
+
+def test_a_diverged_run_counts_as_a_uniform_guess(tmp_path, monkeypatch):
+    results = plant(tmp_path, monkeypatch, ["diverged"] * 5)
+    row = verdicts(results).loc["planted"]
+    tables = Tables.load(results)
+    base = tables.scored("planted").query("variant == 'base'")["val_loss"]
+    assert row["effect"] == pytest.approx(math.log(84) - base.mean())
+    assert (row["verdict"], row["diverged"]) == ("supported", 5)
+    assert "5 runs diverged and count as a uniform guess" in row["why"]
+
+
+def test_p_values_are_corrected_over_all_claims(tmp_path, monkeypatch):
+    found = verdicts(plant(tmp_path, monkeypatch, [0.05, 0.2, 0.1, 0.15, 0.12]))
+    assert (found["p_holm"].dropna() >= found["p"].dropna()).all()
+    assert found.loc["planted", "p_sign_flip"] == pytest.approx(2 / 2**5)
+
+
+def test_differences_are_paired(tmp_path, monkeypatch):
+    """Seeds differ by far more than the effect; pairing takes that out."""
+    results = plant(tmp_path, monkeypatch, [0.05 + noise / 10 for noise in NOISE])
+    collect(results)
+    row = Tables.load(results).differences("planted").iloc[0]
+    assert row["variant"] == ODD_NAME
+    assert row["mean"] == pytest.approx(0.05)
+    assert row["high"] - row["low"] < 0.01
+
+
+def test_bounds_themselves_are_undecided():
+    def of(low: float, high: float) -> Estimate:
+        return Estimate((low + high) / 2, low, high, 5)
+
+    assert decide(of(0.1, 0.2), 0.1, equal=False) == "undecided"
+    assert decide(of(-0.1, 0.05), 0.1, equal=False) == "undecided"
+    assert decide(of(-0.3, -0.2), 0.1, equal=False) == "contradicted"
+    assert decide(of(-0.1, 0.1), 0.1, equal=True) == "undecided"
+    assert decide(of(-0.3, -0.2), 0.1, equal=True) == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("mean", "equal", "distance"),
+    [
+        (0.3, False, 0.2),
+        (0.05, False, 0.05),
+        (-0.05, False, 0.05),
+        (-0.3, False, 0.3),
+        (0.0, True, 0.1),
+        (-0.3, True, 0.2),
+    ],
+)
+def test_distance_to_the_nearest_bound_that_decides(mean, equal, distance):
+    assert distance_to_decision(mean, 0.1, equal=equal) == pytest.approx(distance)

@@ -1,0 +1,213 @@
+"""The program as its user runs it: whole, at smoke size, and with everything that goes wrong."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from experiments import __main__ as command_line
+from experiments.collect import read_table
+
+ROOT = Path(__file__).parent.parent
+TABLES = ("runs", "curves", "membership", "claims")
+
+
+def call(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments(folder, *words),
+        cwd=ROOT,
+        env=clean_environment() | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def arguments(folder: Path, *words: str) -> list[str]:
+    where = ["--results", str(folder / "results"), "--data", str(folder / "data")]
+    return [sys.executable, "-m", "experiments", *words, *where]
+
+
+def clean_environment() -> dict[str, str]:
+    ours = ("PROFILE", "CORPUS", "SEEDS", "JOBS", "EXECUTOR", "DEVICE")
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, text_file: Path):
+    folder = tmp_path_factory.mktemp("study")
+    return folder, call(folder, "run", "--profile", "smoke", "--corpus", str(text_file))
+
+
+def test_the_whole_study_runs_and_leaves_four_tables_and_a_page(study):
+    folder, done = study
+    assert done.returncode == 0, done.stderr
+    results = folder / "results" / "smoke"
+    assert f"report: {results / 'report.html'}" in done.stdout
+    runs = read_table(results, "runs")
+    assert (runs["status"] == "done").all()
+    assert runs["run_id"].is_unique
+    assert set(read_table(results, "membership")["run_id"]) == set(runs["run_id"])
+    assert set(read_table(results, "curves")["run_id"]) == set(runs["run_id"])
+    assert set(read_table(results, "claims")["verdict"]) == {"undecided"}
+    page = (results / "report.html").read_text()
+    assert "<title>SMOKE TEST, numbers mean nothing" in page
+    assert "broke off" not in page
+
+
+def test_a_second_call_trains_nothing_and_leaves_the_page(study, text_file: Path):
+    folder, _ = study
+    page = folder / "results" / "smoke" / "report.html"
+    stamp = page.stat().st_mtime_ns
+    again = call(folder, "run", PROFILE="smoke", CORPUS=str(text_file))
+    assert again.returncode == 0
+    assert " 0 runs trained" in again.stdout
+    assert page.stat().st_mtime_ns == stamp
+
+
+def test_a_failed_run_is_told_and_trained_again(study, text_file: Path):
+    """Reads and mends what the whole study left, so it comes after the tests of that."""
+    folder, _ = study
+    results = folder / "results" / "smoke"
+    runs = read_table(results, "runs")
+    heads = runs[runs["ablation"] == "heads"].iloc[0]
+    summary = results / "runs" / heads["run_id"] / "summary.json"
+    failed = json.loads(summary.read_text()) | {"status": "failed", "reason": "planted"}
+    summary.write_text(json.dumps(failed))
+    told = call(folder, "report", "--profile", "smoke")
+    assert told.returncode == 0
+    assert "planted" in (results / "report.html").read_text()
+    mended = call(folder, "retry", "--profile", "smoke", "--corpus", str(text_file))
+    assert mended.returncode == 0, mended.stderr
+    assert "1 runs trained" in mended.stdout
+    after = read_table(results, "runs").set_index("run_id")
+    assert (after["status"] == "done").all()
+    assert after.loc[heads["run_id"], "val_loss"] == heads["val_loss"]  # the same, bit for bit
+
+
+def test_one_ablation_alone(tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(command_line.PageRefresher, "build", lambda *_, **__: 0)
+    words = arguments(tmp_path, "run", "positional-encoding", "--profile", "smoke")[3:]
+    monkeypatch.setattr(sys, "argv", ["experiments", *words, "--corpus", str(text_file)])
+    with pytest.raises(SystemExit) as left:
+        command_line.main()
+    assert left.value.code == 0
+    assert len(list((tmp_path / "results" / "smoke" / "runs").iterdir())) == 4
+
+
+BAD = {
+    "ablation": (["run", "positional-encodin"], "did you mean 'positional-encoding'?"),
+    "profile": (["run", "--profile", "huge"], "there are auto, smoke, cpu, gpu"),
+    "device": (["run", "--device", "tpu"], "there are auto, cuda, mps, cpu"),
+    "executor": (["run", "--executor", "slurm"], "there are local"),
+    "seeds": (["run", "--seeds", "0"], "--seeds"),
+    "jobs": (["run", "--jobs", "many"], "--jobs"),
+    "option": (["run", "--no-such-option"], "No such option"),
+    "corpus": (["run", "--corpus", "no/such/file.txt"], "does not exist"),
+    "nothing to report": (["report", "--profile", "gpu"], "run `make all` first"),
+    "nothing named to delete": (["clean"], "unknown profile to delete 'auto'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_status_2_and_changes_nothing(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    words, expected = BAD[case]
+    for name in ("PROFILE", "CORPUS", "SEEDS", "JOBS", "EXECUTOR", "DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["experiments", *arguments(tmp_path, *words)[3:]])
+    with pytest.raises(SystemExit) as left:
+        command_line.main()
+    said = capfd.readouterr().err
+    assert left.value.code == 2
+    assert expected in said
+    assert said.startswith("error: ")
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_such_device_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("experiments.hardware._devices_present", lambda: ["cpu"])
+    monkeypatch.setattr(sys, "argv", ["x", *arguments(tmp_path, "run", "--device", "cuda")[3:]])
+    with pytest.raises(SystemExit) as left:
+        command_line.main()
+    assert left.value.code == 2
+    assert "device 'cuda' is not on this machine: it has cpu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_nothing_is_one_line(
+    number: int,
+    tmp_path: Path,
+    text_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def refuse(*_: object):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("experiments.study.write_atomically", refuse)
+    words = arguments(tmp_path, "run", "--profile", "smoke", "--corpus", str(text_file))[3:]
+    monkeypatch.setattr(sys, "argv", ["x", *words])
+    with pytest.raises(SystemExit) as left:
+        command_line.main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err == f"error: {os.strerror(number)}: while writing results\n"
+
+
+def test_ctrl_c_ends_everything_and_the_next_call_goes_on(tmp_path: Path, text_file: Path):
+    words = ["run", "heads", "--profile", "smoke", "--seeds", "40", "--corpus", str(text_file)]
+    process = subprocess.Popen(
+        arguments(tmp_path, *words),
+        cwd=ROOT,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    runs = tmp_path / "results" / "smoke" / "runs"
+    deadline = time.monotonic() + 60
+    while not list(runs.glob("*/summary.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said.strip() == "stopped; the next call goes on from here"
+    wait_until_gone(process.pid)
+    done = len(list(runs.glob("*/summary.json")))
+    assert 0 < done < 200
+    assert not [file for file in runs.rglob("summary.json") if "done" not in file.read_text()]
+    fewer = [word if word != "40" else "1" for word in words]
+    again = call(tmp_path, *fewer)
+    assert again.returncode == 0
+    assert " 0 were done" not in again.stdout
+
+
+def wait_until_gone(session: int) -> None:
+    """Wait until no process of the session is left; fail after ten seconds."""
+    deadline = time.monotonic() + 10
+    left: list[int] = []
+    while time.monotonic() < deadline:
+        left = [pid for pid in psutil.pids() if session_of(pid) == session]
+        if not left:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"processes left behind: {left}")
+
+
+def session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
