@@ -13,11 +13,11 @@ python := $(VENV)/bin/python
 installed := $(VENV)/.installed
 else
 python := $(PYTHON)
-installed :=
+installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list report retry columns test lint clean $(ABLATIONS)
+.PHONY: help setup all list report retry columns test lint clean complete $(ABLATIONS)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,7 @@ help: ## This list
 	  '           VENV (where to keep the environment)  PYTHON (one of your own, used as it is)'
 
 setup: $(installed) ## Make the virtual environment and install the pinned packages
+	@:
 all: $(installed) ## Train what is not done yet, all ablations, and write the report
 	@$(python) -m experiments run
 $(ABLATIONS): $(installed)
@@ -59,6 +60,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[dev]' \
 	  || { echo 'error: the packages could not be installed: is there a network?' >&2; exit 2; }
 	@touch $@
+
+needed := torch numpy pandas pyarrow scipy statsmodels seaborn papermill jupytext nbconvert \
+  ipykernel jinja2 click rich psutil
+complete:
+	@$(python) -c 'import sys; from importlib.util import find_spec; \
+	  lacking = [name for name in sys.argv[1:] if not find_spec(name)]; \
+	  sys.exit("error: PYTHON=$(PYTHON) lacks " + ", ".join(lacking) if lacking else 0)' \
+	  $(needed) || exit 2
 
 # Any other name: say so in one line instead of make's own riddle.
 .DEFAULT:

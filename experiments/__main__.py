@@ -10,10 +10,11 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from experiments import hardware
 from experiments.ablation import load_ablations, nearest
-from experiments.corpus import Corpus, prepare
+from experiments.corpus import NAMES, Corpus, prepare
 from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Job
 from experiments.plan import Member, plan, runs_of
@@ -23,28 +24,36 @@ from experiments.schema import COLUMNS, describe
 from experiments.store import RunFolder
 from experiments.study import Study
 
+_AT_LEAST_ONE = click.IntRange(min=1)
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "profile": {"default": "auto", "help": "auto, " + ", ".join(PROFILES)},
+    "corpus": {"default": "shakespeare", "help": ", ".join(NAMES) + ", or the path of a text"},
+    "seeds": {"type": _AT_LEAST_ONE, "help": "how many; if not given, the profile decides"},
+    "jobs": {"type": _AT_LEAST_ONE, "help": "runs at once; if not given, the machine decides"},
+    "executor": {"default": "local", "help": ", ".join(EXECUTORS)},
+    "device": {"default": "auto", "help": ", ".join(hardware.DEVICES)},
+}
+_FOLDERS = {"results": "folder for results", "data": "folder for corpora"}
 
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that decide what is run; each can come from the environment variable as well."""
-    at_least_one = click.IntRange(min=1)
-    for option in (
-        click.option(
-            "--profile", default="auto", envvar="PROFILE", help="auto, " + ", ".join(PROFILES)
-        ),
-        click.option(
-            "--corpus", default="shakespeare", envvar="CORPUS", help="name, or path of a text"
-        ),
-        click.option("--seeds", type=at_least_one, envvar="SEEDS", help="how many; by the profile"),
-        click.option(
-            "--jobs", type=at_least_one, envvar="JOBS", help="runs at once; by the machine"
-        ),
-        click.option("--executor", default="local", envvar="EXECUTOR", help=", ".join(EXECUTORS)),
-        click.option("--device", default="auto", envvar="DEVICE", help=", ".join(hardware.DEVICES)),
-        click.option("--results", type=Path, default=Path("results"), help="folder for results"),
-        click.option("--data", type=Path, default=Path("data"), help="folder for corpora"),
-    ):
-        command = option(command)
-    return command
+
+def takes(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options for a command; all but the folders can come from the environment as well."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names):
+            if name in _FOLDERS:
+                option = click.option(
+                    f"--{name}", type=Path, default=Path(name), help=_FOLDERS[name]
+                )
+            else:
+                option = click.option(f"--{name}", envvar=name.upper(), **_OPTIONS[name])
+            command = option(command)
+        return command
+
+    return add
+
+
+_TRAINING = ("profile", "corpus", "seeds", "jobs", "executor", "device", "results", "data")
 
 
 @click.group()
@@ -54,14 +63,14 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("ablations", nargs=-1)
-@options
+@takes(*_TRAINING)
 def run(ablations: tuple[str, ...], **chosen: Any) -> None:
     """Train what is not done yet, of all ABLATIONS or of those named, and write the page."""
     _run(list(ablations), retry=False, **chosen)
 
 
 @cli.command()
-@options
+@takes(*_TRAINING)
 def retry(**chosen: Any) -> None:
     """Train again the runs that failed, and nothing else."""
     _run([], retry=True, **chosen)
@@ -91,9 +100,10 @@ def _run(
     members = study.members(ablations or None)
     _check_length(text, members)
     folder = results / chosen.name
-    study.save(folder)
     if retry:
         members = [member for member in members if _failed(folder, member)]
+    else:
+        study.save(folder)
     job = Job(text, folder, hardware.environment())
     outcome = run_study(members, job, hardware.slots(device, chosen.runs_per_gpu, jobs), executor)
     click.echo(
@@ -151,8 +161,8 @@ def _failed(folder: Path, member: Member) -> bool:
 
 
 @cli.command("list")
-@options
-def list_ablations(profile: str, seeds: int | None, device: str, **_: Any) -> None:
+@takes("profile", "seeds", "device")
+def list_ablations(profile: str, seeds: int | None, device: str) -> None:
     """The ablations, their variants, and how many runs the profile makes of them."""
     chosen = _profile(profile, device)
     members = _outline(chosen, seeds or chosen.seeds)
@@ -161,22 +171,22 @@ def list_ablations(profile: str, seeds: int | None, device: str, **_: Any) -> No
     for name, ablation in load_ablations().items():
         runs = runs_of(member for member in members if member.ablation == name)
         variants = ", ".join(variant.name for variant in ablation.variants)
-        table.add_row(name, variants, str(len(runs)))
+        table.add_row(name, Text(variants), str(len(runs)))
     table.add_section()
     table.add_row("all, shared runs once", "", str(len(runs_of(members))))
     Console().print(table)
 
 
 @cli.command()
-@options
-def report(profile: str, device: str, results: Path, **_: Any) -> None:
+@takes("profile", "device", "results")
+def report(profile: str, device: str, results: Path) -> None:
     """Rebuild the page for what has been run so far."""
     sys.exit(PageRefresher(results / _profile(profile, device).name).build(only_if_changed=False))
 
 
 @cli.command()
-@options
-def clean(profile: str, results: Path, **_: Any) -> None:
+@takes("profile", "results")
+def clean(profile: str, results: Path) -> None:
     """Delete the results of the profile that is named."""
     _one_of("profile to delete", [profile], list(PROFILES))
     folder = results / profile

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from experiments.executor import EXECUTORS, Event, Finished, Job
 from experiments.plan import Member, runs_of
 from experiments.progress import display
@@ -69,31 +71,38 @@ def _outcome(event: Event, results: Path) -> str:
 
 
 class PageRefresher:
-    """Builds the page beside the training, in a process of its own, one at a time."""
+    """Builds the page in a process of its own, one at a time; training goes on beside it."""
 
     def __init__(self, results: Path) -> None:
         self.results = results
         self.process: subprocess.Popen[bytes] | None = None
 
-    def command(self, *options: str) -> list[str]:
-        """The command that builds the page. A program, not an import: `report` builds on us."""
-        return [sys.executable, "-m", "report", str(self.results), *options]
-
     def refresh(self) -> None:
-        """Start building, unless the last build is still at it."""
+        """Start building, unless the last build is still at it. What it says goes to a file."""
         if self.process is None or self.process.poll() is not None:
             with (self.results / "report.log").open("wb") as log:
-                self.process = subprocess.Popen(
-                    self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
-                )
-
-    def stop(self) -> None:
-        """End a build that is still going."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait()
+                self.process = subprocess.Popen(self._command(), stdout=log, stderr=log)
 
     def build(self, *, only_if_changed: bool) -> int:
         """Build the page now and wait for it. Returns its exit status; it says what broke."""
         options = ["--if-changed"] if only_if_changed else []
-        return subprocess.run(self.command(*options), check=False).returncode
+        self.process = subprocess.Popen(self._command(*options))
+        try:
+            return self.process.wait()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End a build that is still going, its notebooks' kernels included."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            builder = psutil.Process(self.process.pid)
+            for process in [*builder.children(recursive=True), builder]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self.process.wait()
+
+    def _command(self, *options: str) -> list[str]:
+        # A program, not an import: `report` builds on us.
+        return [sys.executable, "-m", "report", str(self.results), *options]

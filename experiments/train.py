@@ -149,11 +149,13 @@ def mean_loss(
         return math.nan
     model.eval()
     starts = evaluation_starts(len(tokens), context_length, windows).to(tokens.device)
-    total = torch.zeros((), dtype=torch.float64, device=tokens.device)
+    sums = []
     for some in starts.split(64):
         inputs, targets = windows_at(tokens, some, context_length)
         with precision_context(precision, tokens.device):
             logits = model(inputs)
-        total += F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum")
+        logits = logits.flatten(0, 1).float()
+        sums.append(F.cross_entropy(logits, targets.flatten(), reduction="sum"))
     model.train()
-    return total.item() / (len(starts) * context_length)
+    # float64 on the processor: not every device has it
+    return torch.stack(sums).cpu().double().sum().item() / (len(starts) * context_length)

@@ -65,11 +65,24 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
 
 def forest(tables: Tables, ablations: list[str]) -> HTML:
     """Paired differences of every variant from its ablation's baseline, with 95 % intervals."""
+    figure, told = draw_forest(tables, ablations)
+    if not told:
+        plt.close(figure)
+        return HTML("<p>No variant can be set against its baseline yet.</p>")
+    baselines = ", ".join(f"{name}: {tables.ablations[name].baseline}" for name in ablations)
+    return show(
+        figure,
+        alt=f"Mean paired differences in nats per character: {'; '.join(told)}.",
+        caption="Each variant against its baseline, paired by seed: mean and 95 % interval."
+        f" Baseline of {baselines}.",
+    )
+
+
+def draw_forest(tables: Tables, ablations: list[str]) -> tuple[Figure, list[str]]:
+    """The figure of `forest`, and each of its rows in words."""
     rows = [
         {"ablation": name, **row} for name in ablations for row in records(tables.differences(name))
     ]
-    if not rows:
-        return HTML("<p>No variant can be set against its baseline yet.</p>")
     single = len(ablations) == 1
     figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.26 * len(rows)))
     colours = dict(zip(ablations, sns.color_palette("colorblind", len(ablations)), strict=True))
@@ -90,16 +103,7 @@ def forest(tables: Tables, ablations: list[str]) -> HTML:
     axes.set(xlabel="difference in validation loss from the baseline (nats per character)")
     axes.text(0, 1.01, "← better", transform=axes.transAxes, ha="left", va="bottom")
     axes.text(1, 1.01, "worse →", transform=axes.transAxes, ha="right", va="bottom")
-    baselines = ", ".join(f"{name}: {tables.ablations[name].baseline}" for name in ablations)
-    return show(
-        figure,
-        alt=f"Mean paired differences in nats per character: {'; '.join(told)}.",
-        caption="Each variant against its baseline, paired by seed: mean and 95 % interval"
-        f" (baseline: {tables.ablations[ablations[0]].baseline})."
-        if single
-        else "Every variant against its ablation's baseline, paired by seed: mean and 95 %"
-        f" interval. Baselines: {baselines}.",
-    )
+    return figure, told
 
 
 def palette(names: list[str]) -> dict[str, tuple[float, float, float]]:
@@ -109,10 +113,9 @@ def palette(names: list[str]) -> dict[str, tuple[float, float, float]]:
 
 def _interval(values: pd.Series) -> tuple[float, float]:
     found = estimate(list(values))
-    nothing = float("nan")
-    return (
-        (nothing, nothing) if found.low is None or found.high is None else (found.low, found.high)
-    )
+    if found.low is None or found.high is None:
+        return float("nan"), float("nan")
+    return found.low, found.high
 
 
 def _floor(axes: Axes, tables: Tables) -> None:

@@ -60,6 +60,7 @@ def build(results: Path, *, only_if_changed: bool = False) -> tuple[Path, dict[s
     if only_if_changed and page.exists() and key_file.exists() and key_file.read_text() == key:
         return page, {}
     study = Study.load(results)
+    (results / "notebooks.log").unlink(missing_ok=True)
     sections = execute(sections_of(Tables.load(results)), results)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOT / "templates"), autoescape=True
@@ -120,6 +121,9 @@ def _execute(section: Section, results: Path, folder: str) -> Section:
     executed = Path(folder) / f"{section.anchor}.ipynb"
     notebook = jupytext.read(ROOT / "notebooks" / f"{section.notebook}.py")
     nbformat.write(notebook, source)
+    # Kernels talk to stderr when they are shut down; what they say is kept, but not shown.
+    with (results / "notebooks.log").open("ab") as log:
+        os.dup2(log.fileno(), 2)
     error = ""
     try:
         papermill.execute_notebook(
@@ -135,11 +139,16 @@ def _execute(section: Section, results: Path, folder: str) -> Section:
         )
     except papermill.PapermillExecutionError as broken:
         error = f"{broken.ename}: {broken.evalue}"
+    except Exception as broken:  # the kernel died, or never came up: the other sections stand
+        error = f"{type(broken).__name__}: {broken}"
     return dataclasses.replace(section, body=_html(executed, error), error=error)
 
 
 def _html(executed: Path, error: str) -> str:
     """The outputs of an executed notebook, without its code, scripts and styles."""
+    broken = f'<p class="warning">This section broke off: {html.escape(error)}</p>' if error else ""
+    if not executed.exists():
+        return broken
     notebook = nbformat.read(executed, as_version=4)
     notebook.cells = [
         cell
@@ -152,7 +161,6 @@ def _html(executed: Path, error: str) -> str:
         ]
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
     body: str = exporter.from_notebook_node(notebook)[0]
-    broken = f'<p class="warning">This section broke off: {html.escape(error)}</p>' if error else ""
     return body + broken
 
 

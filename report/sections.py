@@ -59,11 +59,11 @@ def verdict_table(claims: pd.DataFrame, link: bool = False) -> HTML:
     body = "".join(_verdict_row(row, link) for row in records(claims))
     notes = []
     if len(claims):
-        smallest = int(claims["n"].max())
-        if smallest >= 2 and 2 / 2**smallest > 0.05:
+        most = int(claims["n"].max())
+        if most >= 2 and 2 / 2**most > 0.05:
             notes.append(
-                f"With {smallest} paired seeds an exact sign-flip test cannot go below"
-                f" p = {2 / 2**smallest:.3g}, so it can never reach 0.05; the verdicts rest on"
+                f"With {most} paired seeds an exact sign-flip test cannot go below"
+                f" p = {2 / 2**most:.3g}, so it can never reach 0.05; the verdicts rest on"
                 " Student's interval, which takes the differences to be about normal."
             )
     head = "".join(

@@ -31,7 +31,9 @@ def call(folder: Path, *words: str, **environment: str) -> subprocess.CompletedP
 
 
 def arguments(folder: Path, *words: str) -> list[str]:
-    where = ["--results", str(folder / "results"), "--data", str(folder / "data")]
+    where = ["--results", str(folder / "results")]
+    if words[0] in ("run", "retry"):
+        where += ["--data", str(folder / "data")]
     return [sys.executable, "-m", "experiments", *words, *where]
 
 
@@ -211,3 +213,26 @@ def session_of(pid: int) -> int | None:
         return os.getsid(pid)
     except ProcessLookupError:
         return None
+
+
+def test_ctrl_c_ends_a_page_in_the_making_with_its_kernels(study):
+    folder, _ = study
+    process = subprocess.Popen(
+        arguments(folder, "report", "--profile", "smoke"),
+        cwd=ROOT,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    started: list[psutil.Process] = []
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        started = psutil.Process(process.pid).children(recursive=True)
+        if any("ipykernel" in " ".join(child.cmdline()) for child in started):
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert not alive

@@ -41,6 +41,7 @@ ABLATION = Ablation(
         ),
     ],
     limits="The claim on loss is judged with each network at its own learning rate, chosen from a"
-    " coarse grid with a seed that is not used here. Speed is this hardware's: on a GPU the"
+    " coarse grid with a seed that is not used here; the training is short, and longer"
+    " training or longer contexts may change the order. Speed is this hardware's: on a GPU the"
     " parallel network gains, on two processor cores there is little to be parallel on.",
 )
