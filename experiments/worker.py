@@ -33,14 +33,17 @@ def work(
     """Train `spec` on `device` ("cpu", "cuda:0", …) and leave its folder finished.
 
     Sends (step, loss, tokens per second) for every training point. Whatever goes wrong in the run
-    is written into its summary as "failed"; nothing is raised but a full disk.
+    is written into its summary as "failed"; where not even that can be written, the process ends.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     torch.set_num_threads(1)  # one core a run: the runner fills the others with other runs
     torch.set_flush_denormal(True)  # a network that collapses would else slow down a hundredfold
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
     folder = RunFolder(results, spec.run_id)
-    folder.start(spec)
+    try:
+        folder.start(spec)
+    except OSError:
+        sys.exit(1)  # a disk that takes nothing: the parent meets it as well, and says so once
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     began = time.perf_counter()
     with folder.log.open("w") as log, folder.metrics.open("a", buffering=1) as metrics:
