@@ -21,7 +21,7 @@ _TEXT, _WHOLE, _REAL, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 def _config_columns(prefix: str, kind: type) -> list[Column]:
     """One column per field of a config dataclass, typed as the field is."""
-    types = {int: _WHOLE, float: _REAL, bool: _BOOL}
+    types = {int: _WHOLE, int | None: _WHOLE, float: _REAL, bool: _BOOL}
     hints = typing.get_type_hints(kind)
     return [
         (

@@ -5,20 +5,24 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Family = Literal["decoder", "lstm"]
-Position = Literal["none", "sinusoidal", "learned", "rope"]
+Position = Literal["none", "sinusoidal", "learned", "rope", "alibi"]
+Norm = Literal["layernorm", "rmsnorm"]
 NormPlacement = Literal["pre", "post", "none"]
-Activation = Literal["relu", "gelu"]
+Activation = Literal["relu", "gelu", "swiglu"]
+Masking = Literal["before_softmax", "after_softmax"]
 AttentionKernel = Literal["reference", "fused"]
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "family": get_args(Family),
     "position": get_args(Position),
+    "norm": get_args(Norm),
     "norm_placement": get_args(NormPlacement),
     "activation": get_args(Activation),
+    "masking": get_args(Masking),
     "attention": get_args(AttentionKernel),
 }
 _SIZES = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "d_ff")
-_SWITCHES = ("residual", "tie_embeddings", "bias")
+_SWITCHES = ("residual", "attention_scale", "tie_embeddings", "bias")
 
 # The fields that an LSTM reads. The others are not its own: `relevant` leaves them out, so that
 # they neither split its run identity nor show up in its row of a table.
@@ -32,6 +36,10 @@ _LSTM_FIELDS = frozenset(
 class ModelConfig:
     """A network's hyperparameters, under the papers' names.
 
+    `n_kv_heads` is the number of key and value heads that the query heads share in groups; None
+    gives each query head its own. With `activation="swiglu"` the hidden width is two thirds of
+    `d_ff`, so that the parameters stay equal.
+
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
     """
@@ -42,12 +50,16 @@ class ModelConfig:
     d_model: int
     n_layers: int
     n_heads: int
+    n_kv_heads: int | None = None
     d_ff: int
     position: Position = "rope"
+    norm: Norm = "layernorm"
     norm_placement: NormPlacement = "pre"
     residual: bool = True
     activation: Activation = "gelu"
     attention: AttentionKernel = "fused"
+    attention_scale: bool = True
+    masking: Masking = "before_softmax"
     tie_embeddings: bool = True
     dropout: float = 0.0
     bias: bool = True
@@ -71,6 +83,14 @@ class ModelConfig:
     def _check_heads(self) -> None:
         if self.d_model % self.n_heads:
             raise _refusal(self, "n_heads", f"a divisor of d_model={self.d_model}")
+        if self.n_kv_heads is not None and (
+            type(self.n_kv_heads) is not int
+            or self.n_kv_heads < 1
+            or self.n_heads % self.n_kv_heads
+        ):
+            raise _refusal(self, "n_kv_heads", f"None or a divisor of n_heads={self.n_heads}")
+        if self.masking == "after_softmax" and self.attention == "fused":
+            raise _refusal(self, "masking", "before_softmax where attention='fused'")
         if self.position == "rope" and self.head_dim % 2:
             needed = f"an even d_model / n_heads for position='rope', not {self.head_dim}"
             raise _refusal(self, "n_heads", needed)
@@ -82,9 +102,19 @@ class ModelConfig:
         """Width of one attention head, d_k = d_model / n_heads."""
         return self.d_model // self.n_heads
 
+    @property
+    def kv_heads(self) -> int:
+        """Number of key and value heads."""
+        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
+
+    @property
+    def hidden_width(self) -> int:
+        """Width of the feed-forward network's hidden layer: `d_ff`, or round(2/3 · d_ff)."""
+        return round(2 * self.d_ff / 3) if self.activation == "swiglu" else self.d_ff
+
     def relevant(self) -> dict[str, Any]:
         """The fields that this family reads, by name; the rest have no effect on the network."""
-        values = dataclasses.asdict(self)
+        values = dataclasses.asdict(self) | {"n_kv_heads": self.kv_heads}
         if self.family == "lstm":
             return {name: value for name, value in values.items() if name in _LSTM_FIELDS}
         return values

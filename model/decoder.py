@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from model.attention import CausalSelfAttention
 from model.config import ModelConfig
-from model.feedforward import FeedForward
+from model.feedforward import FEED_FORWARDS
 from model.position import EMBEDDING_STD, POSITIONS, NoPosition
 from model.sublayer import Sublayer, norm
 
@@ -17,7 +17,7 @@ class Layer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.attention = Sublayer(config, CausalSelfAttention(config))
-        self.feed_forward = Sublayer(config, FeedForward(config))
+        self.feed_forward = Sublayer(config, FEED_FORWARDS[config.activation](config))
 
     def forward(self, x: Tensor, position: NoPosition) -> Tensor:
         """x: [batch, time, d_model]. Returns the same shape."""

@@ -1,10 +1,9 @@
 """The position-wise feed-forward network (Vaswani 2017, section 3.3)."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class FeedForward(nn.Module):
@@ -12,11 +11,44 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.hidden = nn.Linear(config.d_model, config.d_ff, bias=config.bias)
-        self.activation = ACTIVATIONS[config.activation]()
-        self.output = nn.Linear(config.d_ff, config.d_model, bias=config.bias)
+        width = config.hidden_width
+        self.hidden = nn.Linear(config.d_model, width, bias=config.bias)
+        self.output = nn.Linear(width, config.d_model, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [batch, time, d_model]. Returns the same shape."""
-        y: Tensor = self.output(self.activation(self.hidden(x)))
+        y: Tensor = self.output(self.activate(x))
         return y
+
+    def activate(self, x: Tensor) -> Tensor:
+        """The hidden layer: [batch, time, hidden_width]."""
+        raise NotImplementedError
+
+
+class ReLU(FeedForward):
+    """max(0, W₁ x) (Vaswani 2017)."""
+
+    def activate(self, x: Tensor) -> Tensor:
+        return F.relu(self.hidden(x))
+
+
+class GELU(FeedForward):
+    """z · Φ(z) with z = W₁ x, exact (Hendrycks 2016)."""
+
+    def activate(self, x: Tensor) -> Tensor:
+        return F.gelu(self.hidden(x))
+
+
+class SwiGLU(FeedForward):
+    """silu(V x) · W₁ x, a gated hidden layer of two thirds of the width (Shazeer 2020)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.gate = nn.Linear(config.d_model, config.hidden_width, bias=config.bias)
+
+    def activate(self, x: Tensor) -> Tensor:
+        y: Tensor = F.silu(self.gate(x)) * self.hidden(x)
+        return y
+
+
+FEED_FORWARDS: dict[str, type[FeedForward]] = {"relu": ReLU, "gelu": GELU, "swiglu": SwiGLU}

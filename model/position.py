@@ -1,7 +1,7 @@
 """Positional encodings. Each is one class; a model owns one and every layer shares it.
 
-An encoding can act in two places: on the token embeddings (`embed`) and on the queries and keys
-of every attention layer (`rotate`). The base class does neither.
+An encoding can act in three places: on the token embeddings (`embed`), on the queries and keys of
+every attention layer (`rotate`), and on its scores (`bias`). The base class does none of it.
 """
 
 import math
@@ -28,6 +28,10 @@ class NoPosition(nn.Module):
     def rotate(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Turn queries and keys, each [batch, heads, time, head_dim], by their position."""
         return q, k
+
+    def bias(self, time: int) -> Tensor | None:
+        """What is added to the scores, [heads, time, time], or None for nothing."""
+        return None
 
 
 class Sinusoidal(NoPosition):
@@ -85,6 +89,33 @@ class Rotary(NoPosition):
         return x * self.cos[:time] + swapped * self.sin[:time]
 
 
+class ALiBi(NoPosition):
+    """Scores fall with the distance, in each head at its own slope (Press 2022)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        place = torch.arange(config.context_length)
+        distance = (place[:, None] - place).clamp(min=0)  # [query, key]; the future is masked
+        self.penalty: Tensor
+        penalty = -alibi_slopes(config.n_heads)[:, None, None] * distance
+        self.register_buffer("penalty", penalty, persistent=False)
+
+    def bias(self, time: int) -> Tensor | None:
+        return self.penalty[:, :time, :time]
+
+
+def alibi_slopes(n_heads: int) -> Tensor:
+    """A slope for each head: [heads].
+
+    For a power of two, 2^(-8/n), 2^(-16/n), …; else those of the power of two below it, and then
+    every other one of the power above, as the paper's own code does.
+    """
+    below = 2 ** int(math.log2(n_heads))
+    first = [2 ** (-8 * (i + 1) / below) for i in range(below)]
+    finer = [2 ** (-4 * (i + 1) / below) for i in range(0, 2 * below, 2)]
+    return torch.tensor((first + finer)[:n_heads])
+
+
 def sinusoidal_table(length: int, d_model: int) -> Tensor:
     """PE(p, 2i) = sin(p / 10000^(2i/d_model)), PE(p, 2i+1) = cos of it: [length, d_model]."""
     angle = torch.arange(length)[:, None] * _frequencies(d_model)
@@ -101,4 +132,5 @@ POSITIONS: dict[str, type[NoPosition]] = {
     "sinusoidal": Sinusoidal,
     "learned": Learned,
     "rope": Rotary,
+    "alibi": ALiBi,
 }

@@ -34,6 +34,12 @@ class Sublayer(nn.Module):
         return y
 
 
-def norm(config: ModelConfig) -> nn.LayerNorm:
-    """LayerNorm over d_model (Ba 2016)."""
-    return nn.LayerNorm(config.d_model, bias=config.bias)
+def norm(config: ModelConfig) -> nn.Module:
+    """A norm over d_model.
+
+    LayerNorm (Ba 2016): (x - mean) / sqrt(variance + ε) · gain + bias, ε = 1e-5.
+    RMSNorm (Zhang & Sennrich 2019): x / sqrt(mean of squares + ε) · gain; it has no bias.
+    """
+    if config.norm == "rmsnorm":
+        return nn.RMSNorm(config.d_model, eps=1e-5)
+    return nn.LayerNorm(config.d_model, eps=1e-5, bias=config.bias)

@@ -1,8 +1,11 @@
 """Attention against its definition."""
 
+import dataclasses
+
 import pytest
 import torch
 
+from model import ModelConfig, build
 from model.attention import attend_fused, attend_reference, attention_weights
 
 
@@ -13,7 +16,7 @@ def random_qkv() -> list[torch.Tensor]:
 
 def test_rows_sum_to_one_and_are_zero_above_the_diagonal():
     q, k, _ = random_qkv()
-    weights = attention_weights(q, k)
+    weights = attention_weights(q, k, scale=8**-0.5)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 7, dtype=torch.float64))
     assert (weights.triu(diagonal=1) == 0).all()
     assert (weights.tril() > 0).sum() == 2 * 3 * 7 * 8 // 2
@@ -24,14 +27,17 @@ def test_weights_by_hand():
     q = torch.tensor([[[[1.0, 0, 0, 0], [1.0, 0, 0, 0]]]])
     k = torch.tensor([[[[0.0, 0, 0, 0], [2 * torch.log(torch.tensor(3.0)), 0, 0, 0]]]])
     expected = torch.tensor([[[[1.0, 0.0], [0.25, 0.75]]]])
-    torch.testing.assert_close(attention_weights(q, k), expected)
+    torch.testing.assert_close(attention_weights(q, k, scale=0.5), expected)
 
 
-def test_fused_equals_reference_in_outputs_and_gradients():
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("scale", [8**-0.5, 1.0])
+def test_fused_equals_reference_in_outputs_and_gradients(scale: float, biased: bool):
     inputs = random_qkv()
+    bias = torch.randn(3, 7, 7, dtype=torch.float64) if biased else None
     outputs, gradients = [], []
     for attend in (attend_reference, attend_fused):
-        y = attend(*inputs, 0.0)
+        y = attend(*inputs, scale, bias, "before_softmax", 0.0)
         outputs.append(y)
         gradients.append(torch.autograd.grad(y.square().sum(), inputs))
     torch.testing.assert_close(*outputs, rtol=1e-10, atol=1e-12)
@@ -40,5 +46,34 @@ def test_fused_equals_reference_in_outputs_and_gradients():
 
 @pytest.mark.parametrize("attend", [attend_reference, attend_fused])
 def test_dropout_drops(attend):
-    inputs = random_qkv()
-    assert not torch.equal(attend(*inputs, 0.5), attend(*inputs, 0.0))
+    settings = (*random_qkv(), 1.0, None, "before_softmax")
+    assert not torch.equal(attend(*settings, 0.5), attend(*settings, 0.0))
+
+
+def test_masking_after_the_softmax_leaks_and_dilutes(config: ModelConfig):
+    q, k, _ = random_qkv()
+    weights = attention_weights(q, k, 1.0, masking="after_softmax")
+    assert (weights.triu(diagonal=1) == 0).all()
+    assert (weights.sum(-1)[..., :-1] < 1).all()
+    late = dataclasses.replace(config, attention="reference", masking="after_softmax")
+    model, before = build(late).double(), torch.randint(config.vocab_size, (1, 8))
+    after = before.clone()
+    after[:, 7] = (after[:, 7] + 1) % config.vocab_size
+    assert not torch.equal(model(before)[:, :7], model(after)[:, :7])
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2])
+def test_grouped_queries_equal_full_heads_with_repeated_keys_and_values(
+    config: ModelConfig, kv_heads: int
+):
+    grouped = build(dataclasses.replace(config, n_kv_heads=kv_heads)).double()
+    full = build(config).double()
+    weights = grouped.state_dict()
+    for name in [name for name in weights if ".qkv." in name]:
+        heads = weights[name].unflatten(0, (-1, config.head_dim))
+        q, k, v = heads.split([config.n_heads, kv_heads, kv_heads])
+        repeated = [part.repeat_interleave(config.n_heads // kv_heads, dim=0) for part in (k, v)]
+        weights[name] = torch.cat([q, *repeated]).flatten(0, 1)
+    full.load_state_dict(weights)
+    tokens = torch.randint(config.vocab_size, (2, 9))
+    torch.testing.assert_close(grouped(tokens), full(tokens), rtol=1e-12, atol=1e-12)

@@ -26,6 +26,11 @@ GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_he
         ("d_model", 8.0),
         ("d_ff", True),
         ("residual", "yes"),
+        ("n_kv_heads", 3),
+        ("n_kv_heads", 0),
+        ("norm", "batchnorm"),
+        ("masking", "after_softmax"),  # the fused kernel, the default, cannot
+        ("attention_scale", 1),
         ("dropout", 1.0),
         ("dropout", float("nan")),
         ("dropout", "0.1"),
@@ -37,20 +42,26 @@ def test_what_cannot_work_is_refused_by_name(field, value):
 
 
 configs = st.builds(
-    lambda heads, head_dim, **fields: ModelConfig(
-        n_heads=heads, d_model=heads * head_dim, **fields
+    lambda kv_heads, group, head_dim, **fields: ModelConfig(
+        n_heads=kv_heads * group,
+        n_kv_heads=kv_heads,
+        d_model=kv_heads * group * head_dim,
+        **fields,
     ),
-    heads=st.integers(1, 4),
+    kv_heads=st.integers(1, 3),
+    group=st.integers(1, 2),
     head_dim=st.sampled_from([2, 4, 6]),
     family=st.sampled_from(["decoder", "lstm"]),
     vocab_size=st.integers(2, 20),
     context_length=st.integers(1, 12),
     n_layers=st.integers(1, 3),
     d_ff=st.integers(1, 40),
-    position=st.sampled_from(["none", "sinusoidal", "learned", "rope"]),
+    position=st.sampled_from(["none", "sinusoidal", "learned", "rope", "alibi"]),
     norm_placement=st.sampled_from(["pre", "post", "none"]),
     residual=st.booleans(),
-    activation=st.sampled_from(["relu", "gelu"]),
+    norm=st.sampled_from(["layernorm", "rmsnorm"]),
+    activation=st.sampled_from(["relu", "gelu", "swiglu"]),
+    attention_scale=st.booleans(),
     attention=st.sampled_from(["reference", "fused"]),
     tie_embeddings=st.booleans(),
     dropout=st.sampled_from([0.0, 0.3]),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model import ModelConfig, build
-from model.position import EMBEDDING_STD, POSITIONS, Rotary, sinusoidal_table
+from model.position import EMBEDDING_STD, POSITIONS, Rotary, alibi_slopes, sinusoidal_table
 
 
 def test_sinusoidal_table_against_the_formula():
@@ -63,3 +63,31 @@ def test_without_positions_earlier_tokens_may_be_shuffled_in_one_layer(config: M
         model = build(dataclasses.replace(config, position=position, n_layers=1)).double()
         same = torch.allclose(model(tokens)[0, -1], model(shuffled)[0, -1], rtol=0, atol=1e-12)
         assert same == (position == "none"), position
+
+
+def test_alibi_slopes_against_the_paper():
+    eight = [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]
+    finer = [2**-0.5, 2**-1.5, 2**-2.5, 2**-3.5]
+    assert alibi_slopes(8).tolist() == eight
+    assert alibi_slopes(12).tolist() == pytest.approx([*eight, *finer])
+    assert alibi_slopes(1).tolist() == [2**-8]
+
+
+def test_alibi_takes_slope_times_distance_off_the_scores(config: ModelConfig):
+    bias = POSITIONS["alibi"](config).bias(5)
+    slopes = alibi_slopes(config.n_heads)
+    for query in range(5):
+        for key in range(query + 1):
+            torch.testing.assert_close(bias[:, query, key], -slopes * (query - key))
+
+
+def test_shift_property_of_the_sinusoidal_table():
+    """PE(p + k) = R_k PE(p): a rotation in each pair of channels, the same for every p."""
+    table, width, k = sinusoidal_table(60, 16).double(), 16, 7
+    pairs = table.unflatten(1, (-1, 2))  # [position, pair, sine and cosine]
+    angle = k * torch.tensor([10000 ** (-2 * i / width) for i in range(width // 2)]).double()
+    cos, sin = angle.cos(), angle.sin()
+    turned_sine = pairs[:50, :, 0] * cos + pairs[:50, :, 1] * sin
+    turned_cosine = pairs[:50, :, 1] * cos - pairs[:50, :, 0] * sin
+    torch.testing.assert_close(turned_sine, pairs[k : 50 + k, :, 0], rtol=0, atol=2e-5)
+    torch.testing.assert_close(turned_cosine, pairs[k : 50 + k, :, 1], rtol=0, atol=2e-5)
