@@ -77,8 +77,9 @@ class CausalSelfAttention(nn.Module):
         self.masking = config.masking
         self.dropout = config.dropout
         self.attend = KERNELS[config.attention]
-        all_heads = self.n_heads + 2 * self.kv_heads
-        self.qkv = nn.Linear(config.d_model, all_heads * self.head_dim, bias=config.bias)
+        kv_width = self.kv_heads * self.head_dim
+        self.widths = [config.d_model, kv_width, kv_width]  # of queries, keys and values
+        self.qkv = nn.Linear(config.d_model, sum(self.widths), bias=config.bias)
         self.output = nn.Linear(config.d_model, config.d_model, bias=config.bias)
 
     def forward(self, x: Tensor, position: NoPosition) -> Tensor:

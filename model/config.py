@@ -10,6 +10,7 @@ Norm = Literal["layernorm", "rmsnorm"]
 NormPlacement = Literal["pre", "post", "none"]
 Activation = Literal["relu", "gelu", "swiglu"]
 Masking = Literal["before_softmax", "after_softmax"]
+Initialisation = Literal["gpt2", "xavier"]
 AttentionKernel = Literal["reference", "fused"]
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
@@ -20,9 +21,10 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "activation": get_args(Activation),
     "masking": get_args(Masking),
     "attention": get_args(AttentionKernel),
+    "initialisation": get_args(Initialisation),
 }
 _SIZES = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "d_ff")
-_SWITCHES = ("residual", "attention_scale", "tie_embeddings", "bias")
+_SWITCHES = ("residual", "attention_scale", "embedding_scale", "tie_embeddings", "bias")
 
 # The fields that an LSTM reads. The others are not its own: `relevant` leaves them out, so that
 # they neither split its run identity nor show up in its row of a table.
@@ -37,8 +39,9 @@ class ModelConfig:
     """A network's hyperparameters, under the papers' names.
 
     `n_kv_heads` is the number of key and value heads that the query heads share in groups; None
-    gives each query head its own. With `activation="swiglu"` the hidden width is two thirds of
-    `d_ff`, so that the parameters stay equal.
+    gives each query head its own. `embedding_scale` multiplies the token embeddings by
+    sqrt(d_model) (Vaswani 2017, section 3.4). With `activation="swiglu"` the hidden width is two
+    thirds of `d_ff`, so that the parameters stay equal.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
@@ -60,6 +63,8 @@ class ModelConfig:
     attention: AttentionKernel = "fused"
     attention_scale: bool = True
     masking: Masking = "before_softmax"
+    initialisation: Initialisation = "gpt2"
+    embedding_scale: bool = False
     tie_embeddings: bool = True
     dropout: float = 0.0
     bias: bool = True
@@ -101,6 +106,11 @@ class ModelConfig:
     def head_dim(self) -> int:
         """Width of one attention head, d_k = d_model / n_heads."""
         return self.d_model // self.n_heads
+
+    @property
+    def embedding_std(self) -> float:
+        """Standard deviation that embeddings start with: GPT-2's 0.02, else d_model^(-1/2)."""
+        return 0.02 if self.initialisation == "gpt2" else float(self.d_model**-0.5)
 
     @property
     def kv_heads(self) -> int:

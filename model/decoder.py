@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from model.attention import CausalSelfAttention
 from model.config import ModelConfig
 from model.feedforward import FEED_FORWARDS
-from model.position import EMBEDDING_STD, POSITIONS, NoPosition
+from model.initialisation import INITIALISATIONS
+from model.position import POSITIONS, NoPosition
 from model.sublayer import Sublayer, norm
 
 
@@ -34,30 +35,20 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.embedding_scale = math.sqrt(config.d_model) if config.embedding_scale else 1.0
         self.position = POSITIONS[config.position](config)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
-        self._initialise(residual_shrink=math.sqrt(2 * config.n_layers) if config.residual else 1.0)
+        INITIALISATIONS[config.initialisation](self, config)
         if config.tie_embeddings:
             self.head.weight = self.embedding.weight
 
-    def _initialise(self, residual_shrink: float) -> None:
-        """GPT-2's: normal weights, zero biases, and the two projections of each layer that add to
-        the residual stream divided by the square root of their number (Radford 2019, section 2.3);
-        without residuals nothing adds up, and nothing is divided.
-        """
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                shrink = residual_shrink if name.endswith(".output") else 1.0
-                nn.init.normal_(module.weight, std=EMBEDDING_STD / shrink)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
-
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens: [batch, time], at most `context_length` long. Returns [batch, time, vocab]."""
-        x = self.dropout(self.position.embed(self.embedding(tokens)))
+        x = self.embedding(tokens) * self.embedding_scale
+        x = self.dropout(self.position.embed(x))
         for layer in self.layers:
             x = layer(x, self.position)
         logits: Tensor = self.head(self.final_norm(x))

@@ -11,9 +11,6 @@ from torch import Tensor, nn
 
 from model.config import ModelConfig
 
-# GPT-2's standard deviation for every weight and embedding (Radford 2019).
-EMBEDDING_STD = 0.02
-
 
 class NoPosition(nn.Module):
     """No encoding: only the causal mask tells positions apart (Haviv 2022)."""
@@ -37,16 +34,17 @@ class NoPosition(nn.Module):
 class Sinusoidal(NoPosition):
     """Fixed sines and cosines added to the embeddings (Vaswani 2017, section 3.5).
 
-    The paper adds the table to embeddings of unit variance. Embeddings here start with a standard
-    deviation of `EMBEDDING_STD`, and the table is scaled by as much, which keeps the paper's
-    ratio of content to position; unscaled, the table would drown the tokens fifty to one.
+    The paper adds the table to embeddings of unit variance. Where embeddings start with another
+    standard deviation, the table is multiplied by it, which keeps the paper's ratio of content to
+    position; added to GPT-2's 0.02 as it is, the table would drown the tokens fifty to one.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         table = sinusoidal_table(config.context_length, config.d_model)
         self.table: Tensor
-        self.register_buffer("table", EMBEDDING_STD * table, persistent=False)
+        scale = config.embedding_std * (math.sqrt(config.d_model) if config.embedding_scale else 1)
+        self.register_buffer("table", scale * table, persistent=False)
 
     def embed(self, x: Tensor) -> Tensor:
         return x + self.table[: x.shape[1]]
@@ -58,7 +56,7 @@ class Learned(NoPosition):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.table = nn.Parameter(torch.empty(config.context_length, config.d_model))
-        nn.init.normal_(self.table, std=EMBEDDING_STD)
+        nn.init.normal_(self.table, std=config.embedding_std)
 
     def embed(self, x: Tensor) -> Tensor:
         return x + self.table[: x.shape[1]]

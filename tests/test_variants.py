@@ -104,6 +104,7 @@ def same_weights(**changes) -> tuple[nn.Module, nn.Module]:
         {"norm": "rmsnorm"},
         {"position": "alibi"},
         {"attention_scale": False},
+        {"embedding_scale": True},
         {"attention": "reference", "masking": "after_softmax"},
     ],
     ids=str,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model import ModelConfig, build
-from model.position import EMBEDDING_STD, POSITIONS, Rotary, alibi_slopes, sinusoidal_table
+from model.position import POSITIONS, Rotary, alibi_slopes, sinusoidal_table
 
 
 def test_sinusoidal_table_against_the_formula():
@@ -19,11 +19,18 @@ def test_sinusoidal_table_against_the_formula():
             assert table[p, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)
 
 
-def test_sinusoidal_is_added_at_the_scale_of_the_embeddings(config: ModelConfig):
+@pytest.mark.parametrize(
+    ("initialisation", "scaled", "factor"),
+    [("gpt2", False, 0.02), ("gpt2", True, 0.02 * 32**0.5), ("xavier", True, 1.0)],
+)
+def test_sinusoidal_is_added_at_the_scale_of_the_embeddings(
+    config: ModelConfig, initialisation: str, scaled: bool, factor: float
+):
+    config = dataclasses.replace(config, initialisation=initialisation, embedding_scale=scaled)
     position = POSITIONS["sinusoidal"](config)
     x = torch.randn(3, 5, config.d_model)
     added = position.embed(x) - x
-    expected = (EMBEDDING_STD * sinusoidal_table(5, config.d_model)).expand_as(x)
+    expected = (factor * sinusoidal_table(5, config.d_model)).expand_as(x)
     torch.testing.assert_close(added, expected, rtol=0, atol=1e-6)
 
 

@@ -1,0 +1,49 @@
+"""How weights start, by name of the scheme."""
+
+import math
+from collections.abc import Callable
+
+from torch import nn
+
+from model.attention import CausalSelfAttention
+from model.config import ModelConfig
+
+
+def gpt2(model: nn.Module, config: ModelConfig) -> None:
+    """Normal weights with a standard deviation of 0.02, zero biases, and the two projections of
+    each layer that add to the residual stream divided by the square root of their number (Radford
+    2019, section 2.3); without residuals nothing adds up, and nothing is divided.
+    """
+    residual_shrink = math.sqrt(2 * config.n_layers) if config.residual else 1.0
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            shrink = residual_shrink if name.endswith(".output") else 1.0
+            nn.init.normal_(module.weight, std=0.02 / shrink)
+        _embedding_or_bias(module, config)
+
+
+def xavier(model: nn.Module, config: ModelConfig) -> None:
+    """Uniform within ±sqrt(6 / (inputs + outputs)) (Glorot 2010), queries, keys and values each on
+    their own, and zero biases, as in the first transformer.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+        _embedding_or_bias(module, config)
+    for module in model.modules():
+        if isinstance(module, CausalSelfAttention):
+            for part in module.qkv.weight.data.split(module.widths):
+                nn.init.xavier_uniform_(part)
+
+
+def _embedding_or_bias(module: nn.Module, config: ModelConfig) -> None:
+    if isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=config.embedding_std)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+INITIALISATIONS: dict[str, Callable[[nn.Module, ModelConfig], None]] = {
+    "gpt2": gpt2,
+    "xavier": xavier,
+}
