@@ -11,15 +11,16 @@ from typing import Any, Literal, get_args
 from model import ModelConfig, parameter_count
 
 Precision = Literal["fp32", "bf16"]
+Schedule = Literal["cosine", "inverse_sqrt", "constant"]
 
 _COUNTS = ("steps", "batch_size", "log_every", "eval_every", "eval_windows", "final_eval_windows")
 _RATES = ("learning_rate", "gradient_clip")
-_FRACTIONS = ("final_learning_rate_ratio", "beta1", "beta2")
+_FRACTIONS = ("final_learning_rate_ratio", "beta1", "beta2", "label_smoothing")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network is trained: AdamW, linear warm-up, cosine decay, gradient clipping.
+    """How a network is trained: AdamW, linear warm-up and a schedule, gradient clipping.
 
     A window is `context_length` tokens; `eval_windows` of them are read at every evaluation and
     `final_eval_windows` of each split at the end, always the same ones.
@@ -33,6 +34,8 @@ class Recipe:
     learning_rate: float
     final_learning_rate_ratio: float = 0.1
     warmup_steps: int
+    schedule: Schedule = "cosine"
+    label_smoothing: float = 0.0
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99
@@ -43,6 +46,9 @@ class Recipe:
     final_eval_windows: int
 
     def __post_init__(self) -> None:
+        if self.schedule not in get_args(Schedule):
+            allowed = "one of " + ", ".join(get_args(Schedule))
+            raise ValueError(f"schedule={self.schedule!r} cannot work: it must be {allowed}")
         for name in _COUNTS:
             self._require(name, int, lambda v: v >= 1, "a whole number of at least 1")
         self._require(

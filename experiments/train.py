@@ -23,7 +23,8 @@ def train(
 
     `record(step=, tokens=, seconds=, split=, loss=, learning_rate=, gradient_norm=)` is called for
     every point of the curves: the mean training loss of the steps since the last point, and the
-    validation loss. Seconds count training alone, not evaluation.
+    validation loss. With label smoothing the training loss is the smoothed one. Seconds count
+    training alone, not evaluation.
 
     Returns the run's summary: status "done" or "diverged", the reason, and its measurements.
     Losses are in nats per token; they are missing from a diverged run.
@@ -62,7 +63,10 @@ def train(
             group["lr"] = learning_rate
         inputs, targets = windows_at(tokens["train"], starts[step], context)
         with precision_context(spec.precision, device):
-            loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+            logits = model(inputs).flatten(0, 1)
+            loss = F.cross_entropy(
+                logits, targets.flatten(), label_smoothing=recipe.label_smoothing
+            )
         optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
@@ -106,15 +110,34 @@ def train(
 
 
 def learning_rate_at(step: int, recipe: Recipe) -> float:
-    """Linear warm-up to the peak, then half a cosine down to the final ratio of it.
-
-    Without warm-up the first step is already at the peak.
-    """
+    """Linear warm-up to the peak, then the schedule. Without warm-up step 0 is at the peak."""
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
+    return recipe.learning_rate * SCHEDULES[recipe.schedule](step, recipe)
+
+
+def cosine(step: int, recipe: Recipe) -> float:
+    """Half a cosine from 1 down to `final_learning_rate_ratio` (Loshchilov 2017)."""
     progress = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
     floor = recipe.final_learning_rate_ratio
-    return recipe.learning_rate * (floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2)
+    return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def inverse_sqrt(step: int, recipe: Recipe) -> float:
+    """sqrt(warm-up / steps taken), the decay of Vaswani 2017, section 5.3 ("Noam")."""
+    return math.sqrt(max(1, recipe.warmup_steps) / (step + 1))
+
+
+def constant(step: int, recipe: Recipe) -> float:
+    """The peak all along."""
+    return 1.0
+
+
+SCHEDULES: dict[str, Callable[[int, Recipe], float]] = {
+    "cosine": cosine,
+    "inverse_sqrt": inverse_sqrt,
+    "constant": constant,
+}
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:

@@ -8,7 +8,7 @@ from torch import nn
 
 from experiments.ablation import load_ablations
 from experiments.profiles import PROFILES
-from experiments.train import learning_rate_at
+from experiments.train import build_optimizer, learning_rate_at
 from model import ModelConfig, build, parameter_count
 from model.attention import CausalSelfAttention
 from model.sublayer import Sublayer
@@ -64,6 +64,19 @@ def test_counts_its_parameters_in_every_profile(variant):
         with torch.device("meta"):
             network = build(model)
         assert sum(p.numel() for p in network.parameters()) == parameter_count(model)
+
+
+def test_trains_wholly_on_another_device(variant):
+    """On "meta" a tensor that was left on the processor fails: the stand-in for a GPU."""
+    model, recipe = variant.applied_to(BASE, RECIPE)
+    network = build(model).to("meta")
+    optimizer = build_optimizer(network, recipe)
+    inputs = torch.zeros(3, BASE.context_length, dtype=torch.long, device="meta")
+    loss = nn.functional.cross_entropy(network(inputs).flatten(0, 1), inputs.flatten())
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    assert {parameter.grad.device.type for parameter in network.parameters()} == {"meta"}
+    assert len(optimizer.param_groups) == 2
 
 
 def test_changes_what_it_names_and_nothing_else(variant):

@@ -48,6 +48,8 @@ def test_an_lstm_has_one_id_whatever_transformer_fields_it_carries(spec: RunSpec
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
         ("warmup_steps", 7),
+        ("schedule", "linear"),
+        ("label_smoothing", 1.0),
         ("beta2", 1.0),
         ("weight_decay", -0.1),
         ("gradient_clip", "1"),

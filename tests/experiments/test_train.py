@@ -155,3 +155,31 @@ def test_a_step_runs_wholly_on_another_device(spec: RunSpec):
         loss = torch.nn.functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
         loss.backward()
         assert loss.device == device
+
+
+def test_inverse_square_root_is_the_papers_formula(recipe: Recipe):
+    """lrate = d^-0.5 · min(step^-0.5, step · warmup^-1.5), with the peak in place of the factor."""
+    recipe = dataclasses.replace(recipe, schedule="inverse_sqrt", steps=100, warmup_steps=20)
+    for step in (1, 10, 20, 21, 80):
+        shape = min(step**-0.5, step * 20**-1.5) / 20**-0.5
+        assert learning_rate_at(step - 1, recipe) == pytest.approx(recipe.learning_rate * shape)
+    without = dataclasses.replace(recipe, warmup_steps=0)
+    assert learning_rate_at(0, without) == without.learning_rate
+    assert learning_rate_at(3, without) == pytest.approx(without.learning_rate / 2)
+
+
+def test_constant_stays_at_the_peak(recipe: Recipe):
+    recipe = dataclasses.replace(recipe, schedule="constant", warmup_steps=0)
+    assert {learning_rate_at(step, recipe) for step in range(6)} == {recipe.learning_rate}
+
+
+def test_label_smoothing_is_trained_with_and_not_evaluated_with(spec: RunSpec, corpus: Corpus):
+    """An untrained network guesses about evenly, where smoothing changes little; a trained one is
+    held back by it, and its validation loss is still the plain one."""
+    recipe = dataclasses.replace(spec.recipe, steps=150, warmup_steps=10, eval_every=150)
+    plain, _ = run(dataclasses.replace(spec, recipe=recipe), corpus)
+    smooth = dataclasses.replace(recipe, label_smoothing=0.3)
+    smoothed, points = run(dataclasses.replace(spec, recipe=smooth), corpus)
+    assert smoothed["val_loss"] > plain["val_loss"] + 0.05
+    last = [point["loss"] for point in points if point["split"] == "train"][-1]
+    assert last > smoothed["train_loss"] + 0.1
