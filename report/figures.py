@@ -51,6 +51,10 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     )
     _floor(axes, tables)
     axes.set(xlabel="tokens trained on", ylabel="validation loss (nats per character)")
+    # One spike would press all curves flat: nothing above the uniform guess is shown, and told.
+    highest = max(1.1 * tables.uniform_loss, float(points.loc[points["step"] == 0, "loss"].max()))
+    if cut := int((points["loss"] > highest).sum()):
+        axes.set_ylim(float(points["loss"].min()) - 0.1, highest)
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     seeds = points["seed"].nunique()
@@ -59,7 +63,8 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
         alt=f"Learning curves of {len(order)} variants. " + _endings(points, order),
         caption=f"Validation loss over training: mean of {counted(seeds, 'seed')}"
         + (" with its 95 % interval, single seeds faint." if seeds > 1 else ", no interval.")
-        + " The dotted line is the loss of guessing by character frequency alone.",
+        + " The dotted line is the loss of guessing by character frequency alone."
+        + (f" {counted(cut, 'point')} above {highest:.1f} cut off." if cut else ""),
     )
 
 
