@@ -86,14 +86,13 @@ def train(
             if not math.isfinite(mean):
                 status, reason = "diverged", f"the loss was {mean} by step {step}"
                 break
-            if step % recipe.eval_every == 0 and not last:
+            if step % recipe.eval_every == 0 or last:
                 record_point("val", evaluate("val", recipe.eval_windows))
             began = time.perf_counter()
 
     final = {}
     if status == "done":
         final = {f"{split}_loss": evaluate(split, recipe.final_eval_windows) for split in SPLITS}
-        record_point("val", final["val_loss"])
         if not math.isfinite(final["val_loss"]):
             status, reason, final = "diverged", "the final validation loss is not finite", {}
     trained = step * recipe.batch_size * context
