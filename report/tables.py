@@ -93,10 +93,6 @@ class Tables:
         numbers = rows.loc[rows["variant"] == variant, column].dropna()
         return estimate(list(numbers)) if len(numbers) else None
 
-    def planned_seeds(self) -> int:
-        """Seeds that the study wants."""
-        return self.study.seeds
-
     def complete_seeds(self) -> int:
         """Seeds of which every planned run is over and has a result."""
         ended = self.members["status"].isin(["done", "diverged"])
