@@ -12,7 +12,7 @@ import pyarrow as pa
 from experiments.spec import Recipe
 from model import ModelConfig
 
-VERSION = 1
+VERSION = 2
 
 Column = tuple[str, pa.DataType, str]
 
@@ -74,7 +74,11 @@ COLUMNS: dict[str, list[Column]] = {
         ("split", _TEXT, "train: mean over the steps since the last point; val: fixed windows"),
         ("loss", _REAL, "nats per token; null where it was not finite"),
         ("learning_rate", _REAL, "at the last step; null for val"),
-        ("gradient_norm", _REAL, "before clipping, mean as for the loss; null for val"),
+        (
+            "gradient_norm",
+            _REAL,
+            "before clipping, mean as for the loss; null for val, and for the bigram",
+        ),
     ],
     "membership": [
         ("ablation", _TEXT, "the ablation's name"),

@@ -11,16 +11,23 @@ from typing import Any, Literal, get_args
 from model import ModelConfig, parameter_count
 
 Precision = Literal["fp32", "bf16"]
+Optimizer = Literal["adamw", "adam"]
 Schedule = Literal["cosine", "inverse_sqrt", "constant"]
 
+# What a task can train. An encoder sees the token that it would have to predict, and an
+# encoder-decoder wants two sequences.
+FAMILIES = ("decoder", "lstm", "mlp", "bigram")
+_CHOICES = {"optimizer": get_args(Optimizer), "schedule": get_args(Schedule)}
+
 _COUNTS = ("steps", "batch_size", "log_every", "eval_every", "eval_windows", "final_eval_windows")
-_RATES = ("learning_rate", "gradient_clip")
+_RATES = ("learning_rate", "gradient_clip", "epsilon")
 _FRACTIONS = ("final_learning_rate_ratio", "beta1", "beta2", "label_smoothing")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network is trained: AdamW, linear warm-up and a schedule, gradient clipping.
+    """How a network is trained: an optimiser of the Adam kind, linear warm-up and a schedule,
+    gradient clipping. The bigram is counted from the same batches instead.
 
     A window is `context_length` tokens; `eval_windows` of them are read at every evaluation and
     `final_eval_windows` of each split at the end, always the same ones.
@@ -36,9 +43,11 @@ class Recipe:
     warmup_steps: int
     schedule: Schedule = "cosine"
     label_smoothing: float = 0.0
+    optimizer: Optimizer = "adamw"
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99
+    epsilon: float = 1e-8
     gradient_clip: float = 1.0
     log_every: int = 10
     eval_every: int
@@ -46,9 +55,9 @@ class Recipe:
     final_eval_windows: int
 
     def __post_init__(self) -> None:
-        if self.schedule not in get_args(Schedule):
-            allowed = "one of " + ", ".join(get_args(Schedule))
-            raise ValueError(f"schedule={self.schedule!r} cannot work: it must be {allowed}")
+        for name, choices in _CHOICES.items():
+            allowed = "one of " + ", ".join(choices)
+            self._require(name, str, lambda v, choices=choices: v in choices, allowed)
         for name in _COUNTS:
             self._require(name, int, lambda v: v >= 1, "a whole number of at least 1")
         self._require(
@@ -62,7 +71,7 @@ class Recipe:
 
     def _require(self, name: str, kind: type, fits: Any, allowed: str) -> None:
         value = getattr(self, name)
-        accepted = (int, float) if kind is float else (int,)
+        accepted = (int, float) if kind is float else (kind,)
         if type(value) not in accepted or not fits(value):
             raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}")
 
@@ -81,6 +90,11 @@ class RunSpec:
         if self.precision not in get_args(Precision):
             allowed = " or ".join(get_args(Precision))
             raise ValueError(f"precision={self.precision!r} cannot work: it must be {allowed}")
+        if self.model.family not in FAMILIES:
+            raise ValueError(
+                f"family={self.model.family!r} cannot work: next-token prediction needs one of "
+                + ", ".join(FAMILIES)
+            )
 
     def identity(self) -> dict[str, Any]:
         """What decides the run's numbers, as plain values: what `run_id` hashes.

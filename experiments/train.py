@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from experiments.batches import batch_starts, evaluation_starts, load_tokens, windows_at
 from experiments.corpus import SPLITS, Corpus
-from experiments.spec import Precision, Recipe, RunSpec
+from experiments.loss import cross_entropy
+from experiments.optimisation import build_optimizer, learning_rate_at
+from experiments.spec import Precision, RunSpec
 from model import build
+from model.bigram import Bigram
 
 
 def train(
@@ -63,23 +65,23 @@ def train(
             group["lr"] = learning_rate
         inputs, targets = windows_at(tokens["train"], starts[step], context)
         with precision_context(spec.precision, device):
-            logits = model(inputs).flatten(0, 1)
-            loss = F.cross_entropy(
-                logits, targets.flatten(), label_smoothing=recipe.label_smoothing
-            )
-        optimizer.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
-        optimizer.step()
+            loss = cross_entropy(model(inputs), targets, recipe.label_smoothing)
+        if isinstance(model, Bigram):
+            model.count(inputs, targets)
+        else:
+            optimizer.zero_grad()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
+            optimizer.step()
+            norms.append(norm.detach())
         losses.append(loss.detach())
-        norms.append(norm.detach())
         step += 1
 
         last = step == recipe.steps
         if step % recipe.log_every == 0 or step % recipe.eval_every == 0 or last:
             # Reading the losses waits for the device, so it is done here only.
             mean = torch.stack(losses).float().mean().item()
-            gradient_norm = torch.stack(norms).float().mean().item()
+            gradient_norm = torch.stack(norms).float().mean().item() if norms else math.nan
             seconds += time.perf_counter() - began
             record_point("train", mean, learning_rate=learning_rate, gradient_norm=gradient_norm)
             losses, norms = [], []
@@ -108,48 +110,6 @@ def train(
     }
 
 
-def learning_rate_at(step: int, recipe: Recipe) -> float:
-    """Linear warm-up to the peak, then the schedule. Without warm-up step 0 is at the peak."""
-    if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    return recipe.learning_rate * SCHEDULES[recipe.schedule](step, recipe)
-
-
-def cosine(step: int, recipe: Recipe) -> float:
-    """Half a cosine from 1 down to `final_learning_rate_ratio` (Loshchilov 2017)."""
-    progress = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
-    floor = recipe.final_learning_rate_ratio
-    return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def inverse_sqrt(step: int, recipe: Recipe) -> float:
-    """sqrt(warm-up / steps taken), the decay of Vaswani 2017, section 5.3 ("Noam")."""
-    return math.sqrt(max(1, recipe.warmup_steps) / (step + 1))
-
-
-def constant(step: int, recipe: Recipe) -> float:
-    """The peak all along."""
-    return 1.0
-
-
-SCHEDULES: dict[str, Callable[[int, Recipe], float]] = {
-    "cosine": cosine,
-    "inverse_sqrt": inverse_sqrt,
-    "constant": constant,
-}
-
-
-def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW (Loshchilov 2019); matrices decay, biases and norm gains do not."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    betas = (recipe.beta1, recipe.beta2)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=betas, fused=True)
-
-
 def precision_context(
     precision: Precision, device: torch.device
 ) -> contextlib.AbstractContextManager[None]:
@@ -176,8 +136,7 @@ def mean_loss(
         inputs, targets = windows_at(tokens, some, context_length)
         with precision_context(precision, tokens.device):
             logits = model(inputs)
-        logits = logits.flatten(0, 1).float()
-        sums.append(F.cross_entropy(logits, targets.flatten(), reduction="sum"))
+        sums.append(cross_entropy(logits.float(), targets, reduction="sum"))
     model.train()
     # float64 on the processor: not every device has it
     return torch.stack(sums).cpu().double().sum().item() / (len(starts) * context_length)

@@ -3,6 +3,7 @@
 Importing this package does not import torch; building a network does.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from model.accounting import parameter_count
@@ -15,12 +16,26 @@ __all__ = ["ModelConfig", "build", "parameter_count"]
 
 
 def build(config: ModelConfig) -> "nn.Module":
-    """The network that `config` describes: token ids [batch, time] to logits [batch, time, vocab].
+    """The network that `config` describes.
+
+    A decoder, LSTM, MLP or bigram maps token ids [batch, time] to logits [batch, time, vocab];
+    what an encoder and an encoder-decoder take and return, their `forward` says.
 
     Parameters are drawn from torch's global random state: seed it before.
     """
+    from model.bigram import Bigram
     from model.decoder import Decoder
+    from model.encoder import Encoder
+    from model.encoder_decoder import EncoderDecoder
     from model.lstm import LSTM
+    from model.mlp import MLP
 
-    families: dict[str, type[Decoder] | type[LSTM]] = {"decoder": Decoder, "lstm": LSTM}
+    families: dict[str, Callable[[ModelConfig], nn.Module]] = {
+        "decoder": Decoder,
+        "encoder": Encoder,
+        "encoder_decoder": EncoderDecoder,
+        "lstm": LSTM,
+        "mlp": MLP,
+        "bigram": Bigram,
+    }
     return families[config.family](config)

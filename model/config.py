@@ -1,10 +1,11 @@
 """What a network is made of: one frozen dataclass that refuses what cannot work."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-Family = Literal["decoder", "lstm"]
+Family = Literal["decoder", "encoder", "encoder_decoder", "lstm", "mlp", "bigram"]
 Position = Literal["none", "sinusoidal", "learned", "rope", "alibi"]
 Norm = Literal["layernorm", "rmsnorm"]
 NormPlacement = Literal["pre", "post", "none"]
@@ -23,15 +24,21 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "attention": get_args(AttentionKernel),
     "initialisation": get_args(Initialisation),
 }
-_SIZES = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "d_ff")
+_SIZES = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "d_ff", "mlp_window")
 _SWITCHES = ("residual", "attention_scale", "embedding_scale", "tie_embeddings", "bias")
 
-# The fields that an LSTM reads. The others are not its own: `relevant` leaves them out, so that
-# they neither split its run identity nor show up in its row of a table.
-_LSTM_FIELDS = frozenset(
-    {"family", "vocab_size", "context_length", "d_model", "n_layers", "tie_embeddings", "dropout"}
-    | {"bias"}
-)
+# The fields that each family reads, but for the transformers, which read all that no other family
+# has for itself. `relevant` leaves the rest out, so that they neither split a run's identity nor
+# show up in its row of a table.
+_COMMON = frozenset({"family", "vocab_size", "context_length"})
+_ENCODER_FIELDS = frozenset({"n_classes"})
+_MLP_FIELDS = frozenset({"mlp_window"})
+_BIGRAM_FIELDS = frozenset({"bigram_smoothing"})
+_READ_BY: dict[str, frozenset[str]] = {
+    "lstm": _COMMON | {"d_model", "n_layers", "tie_embeddings", "dropout", "bias"},
+    "mlp": _COMMON | {"d_model", "d_ff", "initialisation", "dropout", "bias"} | _MLP_FIELDS,
+    "bigram": _COMMON | _BIGRAM_FIELDS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,9 @@ class ModelConfig:
     `n_kv_heads` is the number of key and value heads that the query heads share in groups; None
     gives each query head its own. `embedding_scale` multiplies the token embeddings by
     sqrt(d_model) (Vaswani 2017, section 3.4). With `activation="swiglu"` the hidden width is two
-    thirds of `d_ff`, so that the parameters stay equal.
+    thirds of `d_ff`, so that the parameters stay equal. An encoder-decoder has `n_layers` in each
+    of its halves. `n_classes` makes an encoder a classifier; `mlp_window` is how many tokens the
+    MLP sees, `bigram_smoothing` what is added to the bigram's counts.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
@@ -68,6 +77,9 @@ class ModelConfig:
     tie_embeddings: bool = True
     dropout: float = 0.0
     bias: bool = True
+    n_classes: int | None = None
+    mlp_window: int = 8
+    bigram_smoothing: float = 1.0
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -82,10 +94,17 @@ class ModelConfig:
                 raise _refusal(self, name, "True or False")
         if type(self.dropout) not in (int, float) or not 0.0 <= self.dropout < 1.0:
             raise _refusal(self, "dropout", "a number from 0 up to, not including, 1")
-        if self.family == "decoder":
-            self._check_heads()
+        smoothing = self.bigram_smoothing
+        if type(smoothing) not in (int, float) or not 0.0 < smoothing < math.inf:
+            raise _refusal(self, "bigram_smoothing", "a number above 0")
+        if self.n_classes is not None and self.family != "encoder":
+            raise _refusal(self, "n_classes", "None unless family='encoder'")
+        if self.n_classes is not None and (type(self.n_classes) is not int or self.n_classes < 2):
+            raise _refusal(self, "n_classes", "None or a whole number of at least 2")
+        if self.family not in _READ_BY:
+            self._check_transformer()
 
-    def _check_heads(self) -> None:
+    def _check_transformer(self) -> None:
         if self.d_model % self.n_heads:
             raise _refusal(self, "n_heads", f"a divisor of d_model={self.d_model}")
         if self.n_kv_heads is not None and (
@@ -125,9 +144,10 @@ class ModelConfig:
     def relevant(self) -> dict[str, Any]:
         """The fields that this family reads, by name; the rest have no effect on the network."""
         values = dataclasses.asdict(self) | {"n_kv_heads": self.kv_heads}
-        if self.family == "lstm":
-            return {name: value for name, value in values.items() if name in _LSTM_FIELDS}
-        return values
+        ours = _ENCODER_FIELDS if self.family == "encoder" else frozenset()
+        others = (_ENCODER_FIELDS | _MLP_FIELDS | _BIGRAM_FIELDS) - ours
+        read = _READ_BY.get(self.family, values.keys() - others)
+        return {name: value for name, value in values.items() if name in read}
 
 
 def _refusal(config: ModelConfig, name: str, allowed: str) -> ValueError:

@@ -5,16 +5,18 @@ from collections.abc import Callable
 
 from torch import nn
 
-from model.attention import CausalSelfAttention
+from model.attention import CrossAttention, SelfAttention
 from model.config import ModelConfig
+from model.sublayer import Sublayer
 
 
 def gpt2(model: nn.Module, config: ModelConfig) -> None:
-    """Normal weights with a standard deviation of 0.02, zero biases, and the two projections of
-    each layer that add to the residual stream divided by the square root of their number (Radford
-    2019, section 2.3); without residuals nothing adds up, and nothing is divided.
+    """Normal weights with a standard deviation of 0.02, zero biases, and the projections that add
+    to the residual stream, one in each sublayer, divided by the square root of their number
+    (Radford 2019, section 2.3); without residuals nothing adds up, and nothing is divided.
     """
-    residual_shrink = math.sqrt(2 * config.n_layers) if config.residual else 1.0
+    sublayers = sum(isinstance(module, Sublayer) for module in model.modules())
+    residual_shrink = math.sqrt(sublayers) if config.residual else 1.0
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
             shrink = residual_shrink if name.endswith(".output") else 1.0
@@ -31,8 +33,9 @@ def xavier(model: nn.Module, config: ModelConfig) -> None:
             nn.init.xavier_uniform_(module.weight)
         _embedding_or_bias(module, config)
     for module in model.modules():
-        if isinstance(module, CausalSelfAttention):
-            for part in module.qkv.weight.data.split(module.widths):
+        if isinstance(module, SelfAttention | CrossAttention):
+            together = module.qkv if isinstance(module, SelfAttention) else module.key_value
+            for part in together.weight.data.split(module.widths):
                 nn.init.xavier_uniform_(part)
 
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from model.cache import Cache
 from model.config import ModelConfig
 
 
@@ -12,9 +13,12 @@ class LSTM(nn.Module):
     transformer sees. Initialised as PyTorch does, but for the embedding: see the comment.
     """
 
+    cacheable = True
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         d_model, depth = config.d_model, config.n_layers
+        self.context_length = config.context_length
         self.embedding = nn.Embedding(config.vocab_size, d_model)
         self.lstm = nn.LSTM(
             d_model, d_model, depth, bias=config.bias, batch_first=True,
@@ -27,8 +31,17 @@ class LSTM(nn.Module):
         if config.tie_embeddings:
             self.head.weight = self.embedding.weight
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """tokens: [batch, time]. Returns [batch, time, vocab]."""
-        states, _ = self.lstm(self.dropout(self.embedding(tokens)))
+    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """tokens: [batch, time], the continuation of what the cache holds. Returns [batch, time,
+        vocab].
+        """
+        x, state = self.dropout(self.embedding(tokens)), None
+        if cache is not None and self in cache.kept:
+            # kept with the batch first; nn.LSTM wants [layers, batch, width]
+            state = tuple(part.transpose(0, 1).contiguous() for part in cache.kept[self])
+        states, state = self.lstm(x, state)
+        if cache is not None:
+            cache.kept[self] = tuple(part.transpose(0, 1) for part in state)
+            cache.length += tokens.shape[1]
         logits: Tensor = self.head(self.dropout(states))
         return logits

@@ -18,21 +18,27 @@ class NoPosition(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Add positions to embeddings, [batch, time, d_model] to the same shape."""
+    def embed(self, x: Tensor, start: int = 0) -> Tensor:
+        """Add positions `start`, `start` + 1, … to embeddings, [batch, time, d_model] to the same
+        shape.
+        """
         return x
 
-    def rotate(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn queries and keys, each [batch, heads, time, head_dim], by their position."""
+    def rotate(self, q: Tensor, k: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
+        """Turn queries and keys, each [batch, heads, time, head_dim], by their positions, which
+        begin at `start`.
+        """
         return q, k
 
-    def bias(self, time: int) -> Tensor | None:
-        """What is added to the scores, [heads, time, time], or None for nothing."""
+    def bias(self, queries: int, keys: int) -> Tensor | None:
+        """What is added to the scores, [heads, queries, keys], or None for nothing. The queries are
+        the last of the keys' positions.
+        """
         return None
 
 
 class Sinusoidal(NoPosition):
-    """Fixed sines and cosines added to the embeddings (Vaswani 2017, section 3.5).
+    """Fixed sines and cosines added to the embeddings (Vaswani 2017, section 3.5), at any length.
 
     The paper adds the table to embeddings of unit variance. Where embeddings start with another
     standard deviation, the table is multiplied by it, which keeps the paper's ratio of content to
@@ -41,29 +47,47 @@ class Sinusoidal(NoPosition):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        table = sinusoidal_table(config.context_length, config.d_model)
         self.table: Tensor
-        scale = config.embedding_std * (math.sqrt(config.d_model) if config.embedding_scale else 1)
-        self.register_buffer("table", scale * table, persistent=False)
+        self.scale = config.embedding_std * (
+            math.sqrt(config.d_model) if config.embedding_scale else 1
+        )
+        table = self.scale * sinusoidal_table(config.context_length, config.d_model)
+        self.register_buffer("table", table, persistent=False)
 
-    def embed(self, x: Tensor) -> Tensor:
-        return x + self.table[: x.shape[1]]
+    def embed(self, x: Tensor, start: int = 0) -> Tensor:
+        _, time, d_model = x.shape
+        if start + time > len(self.table):
+            self.table = (self.scale * sinusoidal_table(start + time, d_model)).to(self.table)
+        return x + self.table[start : start + time]
 
 
 class Learned(NoPosition):
-    """One trained vector for each position, added to the embeddings (Gehring 2017; GPT-2)."""
+    """One trained vector for each position, added to the embeddings (Gehring 2017; GPT-2).
+
+    There is none beyond the training length, and nothing takes its place.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.table = nn.Parameter(torch.empty(config.context_length, config.d_model))
         nn.init.normal_(self.table, std=config.embedding_std)
 
-    def embed(self, x: Tensor) -> Tensor:
-        return x + self.table[: x.shape[1]]
+    def embed(self, x: Tensor, start: int = 0) -> Tensor:
+        """As in the base class.
+
+        Raises:
+            ValueError: a position is beyond `context_length`.
+        """
+        end, known = start + x.shape[1], len(self.table)
+        if end > known:
+            raise ValueError(
+                f"position='learned' knows context_length={known} positions, not {end}"
+            )
+        return x + self.table[start:end]
 
 
 class Rotary(NoPosition):
-    """RoPE: queries and keys turned by an angle that grows with position (Su 2021).
+    """RoPE: queries and keys turned by an angle that grows with position (Su 2021), at any length.
 
     Channel i is paired with channel i + head_dim/2, as in GPT-NeoX and Llama; the pair at
     position p turns by p · 10000^(-2i / head_dim), so a score depends on the distance alone.
@@ -71,35 +95,38 @@ class Rotary(NoPosition):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        frequency = _frequencies(config.head_dim)
-        angle = torch.arange(config.context_length)[:, None] * frequency  # [time, head_dim / 2]
         self.cos: Tensor
         self.sin: Tensor
-        self.register_buffer("cos", torch.cat([angle.cos(), angle.cos()], -1), persistent=False)
-        self.register_buffer("sin", torch.cat([-angle.sin(), angle.sin()], -1), persistent=False)
+        cos, sin = _rotations(config.context_length, config.head_dim)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
 
-    def rotate(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-        return self._turn(q), self._turn(k)
-
-    def _turn(self, x: Tensor) -> Tensor:
-        time, half = x.shape[-2], x.shape[-1] // 2
-        swapped = torch.cat([x[..., half:], x[..., :half]], dim=-1)
-        return x * self.cos[:time] + swapped * self.sin[:time]
+    def rotate(self, q: Tensor, k: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
+        end = start + q.shape[-2]
+        if end > len(self.cos):
+            cos, sin = _rotations(end, q.shape[-1])
+            self.cos, self.sin = cos.to(self.cos), sin.to(self.sin)
+        cos, sin = self.cos[start:end], self.sin[start:end]
+        return _turn(q, cos, sin), _turn(k, cos, sin)
 
 
 class ALiBi(NoPosition):
-    """Scores fall with the distance, in each head at its own slope (Press 2022)."""
+    """Scores fall with the distance, in each head at its own slope (Press 2022), at any length.
+
+    Without a causal mask the distance counts in both directions.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        place = torch.arange(config.context_length)
-        distance = (place[:, None] - place).clamp(min=0)  # [query, key]; the future is masked
-        self.penalty: Tensor
-        penalty = -alibi_slopes(config.n_heads)[:, None, None] * distance
-        self.register_buffer("penalty", penalty, persistent=False)
+        self.slopes: Tensor
+        self.distances: Tensor
+        self.register_buffer("slopes", alibi_slopes(config.n_heads), persistent=False)
+        self.register_buffer("distances", _distances(config.context_length), persistent=False)
 
-    def bias(self, time: int) -> Tensor | None:
-        return self.penalty[:, :time, :time]
+    def bias(self, queries: int, keys: int) -> Tensor | None:
+        if keys > len(self.distances):
+            self.distances = _distances(keys).to(self.distances.device)
+        return -self.slopes[:, None, None] * self.distances[keys - queries : keys, :keys]
 
 
 def alibi_slopes(n_heads: int) -> Tensor:
@@ -118,6 +145,24 @@ def sinusoidal_table(length: int, d_model: int) -> Tensor:
     """PE(p, 2i) = sin(p / 10000^(2i/d_model)), PE(p, 2i+1) = cos of it: [length, d_model]."""
     angle = torch.arange(length)[:, None] * _frequencies(d_model)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
+
+
+def _rotations(length: int, head_dim: int) -> tuple[Tensor, Tensor]:
+    """Cosines, and sines with the sign that each half needs: two of [length, head_dim]."""
+    angle = torch.arange(length)[:, None] * _frequencies(head_dim)
+    return torch.cat([angle.cos(), angle.cos()], -1), torch.cat([-angle.sin(), angle.sin()], -1)
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """x: [batch, heads, time, head_dim]; cos, sin: [time, head_dim]. Returns x's shape."""
+    half = x.shape[-1] // 2
+    return x * cos + torch.cat([x[..., half:], x[..., :half]], dim=-1) * sin
+
+
+def _distances(length: int) -> Tensor:
+    """|query - key|: [length, length]."""
+    place = torch.arange(length)
+    return (place[:, None] - place).abs()
 
 
 def _frequencies(width: int) -> Tensor:

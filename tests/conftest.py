@@ -13,6 +13,14 @@ from model import ModelConfig
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `cuda` run where there is a CUDA device, and say so where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if "cuda" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
 @pytest.fixture
 def config() -> ModelConfig:
     return ModelConfig(vocab_size=11, context_length=16, d_model=32, n_layers=2, n_heads=4, d_ff=64)

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from experiments.ablation import load_ablations
+from experiments.optimisation import build_optimizer, learning_rate_at
 from experiments.profiles import PROFILES
-from experiments.train import build_optimizer, learning_rate_at
 from model import ModelConfig, build, parameter_count
-from model.attention import CausalSelfAttention
+from model.attention import Attention
 from model.sublayer import Sublayer
 
 VOCABULARY = 11
@@ -169,7 +169,7 @@ def test_heads_cost_the_same_parameters():
 def test_heads_split_the_width():
     for n in (1, 4, 16):
         network = built(dataclasses.replace(BASE, n_heads=n))
-        attention = next(m for m in network.modules() if isinstance(m, CausalSelfAttention))
+        attention = next(m for m in network.modules() if isinstance(m, Attention))
         assert attention.n_heads == n
 
 
@@ -180,7 +180,7 @@ def test_lstm_has_the_parameters_of_the_base_and_no_attention(profile):
     assert parameter_count(model) == pytest.approx(parameter_count(base), rel=0.02)
     network = built(dataclasses.replace(model, vocab_size=VOCABULARY))
     assert any(isinstance(module, nn.LSTM) for module in network.modules())
-    assert not any(isinstance(module, CausalSelfAttention) for module in network.modules())
+    assert not any(isinstance(module, Attention) for module in network.modules())
 
 
 def test_warm_up_is_what_the_variant_drops():

@@ -132,3 +132,13 @@ def test_every_ablation_plans_in_every_profile_and_the_base_is_shared():
             profile, ablations, vocab_size=84, corpus_hash="c", seeds=1, precision="fp32"
         )
         assert len(runs_of(members)) < len(members)
+
+
+@pytest.mark.parametrize("family", ["encoder", "encoder_decoder"])
+def test_a_network_that_the_task_cannot_train_is_refused(
+    config: ModelConfig, recipe: Recipe, family: str
+):
+    """An encoder would be shown the very token that it has to predict."""
+    model = dataclasses.replace(config, family=family)
+    with pytest.raises(ValueError, match=f"family='{family}' cannot work"):
+        RunSpec(model=model, recipe=recipe, corpus="0", seed=0, precision="fp32")

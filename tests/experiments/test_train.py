@@ -8,9 +8,10 @@ import torch
 
 from experiments.batches import batch_starts, evaluation_starts, windows_at
 from experiments.corpus import Corpus
+from experiments.optimisation import build_optimizer, learning_rate_at
 from experiments.spec import Recipe, RunSpec
-from experiments.train import build_optimizer, learning_rate_at, mean_loss, train
-from model import ModelConfig, build
+from experiments.train import mean_loss, train
+from model import ModelConfig, build, parameter_count
 
 
 @pytest.fixture
@@ -127,24 +128,6 @@ def test_mean_loss_weighs_every_token_once(config: ModelConfig):
     assert math.isnan(mean_loss(model, tokens[:length], length, 70, "fp32"))
 
 
-def test_learning_rate_warms_up_then_follows_half_a_cosine(recipe: Recipe):
-    recipe = dataclasses.replace(recipe, steps=100, warmup_steps=20, learning_rate=1.0)
-    rates = [learning_rate_at(step, recipe) for step in range(100)]
-    assert rates[0] == pytest.approx(1 / 20)
-    assert rates[19] == rates[20] == 1.0
-    assert rates[60] == pytest.approx(0.1 + 0.9 * 0.5)
-    assert rates[99] == pytest.approx(0.1, abs=1e-3)
-    assert max(rates) == 1.0
-
-
-def test_only_matrices_decay(config: ModelConfig, recipe: Recipe):
-    model = build(config)
-    decaying, others = build_optimizer(model, recipe).param_groups
-    assert all(parameter.dim() == 2 for parameter in decaying["params"])
-    assert (decaying["weight_decay"], others["weight_decay"]) == (recipe.weight_decay, 0.0)
-    assert len(decaying["params"]) + len(others["params"]) == len(list(model.parameters()))
-
-
 def test_a_step_runs_wholly_on_another_device(spec: RunSpec):
     """On "meta" a tensor that was left on the processor fails: the stand-in for a GPU."""
     device = torch.device("meta")
@@ -158,20 +141,34 @@ def test_a_step_runs_wholly_on_another_device(spec: RunSpec):
         assert loss.device == device
 
 
-def test_inverse_square_root_is_the_papers_formula(recipe: Recipe):
-    """lrate = d^-0.5 · min(step^-0.5, step · warmup^-1.5), with the peak in place of the factor."""
-    recipe = dataclasses.replace(recipe, schedule="inverse_sqrt", steps=100, warmup_steps=20)
-    for step in (1, 10, 20, 21, 80):
-        shape = min(step**-0.5, step * 20**-1.5) / 20**-0.5
-        assert learning_rate_at(step - 1, recipe) == pytest.approx(recipe.learning_rate * shape)
-    without = dataclasses.replace(recipe, warmup_steps=0)
-    assert learning_rate_at(0, without) == without.learning_rate
-    assert learning_rate_at(3, without) == pytest.approx(without.learning_rate / 2)
+@pytest.mark.parametrize("family", ["lstm", "mlp", "bigram"])
+def test_the_baselines_learn_through_the_same_loop(spec: RunSpec, corpus: Corpus, family: str):
+    recipe = dataclasses.replace(spec.recipe, steps=150, warmup_steps=10, eval_every=75)
+    model = dataclasses.replace(spec.model, family=family)
+    summary, points = run(dataclasses.replace(spec, recipe=recipe, model=model), corpus)
+    assert summary["status"] == "done"
+    assert summary["val_loss"] < 0.7 * corpus.unigram_loss
+    assert summary["parameters"] == parameter_count(model)
+    assert summary["tokens"] == 150 * 4 * 16
+    norms = [point["gradient_norm"] for point in points if point["split"] == "train"]
+    assert all(math.isnan(norm) == (family == "bigram") for norm in norms)
 
 
-def test_constant_stays_at_the_peak(recipe: Recipe):
-    recipe = dataclasses.replace(recipe, schedule="constant", warmup_steps=0)
-    assert {learning_rate_at(step, recipe) for step in range(6)} == {recipe.learning_rate}
+def test_the_bigram_has_counted_what_it_was_shown(spec: RunSpec, corpus: Corpus):
+    """Its final loss is that of a count by hand over the same batches."""
+    model = dataclasses.replace(spec.model, family="bigram", bigram_smoothing=0.1)
+    summary, _ = run(dataclasses.replace(spec, model=model), corpus)
+    tokens, context = torch.from_numpy(corpus.tokens("train")), spec.model.context_length
+    starts = batch_starts(spec.seed, 6, 4, len(tokens) - context)
+    inputs, targets = windows_at(tokens, starts.flatten(), context)
+    vocabulary = len(corpus.vocabulary)
+    counts = torch.zeros(vocabulary, vocabulary).double()
+    for a, b in zip(inputs.flatten().tolist(), targets.flatten().tolist(), strict=True):
+        counts[a, b] += 1
+    log_p = ((counts + 0.1) / (counts + 0.1).sum(1, keepdim=True)).log()
+    held_out = torch.from_numpy(corpus.tokens("val"))
+    inputs, targets = windows_at(held_out, evaluation_starts(len(held_out), context, 8), context)
+    assert summary["val_loss"] == pytest.approx(-log_p[inputs, targets].mean().item(), rel=1e-5)
 
 
 def test_label_smoothing_is_trained_with_and_not_evaluated_with(spec: RunSpec, corpus: Corpus):

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from model import ModelConfig, build
-from model.attention import attend_fused, attend_reference, attention_weights
+from model.attention import (
+    Scoring,
+    attend_fused,
+    attend_reference,
+    attention_weights,
+    recorded_attention,
+)
 
 
 def random_qkv() -> list[torch.Tensor]:
@@ -16,7 +22,7 @@ def random_qkv() -> list[torch.Tensor]:
 
 def test_rows_sum_to_one_and_are_zero_above_the_diagonal():
     q, k, _ = random_qkv()
-    weights = attention_weights(q, k, scale=8**-0.5)
+    weights = attention_weights(q, k, Scoring(8**-0.5))
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 7, dtype=torch.float64))
     assert (weights.triu(diagonal=1) == 0).all()
     assert (weights.tril() > 0).sum() == 2 * 3 * 7 * 8 // 2
@@ -27,17 +33,23 @@ def test_weights_by_hand():
     q = torch.tensor([[[[1.0, 0, 0, 0], [1.0, 0, 0, 0]]]])
     k = torch.tensor([[[[0.0, 0, 0, 0], [2 * torch.log(torch.tensor(3.0)), 0, 0, 0]]]])
     expected = torch.tensor([[[[1.0, 0.0], [0.25, 0.75]]]])
-    torch.testing.assert_close(attention_weights(q, k, scale=0.5), expected)
+    torch.testing.assert_close(attention_weights(q, k, Scoring(0.5)), expected)
 
 
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("scale", [8**-0.5, 1.0])
-def test_fused_equals_reference_in_outputs_and_gradients(scale: float, biased: bool):
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_fused_equals_reference_in_outputs_and_gradients(
+    scale: float, biased: bool, causal: bool, padded: bool
+):
     inputs = random_qkv()
     bias = torch.randn(3, 7, 7, dtype=torch.float64) if biased else None
+    real = torch.arange(7) < torch.tensor([[7], [4]]) if padded else None
+    scoring = Scoring(scale, causal, real, bias)
     outputs, gradients = [], []
     for attend in (attend_reference, attend_fused):
-        y = attend(*inputs, scale, bias, "before_softmax", 0.0)
+        y = attend(*inputs, scoring)
         outputs.append(y)
         gradients.append(torch.autograd.grad(y.square().sum(), inputs))
     torch.testing.assert_close(*outputs, rtol=1e-10, atol=1e-12)
@@ -45,14 +57,70 @@ def test_fused_equals_reference_in_outputs_and_gradients(scale: float, biased: b
 
 
 @pytest.mark.parametrize("attend", [attend_reference, attend_fused])
+@pytest.mark.parametrize("queries", [1, 3])
+@pytest.mark.parametrize("biased", [False, True])
+def test_the_last_queries_alone_get_what_all_together_do(attend, queries: int, biased: bool):
+    """As with a cache: few queries, and the keys of the whole sequence."""
+    q, k, v = random_qkv()
+    bias = torch.randn(3, 7, 7, dtype=torch.float64) if biased else None
+    last = None if bias is None else bias[:, -queries:]
+    whole = attend(q, k, v, Scoring(0.3, bias=bias))[:, :, -queries:]
+    alone = attend(q[:, :, -queries:], k, v, Scoring(0.3, bias=last))
+    torch.testing.assert_close(alone, whole, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("attend", [attend_reference, attend_fused])
 def test_dropout_drops(attend):
-    settings = (*random_qkv(), 1.0, None, "before_softmax")
-    assert not torch.equal(attend(*settings, 0.5), attend(*settings, 0.0))
+    inputs = (*random_qkv(), Scoring(1.0))
+    assert not torch.equal(attend(*inputs, 0.5), attend(*inputs, 0.0))
+
+
+@pytest.mark.parametrize("masking", ["before_softmax", "after_softmax"])
+def test_what_is_padded_has_no_weight(masking: str):
+    q, k, _ = random_qkv()
+    real = torch.arange(7) < torch.tensor([[7], [4]])
+    weights = attention_weights(q, k, Scoring(1.0, causal=False, real=real, masking=masking))
+    assert (weights[1, :, :, 4:] == 0).all()
+    assert (weights[1, :, :, :4] > 0).all()
+    assert (weights[0] > 0).all()
+    sums = weights.sum(-1)[1]
+    assert torch.allclose(sums, torch.ones_like(sums)) == (masking == "before_softmax")
+
+
+def test_recording_changes_nothing_and_ends(config: ModelConfig):
+    torch.manual_seed(0)
+    model, tokens = build(config).double(), torch.randint(config.vocab_size, (2, 9))
+    plain = model(tokens)
+    with recorded_attention(model) as weights:
+        torch.testing.assert_close(model(tokens), plain, rtol=1e-12, atol=1e-12)
+    assert list(weights) == [f"layers.{i}.attention.inner" for i in range(config.n_layers)]
+    for recorded in weights.values():
+        assert recorded.shape == (2, config.n_heads, 9, 9)
+        assert (recorded.triu(diagonal=1) == 0).all()
+        torch.testing.assert_close(recorded.sum(-1), torch.ones(2, 4, 9).double())
+    weights.clear()
+    model(tokens)
+    assert not weights
+
+
+def test_recorded_weights_times_values_are_what_the_layer_mixes(config: ModelConfig):
+    """The weights are those that the model used, not some others."""
+    torch.manual_seed(0)
+    model, tokens = build(config).double(), torch.randint(config.vocab_size, (2, 9))
+    attention = model.layers[1].attention.inner
+    seen = {}
+    attention.output.register_forward_hook(lambda _, x, y: seen.update(mixed=x[0]))
+    attention.qkv.register_forward_hook(lambda _, x, y: seen.update(qkv=y))
+    with recorded_attention(model) as weights:
+        model(tokens)
+    v = seen["qkv"][..., -config.d_model :].unflatten(-1, (4, -1)).transpose(1, 2)
+    mixed = weights["layers.1.attention.inner"] @ v
+    torch.testing.assert_close(mixed.transpose(1, 2).flatten(2), seen["mixed"])
 
 
 def test_masking_after_the_softmax_leaks_and_dilutes(config: ModelConfig):
     q, k, _ = random_qkv()
-    weights = attention_weights(q, k, 1.0, masking="after_softmax")
+    weights = attention_weights(q, k, Scoring(1.0, masking="after_softmax"))
     assert (weights.triu(diagonal=1) == 0).all()
     assert (weights.sum(-1)[..., :-1] < 1).all()
     late = dataclasses.replace(config, attention="reference", masking="after_softmax")

@@ -1,6 +1,7 @@
 """A config is refused with its field named, or it builds, runs and counts right."""
 
 import dataclasses
+from typing import get_args
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import ModelConfig, build, parameter_count
+from model.config import Family
 
 GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_heads": 2, "d_ff": 16}
 
@@ -31,6 +33,10 @@ GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_he
         ("norm", "batchnorm"),
         ("masking", "after_softmax"),  # the fused kernel, the default, cannot
         ("attention_scale", 1),
+        ("n_classes", 3),  # a decoder, the default, has none
+        ("mlp_window", 0),
+        ("bigram_smoothing", 0.0),
+        ("bigram_smoothing", float("inf")),
         ("dropout", 1.0),
         ("dropout", float("nan")),
         ("dropout", "0.1"),
@@ -51,7 +57,7 @@ configs = st.builds(
     kv_heads=st.integers(1, 3),
     group=st.integers(1, 2),
     head_dim=st.sampled_from([2, 4, 6]),
-    family=st.sampled_from(["decoder", "lstm"]),
+    family=st.sampled_from(get_args(Family)),
     vocab_size=st.integers(2, 20),
     context_length=st.integers(1, 12),
     n_layers=st.integers(1, 3),
@@ -68,31 +74,71 @@ configs = st.builds(
     tie_embeddings=st.booleans(),
     dropout=st.sampled_from([0.0, 0.3]),
     bias=st.booleans(),
+    mlp_window=st.integers(1, 5),
+    bigram_smoothing=st.sampled_from([0.1, 1.0]),
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(configs)
-def test_any_valid_config_builds_runs_and_counts_its_parameters(config: ModelConfig):
+@settings(max_examples=100, deadline=None)
+@given(configs, st.sampled_from([None, 2, 5]))
+def test_any_valid_config_builds_runs_and_counts_its_parameters(
+    config: ModelConfig, n_classes: int | None
+):
+    if config.family == "encoder":
+        config = dataclasses.replace(config, n_classes=n_classes)
     model = build(config)
     tokens = torch.randint(config.vocab_size, (2, config.context_length))
-    logits = model(tokens)
-    assert logits.shape == (2, config.context_length, config.vocab_size)
-    logits.square().sum().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
+    logits = model(tokens, tokens) if config.family == "encoder_decoder" else model(tokens)
+    whole = (2, config.context_length, config.vocab_size)
+    assert logits.shape == ((2, config.n_classes) if config.n_classes else whole)
+    assert logits.isfinite().all()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if trained:
+        logits.square().sum().backward()
+    assert bool(trained) == (config.family != "bigram")
+    assert all(parameter.grad is not None for parameter in trained)
     assert sum(p.numel() for p in model.parameters()) == parameter_count(config)
 
 
-def test_fields_that_a_family_does_not_read_change_nothing_and_are_left_out(config: ModelConfig):
-    lstm = dataclasses.replace(config, family="lstm")
-    other = dataclasses.replace(lstm, position="none", n_heads=2, residual=False, d_ff=128)
-    assert lstm.relevant() == other.relevant()
+def test_classes_are_at_least_two():
+    for wrong in (1, 0, True, 2.0):
+        with pytest.raises(ValueError, match=r"n_classes=.* it must be"):
+            ModelConfig(**GOOD, family="encoder", n_classes=wrong)
+
+
+@pytest.mark.parametrize(
+    ("family", "others"),
+    [
+        ("lstm", {"position": "none", "n_heads": 2, "residual": False, "d_ff": 128}),
+        ("mlp", {"position": "none", "n_heads": 2, "residual": False, "n_layers": 1}),
+        ("bigram", {"d_model": 8, "dropout": 0.5, "mlp_window": 2, "bias": False}),
+        ("decoder", {"mlp_window": 2, "bigram_smoothing": 0.1}),
+        ("encoder", {"mlp_window": 2, "bigram_smoothing": 0.1}),
+        ("encoder_decoder", {"mlp_window": 2, "bigram_smoothing": 0.1}),
+    ],
+)
+def test_fields_that_a_family_does_not_read_change_nothing_and_are_left_out(
+    config: ModelConfig, family: str, others: dict
+):
+    one = dataclasses.replace(config, family=family)
+    other = dataclasses.replace(one, **others)
+    assert one.relevant() == other.relevant()
     tokens = torch.randint(config.vocab_size, (2, 8))
+    inputs = (tokens, tokens) if family == "encoder_decoder" else (tokens,)
     outputs = []
-    for each in (lstm, other):
+    for each in (one, other):
         torch.manual_seed(0)
-        outputs.append(build(each)(tokens))
+        outputs.append(build(each)(*inputs))
     assert torch.equal(*outputs)
+
+
+def test_every_field_is_read_by_some_family(config: ModelConfig):
+    read = {
+        field
+        for family in get_args(Family)
+        for field in dataclasses.replace(config, family=family).relevant()
+    }
+    assert read == {field.name for field in dataclasses.fields(ModelConfig)}
 
 
 def test_importing_the_package_does_not_import_torch():

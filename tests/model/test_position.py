@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from model import ModelConfig, build
+from model.attention import SelfAttention
 from model.position import POSITIONS, Rotary, alibi_slopes, sinusoidal_table
 
 
@@ -81,11 +82,11 @@ def test_alibi_slopes_against_the_paper():
 
 
 def test_alibi_takes_slope_times_distance_off_the_scores(config: ModelConfig):
-    bias = POSITIONS["alibi"](config).bias(5)
+    bias = POSITIONS["alibi"](config).bias(5, 5)
     slopes = alibi_slopes(config.n_heads)
     for query in range(5):
-        for key in range(query + 1):
-            torch.testing.assert_close(bias[:, query, key], -slopes * (query - key))
+        for key in range(5):
+            torch.testing.assert_close(bias[:, query, key], -slopes * abs(query - key))
 
 
 def test_shift_property_of_the_sinusoidal_table():
@@ -98,3 +99,46 @@ def test_shift_property_of_the_sinusoidal_table():
     turned_cosine = pairs[:50, :, 1] * cos - pairs[:50, :, 0] * sin
     torch.testing.assert_close(turned_sine, pairs[k : 50 + k, :, 0], rtol=0, atol=2e-5)
     torch.testing.assert_close(turned_cosine, pairs[k : 50 + k, :, 1], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("position", ["none", "sinusoidal", "rope", "alibi"])
+def test_beyond_the_training_length_goes_on_by_the_same_rule(config: ModelConfig, position: str):
+    """A model made for short sequences reads long ones as one made for long ones does."""
+    short = dataclasses.replace(config, position=position)
+    model = build(short).double()
+    long = build(dataclasses.replace(short, context_length=4 * config.context_length)).double()
+    long.load_state_dict(model.state_dict())
+    tokens = torch.randint(config.vocab_size, (2, 4 * config.context_length))
+    torch.testing.assert_close(model(tokens), long(tokens), rtol=1e-12, atol=1e-12)
+    within = tokens[:, : config.context_length]
+    torch.testing.assert_close(
+        model(within), long(tokens)[:, : within.shape[1]], rtol=1e-10, atol=1e-10
+    )
+
+
+def test_learned_positions_end_with_a_word(config: ModelConfig):
+    model = build(dataclasses.replace(config, position="learned"))
+    tokens = torch.zeros(1, config.context_length + 1, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"position='learned' knows context_length=16 .* not 17"):
+        model(tokens)
+
+
+def shuffled_alike(config: ModelConfig, causal: bool) -> bool:
+    """Whether attention to shuffled positions is attention, shuffled: float64."""
+    torch.manual_seed(0)
+    attention = SelfAttention(config, causal).double()
+    position = POSITIONS[config.position](config).double()
+    x, order = torch.randn(2, 9, config.d_model).double(), torch.randperm(9)
+    before = attention(position.embed(x), position, None, None)
+    after = attention(position.embed(x[:, order]), position, None, None)
+    return torch.allclose(before[:, order], after, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("kernel", ["reference", "fused"])
+def test_attention_is_permutation_equivariant_without_positions_and_mask(
+    config: ModelConfig, position: str, kernel: str
+):
+    config = dataclasses.replace(config, position=position, attention=kernel)
+    assert shuffled_alike(config, causal=False) == (position == "none")
+    assert not shuffled_alike(config, causal=True)

@@ -1,0 +1,44 @@
+"""The fixed-window neural language model (Bengio 2003)."""
+
+import torch
+from torch import Tensor, nn
+
+from model.cache import Cache
+from model.config import ModelConfig
+from model.initialisation import INITIALISATIONS
+
+
+class MLP(nn.Module):
+    """softmax(U tanh(H x)), x the embeddings of the last `mlp_window` tokens side by side.
+
+    The paper's network without its optional direct connections. Embeddings are d_model wide, the
+    hidden layer d_ff. Before the start of a sequence stand zeros.
+    """
+
+    cacheable = True
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.context_length, self.window = config.context_length, config.mlp_window
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.hidden = nn.Linear(self.window * config.d_model, config.d_ff, bias=config.bias)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.d_ff, config.vocab_size, bias=config.bias)
+        INITIALISATIONS[config.initialisation](self, config)
+
+    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """tokens: [batch, time], the continuation of what the cache holds. Returns [batch, time,
+        vocab].
+        """
+        x = self.embedding(tokens)  # [batch, time, d_model]
+        if cache is not None and self in cache.kept:
+            (before,) = cache.kept[self]
+        else:
+            before = x.new_zeros(len(x), self.window - 1, x.shape[-1])
+        x = torch.cat([before, x], dim=1)
+        if cache is not None:
+            cache.kept[self] = (x[:, x.shape[1] - (self.window - 1) :],)
+            cache.length += tokens.shape[1]
+        side_by_side = x.unfold(1, self.window, 1).transpose(2, 3).flatten(2)
+        logits: Tensor = self.head(self.dropout(self.hidden(side_by_side).tanh()))
+        return logits
