@@ -3,6 +3,8 @@
 VENV ?= .venv
 # An interpreter of your own, used as it is: nothing is made and nothing installed.
 PYTHON ?=
+# Which network `make model` shows; without a name it lists them.
+NETWORK ?=
 # Handed on to the program through the environment, so that no quoting can go wrong.
 export PROFILE CORPUS SEEDS JOBS EXECUTOR DEVICE
 
@@ -17,7 +19,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list report retry columns test lint clean complete $(ABLATIONS)
+.PHONY: help setup all list report retry columns model test lint clean complete $(ABLATIONS)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +42,8 @@ retry: $(installed) ## Train again the runs that failed
 	@$(python) -m experiments retry
 columns: $(installed) ## The data dictionary of the tables
 	@$(python) -m experiments columns
+model: $(installed) ## A network's parameters, FLOPs and shapes: make model NETWORK=vaswani-base
+	@$(python) -m model $(NETWORK)
 test: $(installed) ## Run the tests
 	@$(python) -m pytest -n auto
 lint: $(installed) ## Check style and types

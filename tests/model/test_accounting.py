@@ -1,0 +1,224 @@
+"""Parameters, FLOPs and cache from the config alone, against what is counted on built networks."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from model import ModelConfig, build
+from model.accounting import (
+    cache_bytes,
+    flops_by_component,
+    flops_per_token,
+    parameter_count,
+    parameters_by_component,
+)
+from model.cache import Cache
+from model.presets import PRESETS
+from model.trace import shape_trace
+
+BASE = ModelConfig(vocab_size=11, context_length=16, d_model=24, n_layers=3, n_heads=4, d_ff=40)
+NETWORKS = [
+    dataclasses.replace(BASE, **changes)
+    for changes in (
+        {},
+        {"position": "learned", "bias": False},
+        {"n_kv_heads": 1, "norm": "rmsnorm", "activation": "swiglu", "tie_embeddings": False},
+        {"norm_placement": "post", "attention": "reference"},
+        {"norm_placement": "none", "residual": False, "n_kv_heads": 2},
+        {"family": "encoder"},
+        {"family": "encoder", "n_classes": 3, "position": "learned"},
+        {"family": "encoder_decoder", "position": "learned"},
+        {"family": "encoder_decoder", "tie_embeddings": False, "n_kv_heads": 2},
+        {"family": "lstm"},
+        {"family": "lstm", "bias": False, "tie_embeddings": False},
+        {"family": "mlp"},
+        {"family": "mlp", "bias": False, "mlp_window": 3},
+        {"family": "bigram"},
+    )
+]
+
+# What stands in a parameter's name, in order, and the component that it then belongs to.
+COMPONENTS = {
+    "counts": "counts",
+    "norm": "norms",
+    "cross_attention": "cross-attention",
+    "attention": "self-attention",
+    "feed_forward": "feed-forward",
+    "position": "position embedding",
+    "embedding": "token embedding",
+    "hidden": "hidden layer",
+    "lstm": "recurrence",
+    "head": "head",
+}
+
+
+@pytest.fixture(params=NETWORKS, ids=lambda c: f"{NETWORKS.index(c)}-{c.family}")
+def config(request) -> ModelConfig:
+    return request.param
+
+
+def on_meta(config: ModelConfig) -> nn.Module:
+    with torch.device("meta"):
+        return build(config)
+
+
+def forward(model: nn.Module, config: ModelConfig, time: int) -> torch.Tensor:
+    tokens = torch.zeros(2, time, dtype=torch.long, device="meta")
+    return model(tokens, tokens) if config.family == "encoder_decoder" else model(tokens)
+
+
+def test_parameters_by_component(config: ModelConfig):
+    counted: dict[str, int] = {}
+    for name, parameter in build(config).named_parameters():
+        component = next(COMPONENTS[part] for part in COMPONENTS if part in name)
+        counted[component] = counted.get(component, 0) + parameter.numel()
+    stated = {name: count for name, count in parameters_by_component(config).items() if count}
+    assert stated == counted
+
+
+@pytest.mark.parametrize("time", [16, 5])
+def test_flops_are_those_of_the_matrix_products(config: ModelConfig, time: int):
+    """Counted by PyTorch on the products themselves. Backwards, a fused kernel makes some scores a
+    second time, which the definition does not."""
+    model = on_meta(dataclasses.replace(config, attention="reference"))
+    with FlopCounterMode(display=False) as counter:
+        forward(model, config, time)
+    assert counter.get_total_flops() == round(2 * time * flops_per_token(config, time))
+    if config.family != "bigram":
+        with FlopCounterMode(display=False) as counter:
+            forward(model, config, time).sum().backward()
+        stepped = 2 * time * flops_per_token(config, time, backward=True)
+        assert counter.get_total_flops() == round(stepped)
+    assert sum(flops_by_component(config, time).values()) == flops_per_token(config, time)
+
+
+def test_a_fused_forward_pass_counts_the_same(config: ModelConfig):
+    with FlopCounterMode(display=False) as counter:
+        forward(on_meta(dataclasses.replace(config, attention="fused")), config, 16)
+    assert counter.get_total_flops() == round(32 * flops_per_token(config))
+
+
+def test_the_cache_takes_the_bytes_that_are_stated(config: ModelConfig):
+    model, tokens = build(config), torch.randint(11, (1, 9))
+    cache = Cache()
+    if config.family == "encoder":
+        assert cache_bytes(config, 9) == 0
+        return
+    if config.family == "encoder_decoder":
+        model.decode(tokens, model.encode(tokens), cache=cache)
+    else:
+        model(tokens, cache=cache)
+    assert cache.length == 9
+    assert cache.nbytes == cache_bytes(config, 9)
+
+
+def test_fewer_key_and_value_heads_shrink_the_cache_by_their_share():
+    full, grouped = (dataclasses.replace(BASE, n_kv_heads=n) for n in (4, 1))
+    assert cache_bytes(full, 100) == 4 * cache_bytes(grouped, 100)
+    assert cache_bytes(full, 100, 2) == 2 * 3 * 24 * 100 * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "within"),
+    [
+        ("vaswani-base", 65e6, 0.03),  # the papers round, and theirs has no bias in attention
+        ("vaswani-big", 213e6, 0.01),
+        ("gpt2", 124_439_808, 0),  # as released
+        ("llama-7b", 6_738_415_616, 0),  # as released
+        ("bert-base", 110e6, 0.02),
+    ],
+)
+def test_networks_of_the_papers(name: str, parameters: float, within: float):
+    assert abs(parameter_count(PRESETS[name]) - parameters) <= within * parameters
+    counted = sum(p.numel() for p in on_meta(PRESETS[name]).parameters())
+    assert counted == parameter_count(PRESETS[name])
+
+
+def test_the_base_transformer_by_hand():
+    """Attention 4d² + 4d, feed-forward 2·d·d_ff + d_ff + d, norms 2d: 6 layers, then 6 of which
+    each has a second attention and norm."""
+    d, d_ff = 512, 2048
+    attention, feed_forward, norm = 4 * d * d + 4 * d, 2 * d * d_ff + d_ff + d, 2 * d
+    encoder = 6 * (attention + feed_forward + 2 * norm)
+    decoder = 6 * (2 * attention + feed_forward + 3 * norm)
+    shared = parameter_count(PRESETS["vaswani-base"])
+    assert shared == encoder + decoder + 37_000 * d
+    course = dataclasses.replace(PRESETS["vaswani-base"], vocab_size=32_000, tie_embeddings=False)
+    assert parameter_count(course) == encoder + decoder + 3 * 32_000 * d
+    assert parameter_count(course) == pytest.approx(93e6, rel=0.005)
+
+
+def test_heads_of_one_width_cost_what_one_wide_head_does():
+    costs = {
+        (parameter_count(config), flops_per_token(config))
+        for config in (dataclasses.replace(BASE, n_heads=n) for n in (1, 2, 4, 12))
+    }
+    assert len(costs) == 1
+
+
+def test_shape_trace_follows_a_token_through_attention():
+    config = dataclasses.replace(BASE, n_kv_heads=2)
+    steps = shape_trace(config, time=5)
+    shapes = {(step.module, step.what): step.shape for step in steps}
+    inner = "layers.0.attention.inner"
+    assert shapes["embedding", "Embedding"] == (1, 5, 24)
+    assert shapes[f"{inner}.qkv", "Linear"] == (1, 5, 24 + 2 * 12)
+    assert shapes[inner, "queries"] == (1, 4, 5, 6)
+    assert shapes[inner, "keys"] == shapes[inner, "values"] == (1, 2, 5, 6)
+    assert shapes[inner, "weights"] == (1, 4, 5, 5)
+    assert shapes["layers.0.feed_forward.inner.hidden", "Linear"] == (1, 5, 40)
+    assert shapes["head", "Linear"] == (1, 5, 11)
+    assert not any("layers.1" in step.module for step in steps)
+    assert [steps[0].module, steps[-1].module] == ["embedding", "head"]
+
+
+def test_every_family_can_be_traced(config: ModelConfig):
+    assert shape_trace(config)[-1].shape[-1] == (config.n_classes or config.vocab_size)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_networks_of_the_papers_can_be_traced(name: str):
+    assert shape_trace(PRESETS[name])
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "model", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_prints_the_tables():
+    listing = command()
+    assert listing.returncode == 0
+    assert all(name in listing.stdout for name in PRESETS)
+    base = command("vaswani-base")
+    assert base.returncode == 0
+    assert "63,082,496" in base.stdout
+    assert "65M (Vaswani 2017" in base.stdout
+    assert "1 × 8 × 1 × 64" in base.stdout
+    untied = command("vaswani-base", "tie_embeddings=false", "vocab_size=32000")
+    assert "93,290,496" in untied.stdout
+    assert "published" not in untied.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("vaswani",), "vaswani-base"),
+        (("gpt2", "n_head=3"), "n_heads"),
+        (("gpt2", "n_heads=5"), "n_heads=5 cannot work"),
+        (("gpt2", "position=rotary"), "position='rotary' cannot work"),
+        (("gpt2", "--time", "0"), "--time 0"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_exit_2(arguments: tuple[str, ...], word: str):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert word in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,20 @@
+"""What the README shows works as it stands."""
+
+from pathlib import Path
+
+import torch
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def python_block(word: str) -> str:
+    (block,) = [part.split("```")[0] for part in README.split("```python\n")[1:] if word in part]
+    return block
+
+
+def test_the_networks():
+    names = {"tokens": torch.randint(84, (1, 100))}
+    exec(python_block("recorded_attention(model)"), names)
+    assert names["logits"].shape == (1, 100, 84)
+    assert names["text"].shape == (1, 600)
+    assert [weights.shape for weights in names["weights"].values()] == [(1, 4, 100, 100)] * 4
