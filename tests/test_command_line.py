@@ -167,6 +167,15 @@ def test_a_disk_that_takes_nothing_is_one_line(
     assert capsys.readouterr().err == f"error: {os.strerror(number)}: while writing results\n"
 
 
+@pytest.fixture
+def ctrl_c_is_heard():
+    """A shell starts what it puts in the background deaf to Ctrl-C, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_ends_everything_and_the_next_call_goes_on(tmp_path: Path, text_file: Path):
     words = ["run", "heads", "--profile", "smoke", "--seeds", "40", "--corpus", str(text_file)]
     process = subprocess.Popen(
@@ -215,6 +224,7 @@ def session_of(pid: int) -> int | None:
         return None
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_ends_a_page_in_the_making_with_its_kernels(study):
     folder, _ = study
     process = subprocess.Popen(
