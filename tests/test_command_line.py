@@ -239,10 +239,17 @@ def test_ctrl_c_ends_a_page_in_the_making_with_its_kernels(study):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         started = psutil.Process(process.pid).children(recursive=True)
-        if any("ipykernel" in " ".join(child.cmdline()) for child in started):
+        if any(is_kernel(child) for child in started):
             break
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=20) == 130
     _, alive = psutil.wait_procs(started, timeout=10)
     assert not alive
+
+
+def is_kernel(process: psutil.Process) -> bool:
+    try:
+        return "ipykernel" in " ".join(process.cmdline())
+    except psutil.Error:  # it is over, or about to be
+        return False
