@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from experiments.errors import UserError
-from experiments.spec import Recipe
+from experiments.spec import Recipe, fields_for
 from model import ModelConfig, parameter_count
 
 
@@ -28,8 +28,9 @@ class Times:
 class Variant:
     """A name and what differs from the profile's base, as `{"model.position": "none"}`.
 
-    `match_parameters` names one model field that is then set so that the number of parameters
-    comes as near as it can to the base's.
+    Another task, `{"recipe.task": "sort"}`, brings its own vocabulary and classes. Then
+    `match_parameters` names one model field that is set so that the number of parameters comes as
+    near as it can to the base's.
     """
 
     name: str
@@ -50,11 +51,13 @@ class Variant:
             parts[part][field] = (
                 value.of(getattr(base[part], field)) if isinstance(value, Times) else value
             )
-        changed = dataclasses.replace(model, **parts["model"])
+        trained = dataclasses.replace(recipe, **parts["recipe"])
+        decided = fields_for(trained.task, model.vocab_size)
+        changed = dataclasses.replace(model, **decided | parts["model"])
         if self.match_parameters:
             _check_field(f"model.{self.match_parameters}", base)
             changed = _matched(changed, self.match_parameters, parameter_count(model))
-        return changed, dataclasses.replace(recipe, **parts["recipe"])
+        return changed, trained
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,7 @@ def _row(member: Member, results: Path) -> dict[str, Any]:
         **{f"recipe.{name}": value for name, value in dataclasses.asdict(spec.recipe).items()},
         **summary,
     }
-    if "val_loss" in row:
+    if "val_loss" in row and spec.recipe.task == "language":
         row["perplexity"] = math.exp(min(row["val_loss"], 700.0))  # exp(710) overflows
         row["bits_per_character"] = row["val_loss"] / math.log(2)
     return row

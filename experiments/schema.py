@@ -33,6 +33,15 @@ def _config_columns(prefix: str, kind: type) -> list[Column]:
     ]
 
 
+def _scores(split: str) -> list[Column]:
+    """What a finished run scores on fixed examples of a split."""
+    return [
+        (f"{split}_loss", _REAL, f"final loss on the {split} split, nats per target"),
+        (f"{split}_accuracy", _REAL, "share of targets that were the likeliest answer"),
+        (f"{split}_exact_match", _REAL, "share of examples of which every target was"),
+    ]
+
+
 COLUMNS: dict[str, list[Column]] = {
     "runs": [
         ("run_id", _TEXT, "hash of everything that decides the run's numbers"),
@@ -51,11 +60,15 @@ COLUMNS: dict[str, list[Column]] = {
         ("train_seconds", _REAL, "seconds of training, evaluation left out"),
         ("wall_seconds", _REAL, "seconds from the worker's start to its end"),
         ("tokens_per_second", _REAL, "tokens / train_seconds, other runs at work beside it"),
-        ("train_loss", _REAL, "final loss on fixed training windows, nats per token"),
-        ("val_loss", _REAL, "final loss on fixed validation windows, nats per token"),
-        ("test_loss", _REAL, "final loss on fixed test windows, nats per token"),
-        ("perplexity", _REAL, "exp(val_loss)"),
-        ("bits_per_character", _REAL, "val_loss / ln 2; a token is a character"),
+        *_scores("train"),
+        *_scores("val"),
+        *_scores("test"),
+        ("perplexity", _REAL, "exp(val_loss); of language modelling alone"),
+        (
+            "bits_per_character",
+            _REAL,
+            "val_loss / ln 2; of language modelling alone, where a token is a character",
+        ),
         ("device", _TEXT, "cpu, cuda or mps"),
         ("device_name", _TEXT, "the processor's or graphics card's name"),
         ("threads", _WHOLE, "processor threads the run used"),

@@ -14,10 +14,27 @@ Precision = Literal["fp32", "bf16"]
 Optimizer = Literal["adamw", "adam"]
 Schedule = Literal["cosine", "inverse_sqrt", "constant"]
 
-# What a task can train. An encoder sees the token that it would have to predict, and an
-# encoder-decoder wants two sequences.
-FAMILIES = ("decoder", "lstm", "mlp", "bigram")
-_CHOICES = {"optimizer": get_args(Optimizer), "schedule": get_args(Schedule)}
+Task = Literal["language", "masked", "continuation", "genre", "reverse", "sort", "repeat"]
+
+GENRES = ("comedy", "history", "tragedy")
+SYMBOLS = 24  # that random sequences are made of
+
+# The families that a task can train. An encoder that had to predict the next token would be shown
+# it; only an encoder-decoder takes a source apart from its target.
+FAMILIES: dict[Task, tuple[str, ...]] = {
+    "language": ("decoder", "lstm", "mlp", "bigram"),
+    "masked": ("encoder",),
+    "continuation": ("decoder", "encoder_decoder", "lstm"),
+    "genre": ("encoder", "decoder"),
+    "reverse": ("encoder", "decoder", "encoder_decoder", "lstm"),
+    "sort": ("encoder", "decoder", "encoder_decoder", "lstm"),
+    "repeat": ("decoder", "lstm"),
+}
+_CHOICES = {
+    "task": get_args(Task),
+    "optimizer": get_args(Optimizer),
+    "schedule": get_args(Schedule),
+}
 
 _COUNTS = ("steps", "batch_size", "log_every", "eval_every", "eval_windows", "final_eval_windows")
 _RATES = ("learning_rate", "gradient_clip", "epsilon")
@@ -26,16 +43,17 @@ _FRACTIONS = ("final_learning_rate_ratio", "beta1", "beta2", "label_smoothing")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network is trained: an optimiser of the Adam kind, linear warm-up and a schedule,
-    gradient clipping. The bigram is counted from the same batches instead.
+    """What a network is trained on and how: an optimiser of the Adam kind, linear warm-up and a
+    schedule, gradient clipping. The bigram is counted from the same batches instead.
 
-    A window is `context_length` tokens; `eval_windows` of them are read at every evaluation and
-    `final_eval_windows` of each split at the end, always the same ones.
+    A window is `context_length` tokens, or another task's example; `eval_windows` of them are read
+    at every evaluation and `final_eval_windows` of each split at the end, always the same ones.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
     """
 
+    task: Task = "language"
     steps: int
     batch_size: int
     learning_rate: float
@@ -76,6 +94,19 @@ class Recipe:
             raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}")
 
 
+def fields_for(task: Task, corpus_vocabulary: int) -> dict[str, Any]:
+    """The model fields that a task decides, given the number of characters of the corpus: one id
+    more for the token that hides another or stands for the class, or that starts an answer.
+    """
+    if task in ("language", "continuation"):
+        return {"vocab_size": corpus_vocabulary}
+    if task == "masked":
+        return {"vocab_size": corpus_vocabulary + 1}
+    if task == "genre":
+        return {"vocab_size": corpus_vocabulary + 1, "n_classes": len(GENRES)}
+    return {"vocab_size": SYMBOLS + 1}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """One training: a network, a recipe, a corpus (by content hash), a seed, a precision."""
@@ -90,10 +121,11 @@ class RunSpec:
         if self.precision not in get_args(Precision):
             allowed = " or ".join(get_args(Precision))
             raise ValueError(f"precision={self.precision!r} cannot work: it must be {allowed}")
-        if self.model.family not in FAMILIES:
+        task = self.recipe.task
+        if self.model.family not in FAMILIES[task]:
             raise ValueError(
-                f"family={self.model.family!r} cannot work: next-token prediction needs one of "
-                + ", ".join(FAMILIES)
+                f"family={self.model.family!r} cannot work: the task '{task}' is for "
+                + ", ".join(FAMILIES[task])
             )
 
     def identity(self) -> dict[str, Any]:
@@ -116,9 +148,14 @@ class RunSpec:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
+    def tokens_per_step(self) -> int:
+        """Tokens that a batch holds: a context each, which a source and its target share."""
+        return self.recipe.batch_size * self.model.context_length
+
+    @property
     def tokens(self) -> int:
         """Tokens trained on."""
-        return self.recipe.steps * self.recipe.batch_size * self.model.context_length
+        return self.recipe.steps * self.tokens_per_step
 
     @property
     def cost(self) -> float:

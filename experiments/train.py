@@ -4,16 +4,16 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from experiments.batches import batch_starts, evaluation_starts, load_tokens, windows_at
 from experiments.corpus import SPLITS, Corpus
-from experiments.loss import cross_entropy
+from experiments.loss import IGNORED, cross_entropy
 from experiments.optimisation import build_optimizer, learning_rate_at
 from experiments.spec import Precision, RunSpec
+from experiments.tasks import TASKS, Task
 from model import build
 from model.bigram import Bigram
 
@@ -29,45 +29,41 @@ def train(
     training alone, not evaluation.
 
     Returns the run's summary: status "done" or "diverged", the reason, and its measurements.
-    Losses are in nats per token; they are missing from a diverged run.
+    Losses are in nats per target; scores are missing from a diverged run.
     """
-    recipe, context = spec.recipe, spec.model.context_length
+    recipe = spec.recipe
     torch.manual_seed(spec.seed)
     model = build(spec.model).to(device)
     optimizer = build_optimizer(model, recipe)
-    tokens = {split: load_tokens(corpus, split, device) for split in SPLITS}
-    starts = batch_starts(
-        spec.seed, recipe.steps, recipe.batch_size, len(tokens["train"]) - context
-    )
-    starts = starts.to(device)
+    task = TASKS[recipe.task](spec, corpus, device)
     losses: list[Tensor] = []
     norms: list[Tensor] = []
     seconds, status, reason, step = 0.0, "done", "", 0
 
-    def evaluate(split: str, windows: int) -> float:
-        return mean_loss(model, tokens[split], context, windows, spec.precision)
+    def evaluate(split: str, examples: int) -> Scores:
+        return evaluate_on(model, task, split, examples, spec.precision)
 
     def record_point(split: str, loss: float, **more: float) -> None:
         record(
             step=step,
-            tokens=step * recipe.batch_size * context,
+            tokens=step * spec.tokens_per_step,
             seconds=seconds,
             split=split,
             loss=loss,
             **more,
         )
 
-    record_point("val", evaluate("val", recipe.eval_windows))
+    record_point("val", evaluate("val", recipe.eval_windows).loss)
     began = time.perf_counter()
     while step < recipe.steps:
         learning_rate = learning_rate_at(step, recipe)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        inputs, targets = windows_at(tokens["train"], starts[step], context)
+        inputs, targets = task.training(step)
         with precision_context(spec.precision, device):
-            loss = cross_entropy(model(inputs), targets, recipe.label_smoothing)
+            loss = cross_entropy(model(*inputs), targets, recipe.label_smoothing)
         if isinstance(model, Bigram):
-            model.count(inputs, targets)
+            model.count(inputs[0], targets)
         else:
             optimizer.zero_grad()
             loss.backward()
@@ -89,15 +85,17 @@ def train(
                 status, reason = "diverged", f"the loss was {mean} by step {step}"
                 break
             if step % recipe.eval_every == 0 or last:
-                record_point("val", evaluate("val", recipe.eval_windows))
+                record_point("val", evaluate("val", recipe.eval_windows).loss)
             began = time.perf_counter()
 
-    final = {}
+    final: dict[str, float] = {}
     if status == "done":
-        final = {f"{split}_loss": evaluate(split, recipe.final_eval_windows) for split in SPLITS}
+        for split in SPLITS:
+            scores = evaluate(split, recipe.final_eval_windows)
+            final |= {f"{split}_{name}": value for name, value in scores._asdict().items()}
         if not math.isfinite(final["val_loss"]):
             status, reason, final = "diverged", "the final validation loss is not finite", {}
-    trained = step * recipe.batch_size * context
+    trained = step * spec.tokens_per_step
     return {
         "status": status,
         "reason": reason,
@@ -106,7 +104,7 @@ def train(
         "tokens": trained,
         "train_seconds": seconds,
         "tokens_per_second": trained / seconds,
-        **{name: loss for name, loss in final.items() if not math.isnan(loss)},
+        **{name: value for name, value in final.items() if not math.isnan(value)},
     }
 
 
@@ -119,24 +117,43 @@ def precision_context(
     return contextlib.nullcontext()
 
 
-@torch.no_grad()
-def mean_loss(
-    model: nn.Module, tokens: Tensor, context_length: int, windows: int, precision: Precision
-) -> float:
-    """Mean cross-entropy in nats per token over fixed windows of a split, without dropout.
-
-    NaN for a split that is too short to hold a window.
+class Scores(NamedTuple):
+    """What an evaluation finds: mean cross-entropy in nats per target, the share of targets that
+    were the likeliest answer, and the share of examples of which every target was. NaN of nothing.
     """
-    if len(tokens) <= context_length:
-        return math.nan
+
+    loss: float
+    accuracy: float
+    exact_match: float
+
+
+@torch.no_grad()
+def evaluate_on(
+    model: nn.Module, task: Task, split: str, examples: int, precision: Precision
+) -> Scores:
+    """Scores on at most so many fixed examples of a split, without dropout.
+
+    A sequence of which every target is the likeliest, the ones before it given, is the sequence
+    that greedy generation writes: its exact match needs no generation.
+    """
     model.eval()
-    starts = evaluation_starts(len(tokens), context_length, windows).to(tokens.device)
-    sums = []
-    for some in starts.split(64):
-        inputs, targets = windows_at(tokens, some, context_length)
-        with precision_context(precision, tokens.device):
-            logits = model(inputs)
-        sums.append(cross_entropy(logits.float(), targets, reduction="sum"))
+    losses, counted, right, matched, asked = [], [], [], [], []
+    for inputs, targets in task.evaluation(split, examples):
+        with precision_context(precision, targets.device):
+            logits = model(*inputs)
+        losses.append(cross_entropy(logits.float(), targets, reduction="sum"))
+        counts = (targets != IGNORED).view(len(targets), -1)
+        hits = (logits.argmax(-1) == targets).view(len(targets), -1)
+        counted.append(counts.sum())
+        right.append((hits & counts).sum())
+        asked.append(counts.any(dim=1).sum())
+        matched.append(((hits | ~counts).all(dim=1) & counts.any(dim=1)).sum())
     model.train()
+    if not losses:
+        return Scores(math.nan, math.nan, math.nan)
     # float64 on the processor: not every device has it
-    return torch.stack(sums).cpu().double().sum().item() / (len(starts) * context_length)
+    total = torch.stack(losses).cpu().double().sum().item()
+    n_targets, n_right, n_asked, n_matched = (
+        torch.stack(counts).sum().item() for counts in (counted, right, asked, matched)
+    )
+    return Scores(total / n_targets, n_right / n_targets, n_matched / n_asked)

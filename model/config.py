@@ -31,7 +31,8 @@ _SWITCHES = ("residual", "attention_scale", "embedding_scale", "tie_embeddings",
 # has for itself. `relevant` leaves the rest out, so that they neither split a run's identity nor
 # show up in its row of a table.
 _COMMON = frozenset({"family", "vocab_size", "context_length"})
-_ENCODER_FIELDS = frozenset({"n_classes"})
+_CLASSIFIER_FIELDS = frozenset({"n_classes"})
+_CLASSIFIERS = ("encoder", "decoder")
 _MLP_FIELDS = frozenset({"mlp_window"})
 _BIGRAM_FIELDS = frozenset({"bigram_smoothing"})
 _READ_BY: dict[str, frozenset[str]] = {
@@ -49,8 +50,8 @@ class ModelConfig:
     gives each query head its own. `embedding_scale` multiplies the token embeddings by
     sqrt(d_model) (Vaswani 2017, section 3.4). With `activation="swiglu"` the hidden width is two
     thirds of `d_ff`, so that the parameters stay equal. An encoder-decoder has `n_layers` in each
-    of its halves. `n_classes` makes an encoder a classifier; `mlp_window` is how many tokens the
-    MLP sees, `bigram_smoothing` what is added to the bigram's counts.
+    of its halves. `n_classes` makes an encoder or a decoder a classifier; `mlp_window` is how many
+    tokens the MLP sees, `bigram_smoothing` what is added to the bigram's counts.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
@@ -97,8 +98,8 @@ class ModelConfig:
         smoothing = self.bigram_smoothing
         if type(smoothing) not in (int, float) or not 0.0 < smoothing < math.inf:
             raise _refusal(self, "bigram_smoothing", "a number above 0")
-        if self.n_classes is not None and self.family != "encoder":
-            raise _refusal(self, "n_classes", "None unless family='encoder'")
+        if self.n_classes is not None and self.family not in _CLASSIFIERS:
+            raise _refusal(self, "n_classes", "None unless family is " + " or ".join(_CLASSIFIERS))
         if self.n_classes is not None and (type(self.n_classes) is not int or self.n_classes < 2):
             raise _refusal(self, "n_classes", "None or a whole number of at least 2")
         if self.family not in _READ_BY:
@@ -144,8 +145,8 @@ class ModelConfig:
     def relevant(self) -> dict[str, Any]:
         """The fields that this family reads, by name; the rest have no effect on the network."""
         values = dataclasses.asdict(self) | {"n_kv_heads": self.kv_heads}
-        ours = _ENCODER_FIELDS if self.family == "encoder" else frozenset()
-        others = (_ENCODER_FIELDS | _MLP_FIELDS | _BIGRAM_FIELDS) - ours
+        ours = _CLASSIFIER_FIELDS if self.family in _CLASSIFIERS else frozenset()
+        others = (_CLASSIFIER_FIELDS | _MLP_FIELDS | _BIGRAM_FIELDS) - ours
         read = _READ_BY.get(self.family, values.keys() - others)
         return {name: value for name, value in values.items() if name in read}
 

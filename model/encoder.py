@@ -1,10 +1,10 @@
 """The encoder-only transformer: a masked-token language model, or a classifier (Devlin 2019)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.config import ModelConfig
 from model.initialisation import INITIALISATIONS
-from model.stack import Stack
+from model.stack import Stack, head
 
 
 class Encoder(Stack):
@@ -18,10 +18,7 @@ class Encoder(Stack):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config, causal=False)
         self.classifies = config.n_classes is not None
-        if config.n_classes is not None:
-            self.head = nn.Linear(config.d_model, config.n_classes, bias=config.bias)
-        else:
-            self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.head = head(config)
         INITIALISATIONS[config.initialisation](self, config)
         if config.tie_embeddings and not self.classifies:
             self.head.weight = self.embedding.weight

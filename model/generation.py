@@ -151,7 +151,7 @@ def _reading(
 ) -> Iterator[_Reader]:
     """A reader of `model`, which within the block does not drop out."""
     writer: Any = model
-    if not hasattr(model, "cacheable"):
+    if not hasattr(model, "cacheable") or getattr(model, "classifies", False):
         raise ValueError(f"{type(model).__name__} predicts no next token: it cannot write on")
     if cached and not writer.cacheable:
         raise ValueError(

@@ -81,3 +81,10 @@ class Stack(nn.Module):
             cache.length += tokens.shape[1]
         y: Tensor = self.final_norm(x)
         return y
+
+
+def head(config: ModelConfig) -> nn.Linear:
+    """From states to logits: of the vocabulary, or, of a classifier, of its classes."""
+    if config.n_classes is not None:
+        return nn.Linear(config.d_model, config.n_classes, bias=config.bias)
+    return nn.Linear(config.d_model, config.vocab_size, bias=False)

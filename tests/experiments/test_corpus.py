@@ -1,13 +1,17 @@
 """Corpora: whole, split without overlap, and refused when they cannot serve."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments import corpus as corpora
-from experiments.corpus import HELD_OUT_WORKS, prepare
+from experiments import shakespeare
+from experiments.corpus import prepare
 from experiments.errors import UserError
+from experiments.shakespeare import GENRES_OF_WORKS, HELD_OUT_WORKS, split_works
+from experiments.spec import GENRES
 
 
 def text_of(corpus, split: str) -> str:
@@ -38,10 +42,29 @@ def test_unigram_loss_by_hand(tmp_path: Path):
 def test_works_are_held_out_whole():
     works = {work: f"<{work}>" for works in HELD_OUT_WORKS.values() for work in works}
     works |= {"hamlet": "<hamlet>", "sonnets": "<sonnets>"}
-    texts = corpora._split_works(works)
+    texts, places = split_works(works)
     for text in works.values():
         assert sum(text in split for split in texts.values()) == 1
     assert texts["train"] == "<hamlet>\n\n<sonnets>"
+    for place in places:
+        assert texts[place.split][place.start : place.end] == f"<{place.name}>"
+    assert {place.name for place in places} == set(works) - {"sonnets"}  # poems have no genre
+
+
+def test_every_genre_has_plays_in_every_split():
+    named = [work for works in GENRES_OF_WORKS.values() for work in works]
+    assert len(named) == len(set(named)) == 36  # the plays of the First Folio
+    for held_out in HELD_OUT_WORKS.values():
+        genres = [genre for genre, works in GENRES_OF_WORKS.items() if {*works} & {*held_out}]
+        assert genres == list(GENRES)
+
+
+def test_what_an_older_version_left_is_made_anew(text_file: Path, tmp_path: Path):
+    corpus = prepare(str(text_file), tmp_path)
+    facts = json.loads((corpus.folder / "corpus.json").read_text())
+    del facts["works"]
+    (corpus.folder / "corpus.json").write_text(json.dumps(facts))
+    assert prepare(str(text_file), tmp_path) == corpus
 
 
 def test_tiny_is_split_as_nanogpt_does():
@@ -97,7 +120,7 @@ def test_a_wrong_hash_is_refused(tmp_path: Path):
     with pytest.raises(UserError, match="SHA-256"):
         prepare("tinyshakespeare", tmp_path)
     with pytest.raises(UserError, match="SHA-256"):
-        corpora._unpack_works(b"not the archive")
+        shakespeare._unpack_works(b"not the archive")
 
 
 def test_no_network_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,7 @@ from experiments.batches import batch_starts, evaluation_starts, windows_at
 from experiments.corpus import Corpus
 from experiments.optimisation import build_optimizer, learning_rate_at
 from experiments.spec import Recipe, RunSpec
-from experiments.train import mean_loss, train
+from experiments.train import train
 from model import ModelConfig, build, parameter_count
 
 
@@ -111,21 +111,6 @@ def test_targets_are_the_next_tokens_and_windows_stay_inside():
     starts = evaluation_starts(100, 10, 50)
     assert torch.equal(starts, torch.arange(0, 90, 10))  # no overlap, and each has its target
     assert len(evaluation_starts(100, 10, 4)) == 4
-
-
-def test_mean_loss_weighs_every_token_once(config: ModelConfig):
-    """70 windows are more than one pass: the mean is over tokens, not over passes."""
-    torch.manual_seed(0)
-    model, length = build(config), config.context_length
-    tokens = torch.randint(config.vocab_size, (70 * length + 1,), dtype=torch.int32)
-    inputs, targets = windows_at(tokens, torch.arange(0, 70 * length, length), length)
-    with torch.no_grad():
-        expected = torch.nn.functional.cross_entropy(
-            model(inputs).double().flatten(0, 1), targets.flatten()
-        )
-    found = mean_loss(model, tokens, length, 70, "fp32")
-    assert found == pytest.approx(expected.item(), rel=1e-5)
-    assert math.isnan(mean_loss(model, tokens[:length], length, 70, "fp32"))
 
 
 def test_a_step_runs_wholly_on_another_device(spec: RunSpec):

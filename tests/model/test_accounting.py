@@ -32,6 +32,7 @@ NETWORKS = [
         {"norm_placement": "none", "residual": False, "n_kv_heads": 2},
         {"family": "encoder"},
         {"family": "encoder", "n_classes": 3, "position": "learned"},
+        {"n_classes": 3, "bias": False},
         {"family": "encoder_decoder", "position": "learned"},
         {"family": "encoder_decoder", "tie_embeddings": False, "n_kv_heads": 2},
         {"family": "lstm"},

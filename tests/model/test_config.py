@@ -33,7 +33,6 @@ GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_he
         ("norm", "batchnorm"),
         ("masking", "after_softmax"),  # the fused kernel, the default, cannot
         ("attention_scale", 1),
-        ("n_classes", 3),  # a decoder, the default, has none
         ("mlp_window", 0),
         ("bigram_smoothing", 0.0),
         ("bigram_smoothing", float("inf")),
@@ -84,7 +83,7 @@ configs = st.builds(
 def test_any_valid_config_builds_runs_and_counts_its_parameters(
     config: ModelConfig, n_classes: int | None
 ):
-    if config.family == "encoder":
+    if config.family in ("encoder", "decoder"):
         config = dataclasses.replace(config, n_classes=n_classes)
     model = build(config)
     tokens = torch.randint(config.vocab_size, (2, config.context_length))
@@ -100,10 +99,13 @@ def test_any_valid_config_builds_runs_and_counts_its_parameters(
     assert sum(p.numel() for p in model.parameters()) == parameter_count(config)
 
 
-def test_classes_are_at_least_two():
+def test_classes_are_at_least_two_and_of_an_encoder_or_a_decoder():
     for wrong in (1, 0, True, 2.0):
         with pytest.raises(ValueError, match=r"n_classes=.* it must be"):
             ModelConfig(**GOOD, family="encoder", n_classes=wrong)
+    for family in ("encoder_decoder", "lstm", "mlp", "bigram"):
+        with pytest.raises(ValueError, match=r"n_classes=3 .* it must be None unless"):
+            ModelConfig(**GOOD, family=family, n_classes=3)
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,7 @@ def config_that_leaks() -> ModelConfig:
         (CONFIG, {"source": torch.zeros(3, 4, dtype=torch.long)}, "source"),
         (changed(family="encoder_decoder"), {}, "source"),
         (changed(family="encoder"), {}, "Encoder predicts no next token"),
+        (changed(n_classes=3), {}, "Decoder predicts no next token"),
         (config_that_leaks(), {}, "masking='after_softmax' cannot be cached"),
     ],
 )

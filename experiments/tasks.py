@@ -1,0 +1,184 @@
+"""What a network is trained and judged on: batches of inputs and targets, by the task's name.
+
+Batch t of a seed is a pure function of the corpus, the seed and t, so that all variants see the
+same, and a run can go on from any step. What is evaluated on is always the same.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from experiments.batches import batch_starts, evaluation_starts, load_tokens, windows_at
+from experiments.corpus import SPLITS, Corpus
+from experiments.loss import IGNORED
+from experiments.spec import GENRES, SYMBOLS, RunSpec
+
+_CHUNK = 64  # examples that are evaluated at once
+
+
+class Batch(NamedTuple):
+    """What the network is called with, and what it should answer, `IGNORED` where nothing."""
+
+    inputs: tuple[Tensor, ...]
+    targets: Tensor
+
+
+class LanguageModelling:
+    """Predict each next token of a window of the corpus."""
+
+    def __init__(self, spec: RunSpec, corpus: Corpus, device: torch.device) -> None:
+        self.spec, self.context, self.device = spec, spec.model.context_length, device
+        self.tokens = {split: load_tokens(corpus, split, device) for split in SPLITS}
+        highest = len(self.tokens["train"]) - self.context
+        recipe = spec.recipe
+        starts = batch_starts(spec.seed, recipe.steps, recipe.batch_size, highest)
+        self.starts = starts.to(device)
+
+    def training(self, step: int) -> Batch:
+        """Batch `step` of the run's seed."""
+        window = windows_at(self.tokens["train"], self.starts[step], self.context)
+        return self.batch(*window, key=(self.spec.seed, step, 1))
+
+    def evaluation(self, split: str, examples: int) -> Iterator[Batch]:
+        """At most so many examples of a split; none where it is too short."""
+        tokens = self.tokens[split]
+        if len(tokens) <= self.context:
+            return
+        starts = evaluation_starts(len(tokens), self.context, examples).to(self.device)
+        for i, some in enumerate(starts.split(_CHUNK)):
+            yield self.batch(
+                *windows_at(tokens, some, self.context), key=(SPLITS.index(split), i, 2)
+            )
+
+    def batch(self, window: Tensor, following: Tensor, key: tuple[int, int, int]) -> Batch:
+        """window, following: [batch, context_length], tokens and the token after each; key: what
+        anything random depends on.
+        """
+        return Batch((window,), following)
+
+
+class MaskedTokens(LanguageModelling):
+    """Tell which tokens of a window are hidden (Devlin 2019): 15 % of them, each replaced by a
+    token of its own.
+    """
+
+    def batch(self, window: Tensor, following: Tensor, key: tuple[int, int, int]) -> Batch:
+        random = np.random.default_rng(key).random(tuple(window.shape))
+        hidden = torch.from_numpy(random < 0.15).to(self.device)
+        mask = self.spec.model.vocab_size - 1
+        return Batch((window.masked_fill(hidden, mask),), window.masked_fill(~hidden, IGNORED))
+
+
+class Continuation(LanguageModelling):
+    """Predict the second half of a window from what came before, its first half given."""
+
+    def batch(self, window: Tensor, following: Tensor, key: tuple[int, int, int]) -> Batch:
+        half = self.context // 2
+        if self.spec.model.family == "encoder_decoder":
+            return Batch((window[:, :half], window[:, half:]), following[:, half:])
+        targets = following.clone()
+        targets[:, :half] = IGNORED
+        return Batch((window,), targets)
+
+
+class Genre:
+    """Tell comedy, history and tragedy from a passage of a play; each is drawn as often."""
+
+    def __init__(self, spec: RunSpec, corpus: Corpus, device: torch.device) -> None:
+        self.spec, self.device = spec, device
+        self.length = spec.model.context_length - 1  # one place is the class token's
+        self.tokens = {split: load_tokens(corpus, split, device) for split in SPLITS}
+        self.passages = {
+            split: [self._starts(corpus, split, genre) for genre in GENRES] for split in SPLITS
+        }
+
+    def _starts(self, corpus: Corpus, split: str, genre: str) -> np.ndarray:
+        """Every place where a passage of a genre may begin, without running into another play."""
+        places = [
+            np.arange(work.start, work.end - self.length)
+            for work in corpus.works
+            if work.split == split and work.genre == genre
+        ]
+        return np.concatenate(places) if places else np.array([], dtype=int)
+
+    def training(self, step: int) -> Batch:
+        """Batch `step` of the run's seed."""
+        random = np.random.default_rng([self.spec.seed, step, 3])
+        genres = random.integers(len(GENRES), size=self.spec.recipe.batch_size)
+        starts = [random.choice(self.passages["train"][genre]) for genre in genres]
+        return self._batch("train", np.array(starts), genres)
+
+    def evaluation(self, split: str, examples: int) -> Iterator[Batch]:
+        """Evenly spaced passages, as many of each genre."""
+        each = examples // len(GENRES)
+        if not all(len(starts) for starts in self.passages[split]):
+            return
+        starts = [
+            some[np.linspace(0, len(some) - 1, each).round().astype(int)]
+            for some in self.passages[split]
+        ]
+        genres = np.repeat(np.arange(len(GENRES)), each)
+        for chunk in np.array_split(np.arange(len(genres)), -(-len(genres) // _CHUNK)):
+            yield self._batch(split, np.concatenate(starts)[chunk], genres[chunk])
+
+    def _batch(self, split: str, starts: np.ndarray, genres: np.ndarray) -> Batch:
+        begin = torch.from_numpy(starts).to(self.device)
+        offsets = torch.arange(self.length, device=self.device)
+        passage = self.tokens[split][begin[:, None] + offsets].long()
+        token = torch.full_like(passage[:, :1], self.spec.model.vocab_size - 1)
+        # Where each can be read by the network: an encoder's first place, a decoder's last.
+        parts = [token, passage] if self.spec.model.family == "encoder" else [passage, token]
+        return Batch((torch.cat(parts, dim=1),), torch.from_numpy(genres).to(self.device))
+
+
+class Sequences:
+    """Turn a random sequence of symbols, half a context long, into another one.
+
+    An encoder-decoder is given the source and writes the target after a start token; a decoder
+    reads both in one, the start token between them; an encoder answers in place.
+    """
+
+    def __init__(self, spec: RunSpec, corpus: Corpus, device: torch.device) -> None:
+        self.spec, self.device = spec, device
+        self.length = spec.model.context_length // 2
+        self.answer = {
+            "reverse": lambda source: source.flip(1),
+            "sort": lambda source: source.sort(dim=1).values,
+            "repeat": lambda source: source,
+        }[spec.recipe.task]
+
+    def training(self, step: int) -> Batch:
+        """Batch `step` of the run's seed."""
+        return self._batch(self.spec.recipe.batch_size, (self.spec.seed, step, 7))
+
+    def evaluation(self, split: str, examples: int) -> Iterator[Batch]:
+        """Sequences of which hardly any can have been trained on: there are SYMBOLS^length."""
+        for i, begin in enumerate(range(0, examples, _CHUNK)):
+            yield self._batch(min(_CHUNK, examples - begin), (SPLITS.index(split), i, 11))
+
+    def _batch(self, size: int, key: tuple[int, int, int]) -> Batch:
+        drawn = np.random.default_rng(key).integers(SYMBOLS, size=(size, self.length))
+        source = torch.from_numpy(drawn).to(self.device)
+        target, start = self.answer(source), torch.full_like(source[:, :1], SYMBOLS)
+        family = self.spec.model.family
+        if family == "encoder":
+            return Batch((source,), target)
+        if family == "encoder_decoder":
+            return Batch((source, torch.cat([start, target[:, :-1]], dim=1)), target)
+        whole = torch.cat([source, start, target[:, :-1]], dim=1)  # [batch, 2 · length]
+        return Batch((whole,), torch.cat([torch.full_like(source, IGNORED), target], dim=1))
+
+
+Task = LanguageModelling | Genre | Sequences
+TASKS: dict[str, type[LanguageModelling] | type[Genre] | type[Sequences]] = {
+    "language": LanguageModelling,
+    "masked": MaskedTokens,
+    "continuation": Continuation,
+    "genre": Genre,
+    "reverse": Sequences,
+    "sort": Sequences,
+    "repeat": Sequences,
+}
