@@ -135,13 +135,14 @@ def _one_of(what: str, given: list[str], allowed: list[str]) -> None:
 
 
 def _outline(profile: Profile, seeds: int) -> list[Member]:
-    """The plan before any corpus is at hand: right but for the vocabulary and the run ids.
+    """The plan before any corpus is at hand, for as many characters as the default one has: right
+    but for the run ids and what follows from the vocabulary.
 
     Raises:
         UserError: variants cannot work, all of them named at once.
     """
     return plan(
-        profile, load_ablations(), vocab_size=1, corpus_hash="", seeds=seeds, precision="fp32"
+        profile, load_ablations(), vocab_size=84, corpus_hash="", seeds=seeds, precision="fp32"
     )
 
 

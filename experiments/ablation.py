@@ -11,6 +11,7 @@ from typing import Any, Literal
 from experiments.errors import UserError
 from experiments.spec import Recipe, fields_for
 from model import ModelConfig, parameter_count
+from model.accounting import flops_per_token
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,14 @@ class Variant:
 
     Another task, `{"recipe.task": "sort"}`, brings its own vocabulary and classes. Then
     `match_parameters` names one model field that is set so that the number of parameters comes as
-    near as it can to the base's.
+    near as it can to the base's. With `match_flops` it takes as many steps as the base's
+    arithmetic allows, the warm-up's share of them kept.
     """
 
     name: str
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     match_parameters: str | None = None
+    match_flops: bool = False
 
     def applied_to(self, model: ModelConfig, recipe: Recipe) -> tuple[ModelConfig, Recipe]:
         """The base with this variant's changes.
@@ -57,6 +60,12 @@ class Variant:
         if self.match_parameters:
             _check_field(f"model.{self.match_parameters}", base)
             changed = _matched(changed, self.match_parameters, parameter_count(model))
+        if self.match_flops:
+            share = flops_per_token(model) / flops_per_token(changed)
+            fewer = {
+                name: round(share * getattr(trained, name)) for name in ("steps", "warmup_steps")
+            }
+            trained = dataclasses.replace(trained, **fewer)
         return changed, trained
 
 

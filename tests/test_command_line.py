@@ -101,7 +101,7 @@ def test_one_ablation_alone(tmp_path: Path, text_file: Path, monkeypatch: pytest
     with pytest.raises(SystemExit) as left:
         command_line.main()
     assert left.value.code == 0
-    assert len(list((tmp_path / "results" / "smoke" / "runs").iterdir())) == 4
+    assert len(list((tmp_path / "results" / "smoke" / "runs").iterdir())) == 5
 
 
 BAD = {

@@ -11,6 +11,7 @@ ABLATION = Ablation(
         Variant("sinusoidal", {"model.position": "sinusoidal"}),
         Variant("learned", {"model.position": "learned"}),
         Variant("rope", {"model.position": "rope"}),
+        Variant("alibi", {"model.position": "alibi"}),
     ],
     claims=[
         Claim(

@@ -10,6 +10,7 @@ from experiments.plan import plan, runs_of
 from experiments.profiles import PROFILES
 from experiments.spec import Recipe, RunSpec
 from model import ModelConfig, parameter_count
+from model.accounting import flops_per_token
 
 
 @pytest.fixture
@@ -142,3 +143,23 @@ def test_a_network_that_the_task_cannot_train_is_refused(
     model = dataclasses.replace(config, family=family)
     with pytest.raises(ValueError, match=f"family='{family}' cannot work"):
         RunSpec(model=model, recipe=recipe, corpus="0", seed=0, precision="fp32")
+
+
+@pytest.mark.parametrize("changes", [{"model.n_layers": Times(2)}, {"model.d_model": 16}])
+def test_equal_flops_are_equal_within_a_step(config: ModelConfig, recipe: Recipe, changes: dict):
+    recipe = dataclasses.replace(recipe, steps=400, warmup_steps=80)
+    model, trained = Variant("other", changes, match_flops=True).applied_to(config, recipe)
+    per_step = flops_per_token(model) * recipe.batch_size * config.context_length
+    base = flops_per_token(config) * recipe.batch_size * config.context_length * recipe.steps
+    assert abs(per_step * trained.steps - base) <= per_step / 2
+    assert trained.steps != 400
+    assert trained.warmup_steps / trained.steps == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_task_brings_its_vocabulary_and_classes(config: ModelConfig, recipe: Recipe):
+    changes = {"recipe.task": "genre", "model.family": "encoder"}
+    model, trained = Variant("genre", changes).applied_to(config, recipe)
+    assert (model.vocab_size, model.n_classes) == (config.vocab_size + 1, 3)
+    assert trained.task == "genre"
+    back, _ = Variant("text", {"recipe.task": "language"}).applied_to(config, recipe)
+    assert back == config

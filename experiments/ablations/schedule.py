@@ -1,0 +1,43 @@
+"""How should the learning rate move, and does it need a warm-up?"""
+
+from experiments.ablation import Ablation, Claim, Variant
+
+COSINE = {"recipe.schedule": "cosine"}
+INVERSE_SQRT = {"recipe.schedule": "inverse_sqrt"}
+CONSTANT = {"recipe.schedule": "constant"}
+NO_WARMUP = {"recipe.warmup_steps": 0}
+
+ABLATION = Ablation(
+    title="Learning-rate schedule",
+    question="Cosine, inverse square root or constant, each with and without a warm-up?",
+    baseline="cosine",
+    variants=[
+        Variant("cosine", COSINE),
+        Variant("cosine-no-warmup", COSINE | NO_WARMUP),
+        Variant("inverse-sqrt", INVERSE_SQRT),
+        Variant("inverse-sqrt-no-warmup", INVERSE_SQRT | NO_WARMUP),
+        Variant("constant", CONSTANT),
+        Variant("constant-no-warmup", CONSTANT | NO_WARMUP),
+    ],
+    claims=[
+        Claim(
+            id="warmup",
+            sentence="Warm-up matters.",
+            said_by="Vaswani 2017",
+            effect={"cosine-no-warmup": 1, "cosine": -1},
+            margin=0.02,
+            why_margin="below two hundredths of a nat a reader of samples sees no difference",
+        ),
+        Claim(
+            id="schedule",
+            sentence="The inverse-square-root and the cosine schedule end close.",
+            said_by="practice notes",
+            effect={"inverse-sqrt": 1, "cosine": -1},
+            margin=0.05,
+            equal=True,
+            why_margin="a twentieth of a nat is what a longer training easily makes up",
+        ),
+    ],
+    limits="A pre-norm network and one peak rate. Without warm-up the inverse-square-root"
+    " schedule starts at its peak and falls at once: after a hundred steps a tenth is left.",
+)

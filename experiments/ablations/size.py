@@ -1,0 +1,56 @@
+"""Deeper or wider, for the same tokens and for the same arithmetic."""
+
+from experiments.ablation import Ablation, Claim, Times, Variant
+
+DEEP = {"model.n_layers": Times(2)}
+WIDE = {"model.d_model": Times(2), "model.d_ff": Times(2), "model.n_heads": Times(2)}
+
+ABLATION = Ablation(
+    title="Depth and width",
+    question="What do twice the layers buy, or twice the width, at equal tokens and at equal"
+    " arithmetic?",
+    baseline="base",
+    variants=[
+        Variant("base"),
+        Variant("deep", DEEP),
+        Variant("wide", WIDE),
+        Variant("deep-equal-flops", DEEP, match_flops=True),
+        Variant("wide-equal-flops", WIDE, match_flops=True),
+    ],
+    claims=[
+        Claim(
+            id="depth",
+            sentence="Doubling the layers lowers the loss.",
+            said_by="practice notes; Kaplan 2020",
+            effect={"base": 1, "deep": -1},
+            margin=0.01,
+            why_margin="a hundredth of a nat is one per cent of perplexity",
+        ),
+        Claim(
+            id="width",
+            sentence="Doubling the width lowers the loss.",
+            said_by="practice notes; Kaplan 2020",
+            effect={"base": 1, "wide": -1},
+            margin=0.01,
+            why_margin="as for the layers",
+        ),
+        Claim(
+            id="depth-compute",
+            sentence="Doubling the layers lowers the loss at equal arithmetic too.",
+            said_by="a reading of Kaplan 2020",
+            effect={"base": 1, "deep-equal-flops": -1},
+            margin=0.01,
+            why_margin="as at equal tokens",
+        ),
+        Claim(
+            id="width-compute",
+            sentence="Doubling the width lowers the loss at equal arithmetic too.",
+            said_by="a reading of Kaplan 2020",
+            effect={"base": 1, "wide-equal-flops": -1},
+            margin=0.01,
+            why_margin="as at equal tokens",
+        ),
+    ],
+    limits="One learning rate for all sizes, the base's: wider networks usually want a lower one."
+    " Equal arithmetic means fewer steps of the same batch, with the schedule compressed.",
+)
