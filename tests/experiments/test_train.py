@@ -10,7 +10,7 @@ from experiments.batches import batch_starts, evaluation_starts, windows_at
 from experiments.corpus import Corpus
 from experiments.optimisation import build_optimizer, learning_rate_at
 from experiments.spec import Recipe, RunSpec
-from experiments.train import train
+from experiments.train import evaluate_on, train
 from model import ModelConfig, build, parameter_count
 
 
@@ -37,8 +37,9 @@ def test_the_same_run_twice_is_the_same_bit_for_bit(spec: RunSpec, corpus: Corpu
     (first, its_points), (second, other_points) = run(spec, corpus), run(spec, corpus)
     assert without_time(first) == without_time(second)
     assert [*map(without_time, its_points)] == [*map(without_time, other_points)]
-    other, _ = run(dataclasses.replace(spec, seed=1), corpus)
+    other, its_points = run(dataclasses.replace(spec, seed=1), corpus)
     assert other["val_loss"] != first["val_loss"]
+    assert its_points[0]["loss"] != other_points[0]["loss"]  # the weights differ from the start
 
 
 def test_it_learns(spec: RunSpec, corpus: Corpus):
@@ -80,6 +81,49 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_history(
     assert "val_loss" not in summary
     assert [point["step"] for point in points if point["split"] == "train"] == [2, 3, 4]
     assert math.isnan(points[-1]["loss"])
+
+
+def test_the_schedule_moves_the_weights(spec: RunSpec, corpus: Corpus):
+    losses = set()
+    for changes in ({}, {"schedule": "constant"}, {"warmup_steps": 0}, {"learning_rate": 5e-3}):
+        recipe = dataclasses.replace(spec.recipe, **changes)
+        losses.add(run(dataclasses.replace(spec, recipe=recipe), corpus)[0]["val_loss"])
+    assert len(losses) == 4
+
+
+def test_gradients_are_clipped(spec: RunSpec, corpus: Corpus):
+    """Clipped far below Adam's epsilon they move nothing; what is recorded is the norm before."""
+    recipe = dataclasses.replace(spec.recipe, gradient_clip=1e-15, weight_decay=0.0)
+    _, points = run(dataclasses.replace(spec, recipe=recipe), corpus)
+    losses = [point["loss"] for point in points if point["split"] == "val"]
+    assert losses[-1] == pytest.approx(losses[0], abs=1e-4)
+    assert all(point["gradient_norm"] > 0.1 for point in points if point["split"] == "train")
+
+
+def test_bf16_computes_in_bf16(spec: RunSpec, corpus: Corpus):
+    fp32, _ = run(spec, corpus)
+    bf16, _ = run(dataclasses.replace(spec, precision="bf16"), corpus)
+    assert bf16["val_loss"] != fp32["val_loss"]
+    assert bf16["val_loss"] == pytest.approx(fp32["val_loss"], abs=0.05)
+
+
+def test_evaluation_is_not_counted_as_training_time(
+    spec: RunSpec, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+):
+    clock = [0.0]
+
+    def slow(*arguments):
+        clock[0] += 100.0
+        return evaluate_on(*arguments)
+
+    monkeypatch.setattr("experiments.train.evaluate_on", slow)
+    monkeypatch.setattr("experiments.train.learning_rate_at", lambda *_: clock.append(0) or 1e-3)
+    monkeypatch.setattr(
+        "experiments.train.time.perf_counter", lambda: clock[0] + 0.001 * len(clock)
+    )
+    summary, _ = run(spec, corpus)
+    assert clock[0] > 300
+    assert 0 < summary["train_seconds"] < 1
 
 
 def test_overfits_one_batch(config: ModelConfig, recipe: Recipe):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import ModelConfig, build, parameter_count
+from model.attention import Attention
 from model.config import Family
 
 GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_heads": 2, "d_ff": 16}
@@ -134,13 +135,67 @@ def test_fields_that_a_family_does_not_read_change_nothing_and_are_left_out(
     assert torch.equal(*outputs)
 
 
-def test_every_field_is_read_by_some_family(config: ModelConfig):
-    read = {
-        field
-        for family in get_args(Family)
-        for field in dataclasses.replace(config, family=family).relevant()
-    }
-    assert read == {field.name for field in dataclasses.fields(ModelConfig)}
+OTHER_VALUES = {
+    "vocab_size": 12,
+    "context_length": 9,
+    "d_model": 24,
+    "n_layers": 3,
+    "n_heads": 2,
+    "n_kv_heads": 2,
+    "d_ff": 48,
+    "position": "alibi",
+    "norm": "rmsnorm",
+    "norm_placement": "post",
+    "residual": False,
+    "activation": "relu",
+    "attention": "reference",
+    "attention_scale": False,
+    "masking": "after_softmax",
+    "initialisation": "xavier",
+    "embedding_scale": True,
+    "tie_embeddings": False,
+    "dropout": 0.5,
+    "bias": False,
+    "n_classes": 3,
+    "mlp_window": 3,
+    "bigram_smoothing": 0.5,
+}
+
+
+def behaviour(config: ModelConfig) -> tuple:
+    """All that a field can change: what is kept, what is computed, when it drops out."""
+    torch.manual_seed(0)
+    model = build(config)
+    tokens = torch.randint(11, (2, 9), generator=torch.Generator().manual_seed(1))
+    real = torch.arange(9) < torch.tensor([[9], [5]])
+    inputs = {"encoder": (tokens, real), "encoder_decoder": (tokens, tokens, real)}
+    if config.family == "bigram":
+        model.count(tokens[:, :-1], tokens[:, 1:])
+    torch.manual_seed(2)
+    logits = model(*inputs.get(config.family, (tokens,)))
+    kernels = [m.attend.__name__ for m in model.modules() if isinstance(m, Attention)]
+    weights = [tuple(p.shape) for p in model.parameters()]
+    return logits.tolist(), weights, kernels
+
+
+@pytest.mark.parametrize("family", get_args(Family))
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(ModelConfig)])
+def test_a_field_that_is_read_does_something(config: ModelConfig, family: str, field: str):
+    """No option is accepted and ignored."""
+    if field == "family":
+        return
+    one = dataclasses.replace(config, family=family)
+    if field == "masking":
+        one = dataclasses.replace(one, attention="reference")
+    if field not in one.relevant():
+        assert field not in ("vocab_size", "context_length")
+        return
+    other = dataclasses.replace(one, **{field: OTHER_VALUES[field]})
+    found, its = behaviour(one), behaviour(other)
+    if field == "context_length":  # a network's own length is an attribute of it
+        assert build(one).context_length != build(other).context_length
+    else:
+        assert found != its
 
 
 def test_importing_the_package_does_not_import_torch():

@@ -11,7 +11,7 @@ from experiments.loss import cross_entropy
 from experiments.optimisation import build_optimizer
 from experiments.spec import Recipe
 from model import ModelConfig, build
-from model.attention import Attention
+from model.attention import Attention, SelfAttention
 from model.config import Activation, Family, Norm, Position
 from model.sublayer import Sublayer
 
@@ -113,7 +113,9 @@ def test_residual_projections_shrink_by_the_depth_of_their_own_stack():
     model = made(wide)
     for stack, sublayers in ((model.encoder, 4), (model.decoder, 6)):
         for layer in stack.layers:
-            for sublayer in (layer.attention, layer.feed_forward):
+            for sublayer in filter(
+                None, (layer.attention, layer.cross_attention, layer.feed_forward)
+            ):
                 std = sublayer.inner.output.weight.std().item()
                 assert std == pytest.approx(0.02 / sublayers**0.5, rel=0.05)
 
@@ -243,9 +245,39 @@ def test_dropout_acts_on_embeddings_sublayers_and_attention_weights(config: Mode
 
     for spot in (None, *spots):
         model = made(config, dropout=0.5)
+        for module in (m for find in spots.values() for m in find(model)):
+            assert (module.dropout if isinstance(module, Attention) else module.p) == 0.5
         switch(model, {} if spot is None else {spot: 0.5})
         quiet, noisy = model(tokens), model.train()(tokens)
         assert torch.allclose(quiet, noisy) == (spot is None), spot
+
+
+def test_dropout_acts_on_cross_attention(config: ModelConfig):
+    model, tokens = made(config, family="encoder_decoder", dropout=0.5), some_tokens()
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(module, SelfAttention):
+            module.dropout = 0.0
+    assert not torch.equal(model(tokens, tokens), model.eval()(tokens, tokens))
+
+
+def test_dropout_acts_in_the_baselines(config: ModelConfig):
+    tokens, outside = some_tokens(), {"dropout.p": 0.0}
+    between_layers = {"lstm.dropout": 0.0}
+    for family, off, acts in (
+        ("mlp", {}, True),
+        ("mlp", outside, False),
+        ("lstm", outside, True),
+        ("lstm", between_layers, True),
+        ("lstm", outside | between_layers, False),
+    ):
+        model = made(config, family=family, dropout=0.5)
+        for name, value in off.items():
+            module, attribute = name.split(".")
+            setattr(getattr(model, module), attribute, value)
+        assert torch.equal(model(tokens), model.train()(tokens)) != acts, (family, off)
 
 
 def test_dropout_keeps_the_expectation(config: ModelConfig):

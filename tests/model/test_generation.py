@@ -19,6 +19,7 @@ VARIANTS = {
     f"{name}/{variant.name}": variant.applied_to(BASE, RECIPE)[0]
     for name, ablation in load_ablations().items()
     for variant in ablation.variants
+    if dict(variant.changes).get("model.masking") != "after_softmax"  # refused: see below
 }
 MECHANISMS = {
     str(changes): dataclasses.replace(BASE, **changes)
@@ -86,6 +87,15 @@ def test_past_the_window_the_oldest_token_is_forgotten():
     assert torch.equal(*written)
 
 
+def test_the_window_is_as_long_as_the_context():
+    """Each token is the likeliest after the last context_length tokens, neither fewer nor more."""
+    model, window = randomise(build(changed(position="rope")), 9.0), CONFIG.context_length
+    written = generate(model, tokens(window), 20, temperature=0)
+    for end in range(window, window + 20):
+        expected = model(written[:, end - window : end])[:, -1].argmax(-1)
+        assert torch.equal(written[:, end], expected)
+
+
 def small_language(vocabulary: int = 5) -> nn.Module:
     """A bigram with chosen probabilities."""
     config = dataclasses.replace(BASE, family="bigram", vocab_size=vocabulary)
@@ -98,7 +108,8 @@ def small_language(vocabulary: int = 5) -> nn.Module:
 def test_sampling_draws_by_the_probabilities():
     model, n = small_language(), 40_000
     start = torch.zeros(n, 1, dtype=torch.long)
-    for how in ({}, {"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.6}):
+    both = {"temperature": 3.0, "top_p": 0.6}  # the temperature comes first
+    for how in ({}, {"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.6}, both):
         drawn = generate(model, start, 1, **how)[:, 1]
         p = model(start[:1])[0, 0].div(how.get("temperature", 1.0)).softmax(0)
         ordered, order = p.sort(descending=True)
@@ -164,17 +175,29 @@ def test_a_beam_wide_enough_finds_the_best_of_all(end: int | None):
     assert better  # else the search would not have been needed
 
 
-def test_after_the_end_comes_the_end():
+@pytest.mark.parametrize("write", [generate, beam_search])
+def test_after_the_end_comes_the_end(write):
     model, start = small_language(), torch.zeros(20, 1, dtype=torch.long)
-    for written in (
-        generate(model, start, 30, end=0),  # the first token, given, does not count as drawn
-        generate(model, start, 30, end=3),
-        beam_search(model, start, 30, end=3),
-    ):
-        end = 0 if (written[:, 1:] == 0).any() and not (written[:, -1] == 3).all() else 3
-        for row in written[:, 1:].tolist():
-            if end in row:
-                assert set(row[row.index(end) :]) == {end}
+    for row in write(model, start, 30, end=3)[:, 1:].tolist():
+        assert 3 not in row or set(row[row.index(3) :]) == {3}
+
+
+@pytest.mark.parametrize("write", [generate, beam_search])
+def test_an_end_that_was_given_is_none(write):
+    """As where one token both starts a text and ends it."""
+    model, start = small_language(), torch.full((20, 1), 3)
+    model.counts.data[3, 3] = 0
+    written = write(model, start, 5, end=3)
+    assert not (written[:, 1:] == 3).all()
+
+
+def test_a_source_is_projected_once():
+    model = build(changed(family="encoder_decoder"))
+    calls = []
+    for layer in model.decoder.layers:
+        layer.cross_attention.inner.key_value.register_forward_hook(lambda *_: calls.append(1))
+    generate(model, torch.zeros(3, 1, dtype=torch.long), 10, source=tokens(9))
+    assert len(calls) == CONFIG.n_layers
 
 
 @pytest.mark.parametrize("position", ["sinusoidal", "learned", "rope", "alibi"])

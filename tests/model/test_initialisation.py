@@ -51,6 +51,15 @@ def test_xavier(config: ModelConfig):
     assert std(model.embedding.weight) == pytest.approx(128**-0.5, rel=0.05)
 
 
+def test_xavier_takes_keys_and_values_of_cross_attention_apart(config: ModelConfig):
+    torch.manual_seed(0)
+    changes = {"family": "encoder_decoder", "initialisation": "xavier"}
+    model = build(dataclasses.replace(config, **changes))
+    for part in model.decoder.layers[0].cross_attention.inner.key_value.weight.chunk(2):
+        bound = math.sqrt(6 / (128 + 128))
+        assert 0.95 * bound < part.abs().max() <= bound
+
+
 @pytest.mark.parametrize("initialisation", ["gpt2", "xavier"])
 def test_biases_are_zero_and_gains_one(config: ModelConfig, initialisation: str):
     for module in build(dataclasses.replace(config, initialisation=initialisation)).modules():
@@ -68,3 +77,9 @@ def test_embedding_scale_multiplies_the_tokens_and_not_the_head(config: ModelCon
     scaled.embedding.weight.data /= math.sqrt(config.d_model)
     tokens = torch.randint(config.vocab_size, (2, 8))
     torch.testing.assert_close(plain(tokens), scaled(tokens), rtol=1e-12, atol=1e-12)
+
+
+def test_lstm_embeddings_start_so_that_a_tied_head_is_not_sure(config: ModelConfig):
+    torch.manual_seed(0)
+    model = build(dataclasses.replace(config, family="lstm"))
+    assert std(model.embedding.weight) == pytest.approx(128**-0.5, rel=0.05)
