@@ -1,6 +1,5 @@
 """From run folders to tidy tables."""
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -65,8 +64,8 @@ def _row(member: Member, results: Path) -> dict[str, Any]:
         "seed": spec.seed,
         "corpus_hash": spec.corpus,
         "precision": spec.precision,
-        **{f"model.{name}": value for name, value in spec.model.relevant().items()},
-        **{f"recipe.{name}": value for name, value in dataclasses.asdict(spec.recipe).items()},
+        **{f"model.{k}": v for k, v in spec.model.relevant().items()},
+        **{f"recipe.{k}": v for k, v in spec.recipe.relevant(spec.model.family).items()},
         **summary,
     }
     if "val_loss" in row and spec.recipe.task == "language":

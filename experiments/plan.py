@@ -38,14 +38,20 @@ def plan(
         for variant in ablation.variants:
             try:
                 model, recipe = variant.applied_to(base, profile.recipe)
+                specs = [
+                    RunSpec(
+                        model=model,
+                        recipe=recipe,
+                        corpus=corpus_hash,
+                        seed=seed,
+                        precision=precision,
+                    )
+                    for seed in range(seeds)
+                ]
             except (ValueError, TypeError) as error:
                 refusals.append(f"variant '{name}/{variant.name}': {error}")
-                continue
-            for seed in range(seeds):
-                spec = RunSpec(
-                    model=model, recipe=recipe, corpus=corpus_hash, seed=seed, precision=precision
-                )
-                members.append(Member(name, variant.name, spec))
+            else:
+                members += [Member(name, variant.name, spec) for spec in specs]
     if refusals:
         raise UserError("; ".join(refusals))
     return sorted(members, key=lambda member: (member.spec.seed, -member.spec.cost))

@@ -27,7 +27,7 @@ def _config_columns(prefix: str, kind: type) -> list[Column]:
         (
             f"{prefix}.{field.name}",
             types.get(hints[field.name], _TEXT),
-            f"the {prefix}'s {field.name}; null where the network's family does not read it",
+            f"the {prefix}'s {field.name}; null where this network does not read it",
         )
         for field in dataclasses.fields(kind)
     ]

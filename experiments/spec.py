@@ -85,7 +85,24 @@ class Recipe:
             self._require(name, float, lambda v: 0 < v < math.inf, "a number above 0")
         self._require("weight_decay", float, lambda v: 0 <= v < math.inf, "a number of at least 0")
         for name in _FRACTIONS:
-            self._require(name, float, lambda v: 0 <= v < 1, "a number from 0 up to 1")
+            self._require(
+                name, float, lambda v: 0 <= v < 1, "a number from 0 up to, not including, 1"
+            )
+
+        for name in (*_RATES, *_FRACTIONS, "weight_decay"):
+            # the same number is the same run, however it was written
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    def relevant(self, family: str) -> dict[str, Any]:
+        """The fields that a run of a network of this family reads, by name."""
+        unread: set[str] = set()
+        if self.schedule != "cosine":
+            unread |= {"final_learning_rate_ratio"}
+        if family == "bigram":  # counted: nothing is optimised
+            unread |= {"optimizer", "schedule", "warmup_steps", *_FRACTIONS, *_RATES}
+            unread = (unread | {"weight_decay"}) - {"label_smoothing"}
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if name not in unread}
 
     def _require(self, name: str, kind: type, fits: Any, allowed: str) -> None:
         value = getattr(self, name)
@@ -121,6 +138,10 @@ class RunSpec:
         if self.precision not in get_args(Precision):
             allowed = " or ".join(get_args(Precision))
             raise ValueError(f"precision={self.precision!r} cannot work: it must be {allowed}")
+        if type(self.seed) is not int or self.seed < 0:
+            raise ValueError(
+                f"seed={self.seed!r} cannot work: it must be a whole number, 0 or more"
+            )
         task = self.recipe.task
         if self.model.family not in FAMILIES[task]:
             raise ValueError(
@@ -131,11 +152,11 @@ class RunSpec:
     def identity(self) -> dict[str, Any]:
         """What decides the run's numbers, as plain values: what `run_id` hashes.
 
-        Fields that the network's family does not read are left out.
+        Fields that this network and its training do not read are left out.
         """
         return {
             "model": self.model.relevant(),
-            "recipe": dataclasses.asdict(self.recipe),
+            "recipe": self.recipe.relevant(self.model.family),
             "corpus": self.corpus,
             "seed": self.seed,
             "precision": self.precision,

@@ -38,6 +38,7 @@ def main(name: str | None, changes: tuple[str, ...], time: int) -> None:
         config = _changed(name, changes)
         if time < 1:
             raise ValueError(f"--time {time} cannot work: it must be at least 1")
+        shapes = _shapes(config, time)
     except ValueError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
@@ -50,7 +51,7 @@ def main(name: str | None, changes: tuple[str, ...], time: int) -> None:
         f" {flops_per_token(config, backward=True):,.0f} with backward; cache of one sequence:"
         f" {cache_bytes(config, length, 2):,} bytes in 16 bits\n"
     )
-    console.print(_shapes(config, time))
+    console.print(shapes)
 
 
 def _changed(name: str, changes: tuple[str, ...]) -> ModelConfig:

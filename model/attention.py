@@ -23,7 +23,7 @@ class Scoring(NamedTuple):
     bias: [heads, queries, keys] or None.
     masking: "before_softmax" hides with -inf, and each row of weights sums to one.
         "after_softmax" hides with zero, and it does not: the weights of the past then depend on
-        the scores of the future, which leaks it.
+        the scores of the future, which leaks it. Where nothing is hidden the two are one.
     """
 
     scale: float

@@ -18,7 +18,8 @@ class Bigram(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.context_length, self.smoothing = config.context_length, config.bigram_smoothing
+        self.vocab_size, self.context_length = config.vocab_size, config.context_length
+        self.smoothing = config.bigram_smoothing
         zeros = torch.zeros(config.vocab_size, config.vocab_size)
         self.counts = nn.Parameter(zeros, requires_grad=False)  # [token, the token after it]
 

@@ -49,9 +49,10 @@ class ModelConfig:
     `n_kv_heads` is the number of key and value heads that the query heads share in groups; None
     gives each query head its own. `embedding_scale` multiplies the token embeddings by
     sqrt(d_model) (Vaswani 2017, section 3.4). With `activation="swiglu"` the hidden width is two
-    thirds of `d_ff`, so that the parameters stay equal. An encoder-decoder has `n_layers` in each
-    of its halves. `n_classes` makes an encoder or a decoder a classifier; `mlp_window` is how many
-    tokens the MLP sees, `bigram_smoothing` what is added to the bigram's counts.
+    thirds of `d_ff`, rounded, so that the parameters stay about equal. An encoder-decoder has
+    `n_layers` in each of its halves. `n_classes` makes an encoder or a decoder a classifier;
+    `mlp_window` is how many tokens the MLP sees, `bigram_smoothing` what is added to the bigram's
+    counts.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
@@ -98,6 +99,9 @@ class ModelConfig:
         smoothing = self.bigram_smoothing
         if type(smoothing) not in (int, float) or not 0.0 < smoothing < math.inf:
             raise _refusal(self, "bigram_smoothing", "a number above 0")
+        # the same number is the same run, however it was written
+        object.__setattr__(self, "dropout", float(self.dropout))
+        object.__setattr__(self, "bigram_smoothing", float(smoothing))
         if self.n_classes is not None and self.family not in _CLASSIFIERS:
             raise _refusal(self, "n_classes", "None unless family is " + " or ".join(_CLASSIFIERS))
         if self.n_classes is not None and (type(self.n_classes) is not int or self.n_classes < 2):
@@ -143,10 +147,14 @@ class ModelConfig:
         return round(2 * self.d_ff / 3) if self.activation == "swiglu" else self.d_ff
 
     def relevant(self) -> dict[str, Any]:
-        """The fields that this family reads, by name; the rest have no effect on the network."""
+        """The fields that this network reads, by name; the rest have no effect on it."""
         values = dataclasses.asdict(self) | {"n_kv_heads": self.kv_heads}
         ours = _CLASSIFIER_FIELDS if self.family in _CLASSIFIERS else frozenset()
         others = (_CLASSIFIER_FIELDS | _MLP_FIELDS | _BIGRAM_FIELDS) - ours
+        if self.n_classes is not None:
+            others |= {"tie_embeddings"}  # a classifier's head is no embedding
+        if self.norm_placement == "none":
+            others |= {"norm"}
         read = _READ_BY.get(self.family, values.keys() - others)
         return {name: value for name, value in values.items() if name in read}
 

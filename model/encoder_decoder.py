@@ -17,7 +17,7 @@ class EncoderDecoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.context_length = config.context_length
+        self.vocab_size, self.context_length = config.vocab_size, config.context_length
         self.cacheable = config.masking == "before_softmax"
         self.encoder = Stack(config, causal=False)
         self.decoder = Stack(config, causal=True, cross=True)

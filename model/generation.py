@@ -5,6 +5,7 @@ token at a time; every position then shifts, so that a cache no longer holds and
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,8 +35,9 @@ def generate(
 
     tokens: [batch, time], time at least 1; of an encoder-decoder, the start of the target, with
     `source` and `source_real` as in its `forward`. A temperature of 0 is greedy: always the
-    likeliest token. `top_k` keeps the k likeliest tokens, `top_p` the fewest whose probabilities
-    reach p (Holtzman 2020); both act after the temperature. What follows a drawn `end` is `end`.
+    likeliest token. `top_k` keeps the k likeliest tokens and ties with the last of them, `top_p`
+    the fewest whose probabilities reach p (Holtzman 2020); both act after the temperature. What
+    follows a drawn `end` is `end`.
     The same seed draws the same tokens, on any device that computes the same probabilities.
 
     Returns [batch, time + new_tokens], the given tokens first.
@@ -43,14 +45,11 @@ def generate(
     Raises:
         ValueError: an argument cannot work, or the model cannot write on as asked.
     """
-    if temperature < 0:
-        raise ValueError(f"temperature={temperature!r} cannot work: it must be at least 0")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k={top_k!r} cannot work: it must be None or at least 1")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p={top_p!r} cannot work: it must be None or above 0 and at most 1")
+    _check("temperature", temperature, 0 <= temperature < math.inf, "a number of at least 0")
+    _check("top_k", top_k, top_k is None or _is_count(top_k), "None or a whole number from 1")
+    _check("top_p", top_p, top_p is None or 0 < top_p <= 1, "None, or above 0 and at most 1")
     generator, given = torch.Generator().manual_seed(seed), tokens.shape[1]
-    with _reading(model, source, source_real, cached) as reader:
+    with _reading(model, tokens, new_tokens, end, source, source_real, cached) as reader:
         for _ in range(new_tokens):
             logits = reader.next_logits(tokens)
             if temperature == 0:
@@ -87,8 +86,7 @@ def beam_search(
     Raises:
         ValueError: an argument cannot work, or the model cannot write on as asked.
     """
-    if beams < 1:
-        raise ValueError(f"beams={beams!r} cannot work: it must be at least 1")
+    _check("beams", beams, _is_count(beams), "a whole number from 1")
     batch, given = tokens.shape
     tokens = tokens.repeat_interleave(beams, dim=0)
     source, source_real = (
@@ -98,7 +96,7 @@ def beam_search(
     first_row = torch.arange(batch, device=tokens.device)[:, None] * beams  # of each sequence
     totals = torch.full((batch, beams), -torch.inf, device=tokens.device)
     totals[:, 0] = 0.0  # the beams begin alike: only one of them counts
-    with _reading(model, source, source_real, cached) as reader:
+    with _reading(model, tokens, new_tokens, end, source, source_real, cached) as reader:
         for _ in range(new_tokens):
             log_p = reader.next_logits(tokens).float().log_softmax(dim=-1)
             vocabulary = log_p.shape[-1]
@@ -119,7 +117,7 @@ def filtered(logits: Tensor, top_k: int | None = None, top_p: float | None = Non
     if top_k is not None:
         least = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
-    if top_p is not None:
+    if top_p is not None and top_p < 1:
         ordered, order = logits.sort(dim=-1, descending=True)
         probabilities = ordered.softmax(dim=-1)
         before = probabilities.cumsum(dim=-1) - probabilities  # of all the likelier tokens
@@ -147,7 +145,13 @@ class _Reader:
 
 @contextlib.contextmanager
 def _reading(
-    model: nn.Module, source: Tensor | None, source_real: Tensor | None, cached: bool
+    model: nn.Module,
+    tokens: Tensor,
+    new_tokens: int,
+    end: int | None,
+    source: Tensor | None,
+    source_real: Tensor | None,
+    cached: bool,
 ) -> Iterator[_Reader]:
     """A reader of `model`, which within the block does not drop out."""
     writer: Any = model
@@ -159,6 +163,13 @@ def _reading(
         )
     if isinstance(model, EncoderDecoder) != (source is not None):
         raise ValueError("source must be given to an encoder-decoder, and to no other model")
+    if source_real is not None and source is None:
+        raise ValueError("source_real cannot work without a source")
+    _check("tokens", tuple(tokens.shape), tokens.shape[1] > 0, "[batch, time], time at least 1")
+    _check("new_tokens", new_tokens, new_tokens == 0 or _is_count(new_tokens), "a whole number")
+    vocabulary = writer.vocab_size
+    known = end is None or (type(end) is int and 0 <= end < vocabulary)
+    _check("end", end, known, f"None or a token below {vocabulary}")
     was_training = model.training
     model.eval()
     try:
@@ -172,3 +183,12 @@ def _reading(
         yield _Reader(read, writer.context_length, cached)
     finally:
         model.train(was_training)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _check(name: str, value: object, fits: bool, allowed: str) -> None:
+    if not fits:
+        raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}")

@@ -18,7 +18,7 @@ class LSTM(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         d_model, depth = config.d_model, config.n_layers
-        self.context_length = config.context_length
+        self.vocab_size, self.context_length = config.vocab_size, config.context_length
         self.embedding = nn.Embedding(config.vocab_size, d_model)
         self.lstm = nn.LSTM(
             d_model, d_model, depth, bias=config.bias, batch_first=True,

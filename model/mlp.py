@@ -19,7 +19,8 @@ class MLP(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.context_length, self.window = config.context_length, config.mlp_window
+        self.vocab_size, self.context_length = config.vocab_size, config.context_length
+        self.window = config.mlp_window
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.hidden = nn.Linear(self.window * config.d_model, config.d_ff, bias=config.bias)
         self.dropout = nn.Dropout(config.dropout)

@@ -57,7 +57,8 @@ class Sinusoidal(NoPosition):
     def embed(self, x: Tensor, start: int = 0) -> Tensor:
         _, time, d_model = x.shape
         if start + time > len(self.table):
-            self.table = (self.scale * sinusoidal_table(start + time, d_model)).to(self.table)
+            with torch.inference_mode(False):  # else no later step could be trained through it
+                self.table = (self.scale * sinusoidal_table(start + time, d_model)).to(self.table)
         return x + self.table[start : start + time]
 
 
@@ -104,8 +105,9 @@ class Rotary(NoPosition):
     def rotate(self, q: Tensor, k: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
         end = start + q.shape[-2]
         if end > len(self.cos):
-            cos, sin = _rotations(end, q.shape[-1])
-            self.cos, self.sin = cos.to(self.cos), sin.to(self.sin)
+            with torch.inference_mode(False):  # else no later step could be trained through them
+                cos, sin = _rotations(end, q.shape[-1])
+                self.cos, self.sin = cos.to(self.cos), sin.to(self.sin)
         cos, sin = self.cos[start:end], self.sin[start:end]
         return _turn(q, cos, sin), _turn(k, cos, sin)
 
@@ -119,14 +121,12 @@ class ALiBi(NoPosition):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.slopes: Tensor
-        self.distances: Tensor
         self.register_buffer("slopes", alibi_slopes(config.n_heads), persistent=False)
-        self.register_buffer("distances", _distances(config.context_length), persistent=False)
 
     def bias(self, queries: int, keys: int) -> Tensor | None:
-        if keys > len(self.distances):
-            self.distances = _distances(keys).to(self.distances.device)
-        return -self.slopes[:, None, None] * self.distances[keys - queries : keys, :keys]
+        place = torch.arange(keys, device=self.slopes.device)
+        distance = (place[keys - queries :, None] - place).abs()
+        return -self.slopes[:, None, None] * distance
 
 
 def alibi_slopes(n_heads: int) -> Tensor:
@@ -157,12 +157,6 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """x: [batch, heads, time, head_dim]; cos, sin: [time, head_dim]. Returns x's shape."""
     half = x.shape[-1] // 2
     return x * cos + torch.cat([x[..., half:], x[..., :half]], dim=-1) * sin
-
-
-def _distances(length: int) -> Tensor:
-    """|query - key|: [length, length]."""
-    place = torch.arange(length)
-    return (place[:, None] - place).abs()
 
 
 def _frequencies(width: int) -> Tensor:

@@ -48,7 +48,7 @@ class Stack(nn.Module):
 
     def __init__(self, config: ModelConfig, causal: bool, cross: bool = False) -> None:
         super().__init__()
-        self.context_length = config.context_length
+        self.vocab_size, self.context_length = config.vocab_size, config.context_length
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.embedding_scale = math.sqrt(config.d_model) if config.embedding_scale else 1.0
         self.position = POSITIONS[config.position](config)

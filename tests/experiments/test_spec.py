@@ -93,10 +93,12 @@ def test_all_variants_that_cannot_work_are_named_at_once():
         smoke_plan(
             one=ablation(Variant("typo", {"model.postion": "none"})),
             two=ablation(Variant("odd", {"model.n_heads": 5}), Variant("fine")),
+            three=ablation(Variant("peeks", {"model.family": "encoder"})),
         )
     message = str(refusal.value)
     assert "'one/typo': no field 'model.postion', did you mean 'model.position'?" in message
     assert "'two/odd': n_heads=5 cannot work" in message
+    assert "'three/peeks': family='encoder' cannot work: the task 'language' is for" in message
     assert "fine" not in message
 
 
@@ -163,3 +165,34 @@ def test_a_task_brings_its_vocabulary_and_classes(config: ModelConfig, recipe: R
     assert trained.task == "genre"
     back, _ = Variant("text", {"recipe.task": "language"}).applied_to(config, recipe)
     assert back == config
+
+
+SAME_RUNS = [
+    ({}, {"dropout": 0}, {"learning_rate": 1}, {"learning_rate": 1.0}),
+    ({"n_classes": 3}, {"tie_embeddings": False}, {"task": "genre"}, {"task": "genre"}),
+    ({"norm_placement": "none"}, {"norm": "rmsnorm"}, {}, {}),
+    ({}, {}, {"schedule": "constant"}, {"final_learning_rate_ratio": 0.5}),
+    ({"family": "bigram"}, {}, {}, {"learning_rate": 0.5, "optimizer": "adam"}),
+]
+
+
+@pytest.mark.parametrize(("model", "its_model", "recipe_", "its_recipe"), SAME_RUNS)
+def test_what_changes_no_number_changes_no_id(spec, model, its_model, recipe_, its_recipe):
+    one = dataclasses.replace(
+        spec,
+        model=dataclasses.replace(spec.model, **model),
+        recipe=dataclasses.replace(spec.recipe, **recipe_),
+    )
+    other = dataclasses.replace(
+        one,
+        model=dataclasses.replace(one.model, **its_model),
+        recipe=dataclasses.replace(one.recipe, **its_recipe),
+    )
+    assert one.run_id == other.run_id
+    assert RunSpec.from_json(one.to_json()).run_id == one.run_id
+
+
+@pytest.mark.parametrize("seed", [-1, "x", 1.0, True])
+def test_a_seed_is_a_whole_number(spec: RunSpec, seed):
+    with pytest.raises(ValueError, match=r"seed=.* must be a whole number"):
+        dataclasses.replace(spec, seed=seed)

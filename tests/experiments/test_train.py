@@ -157,19 +157,6 @@ def test_targets_are_the_next_tokens_and_windows_stay_inside():
     assert len(evaluation_starts(100, 10, 4)) == 4
 
 
-def test_a_step_runs_wholly_on_another_device(spec: RunSpec):
-    """On "meta" a tensor that was left on the processor fails: the stand-in for a GPU."""
-    device = torch.device("meta")
-    tokens = torch.zeros(1000, dtype=torch.int32, device=device)
-    for family in ("decoder", "lstm"):
-        model = build(dataclasses.replace(spec.model, family=family)).to(device)
-        starts = batch_starts(0, 1, 4, 900).to(device)
-        inputs, targets = windows_at(tokens, starts[0], spec.model.context_length)
-        loss = torch.nn.functional.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
-        loss.backward()
-        assert loss.device == device
-
-
 @pytest.mark.parametrize("family", ["lstm", "mlp", "bigram"])
 def test_the_baselines_learn_through_the_same_loop(spec: RunSpec, corpus: Corpus, family: str):
     recipe = dataclasses.replace(spec.recipe, steps=150, warmup_steps=10, eval_every=75)

@@ -163,11 +163,12 @@ def test_heads_of_one_width_cost_what_one_wide_head_does():
 
 
 def test_shape_trace_follows_a_token_through_attention():
-    config = dataclasses.replace(BASE, n_kv_heads=2)
+    config = dataclasses.replace(BASE, n_kv_heads=2, position="learned")
     steps = shape_trace(config, time=5)
     shapes = {(step.module, step.what): step.shape for step in steps}
     inner = "layers.0.attention.inner"
     assert shapes["embedding", "Embedding"] == (1, 5, 24)
+    assert shapes["position", "+ Learned"] == (1, 5, 24)
     assert shapes[f"{inner}.qkv", "Linear"] == (1, 5, 24 + 2 * 12)
     assert shapes[inner, "queries"] == (1, 4, 5, 6)
     assert shapes[inner, "keys"] == shapes[inner, "values"] == (1, 2, 5, 6)
@@ -179,7 +180,12 @@ def test_shape_trace_follows_a_token_through_attention():
 
 
 def test_every_family_can_be_traced(config: ModelConfig):
-    assert shape_trace(config)[-1].shape[-1] == (config.n_classes or config.vocab_size)
+    """Every trainable number shows up once, at least where there is a single layer."""
+    steps = shape_trace(dataclasses.replace(config, n_layers=1))
+    assert steps[-1].shape[-1] == (config.n_classes or config.vocab_size)
+    if config.family != "bigram":  # its counts are no module's
+        counted = sum(step.parameters for step in steps)
+        assert counted == parameter_count(dataclasses.replace(config, n_layers=1))
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -215,6 +221,7 @@ def test_the_command_prints_the_tables():
         (("gpt2", "n_heads=5"), "n_heads=5 cannot work"),
         (("gpt2", "position=rotary"), "position='rotary' cannot work"),
         (("gpt2", "--time", "0"), "--time 0"),
+        (("gpt2", "--time", "1025"), "context_length=1024"),
     ],
 )
 def test_a_mistake_gets_one_line_and_exit_2(arguments: tuple[str, ...], word: str):

@@ -88,12 +88,10 @@ def test_past_the_window_the_oldest_token_is_forgotten():
 
 
 def test_the_window_is_as_long_as_the_context():
-    """Each token is the likeliest after the last context_length tokens, neither fewer nor more."""
-    model, window = randomise(build(changed(position="rope")), 9.0), CONFIG.context_length
-    written = generate(model, tokens(window), 20, temperature=0)
-    for end in range(window, window + 20):
-        expected = model(written[:, end - window : end])[:, -1].argmax(-1)
-        assert torch.equal(written[:, end], expected)
+    model, read = build(changed(position="rope")), []
+    model.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].shape[1]))
+    generate(model, tokens(10), 20, cached=False)
+    assert read == [min(length, CONFIG.context_length) for length in range(10, 30)]
 
 
 def small_language(vocabulary: int = 5) -> nn.Module:
@@ -108,7 +106,7 @@ def small_language(vocabulary: int = 5) -> nn.Module:
 def test_sampling_draws_by_the_probabilities():
     model, n = small_language(), 40_000
     start = torch.zeros(n, 1, dtype=torch.long)
-    both = {"temperature": 3.0, "top_p": 0.6}  # the temperature comes first
+    both = {"temperature": 0.2, "top_p": 0.6}  # the temperature comes first
     for how in ({}, {"temperature": 0.5}, {"top_k": 2}, {"top_p": 0.6}, both):
         drawn = generate(model, start, 1, **how)[:, 1]
         p = model(start[:1])[0, 0].div(how.get("temperature", 1.0)).softmax(0)
@@ -237,6 +235,13 @@ def config_that_leaks() -> ModelConfig:
     ("config", "how", "word"),
     [
         (CONFIG, {"temperature": -1.0}, "temperature=-1.0"),
+        (CONFIG, {"temperature": float("nan")}, "temperature=nan"),
+        (CONFIG, {"top_k": 1.5}, "top_k=1.5"),
+        (CONFIG, {"new_tokens": -3}, "new_tokens=-3"),
+        (CONFIG, {"tokens": torch.zeros(3, 0, dtype=torch.long)}, r"tokens=\(3, 0\)"),
+        (CONFIG, {"end": 13}, "end=13"),
+        (CONFIG, {"end": -1}, "end=-1"),
+        (CONFIG, {"source_real": torch.ones(3, 4, dtype=torch.bool)}, "source_real"),
         (CONFIG, {"top_k": 0}, "top_k=0"),
         (CONFIG, {"top_p": 0.0}, "top_p=0.0"),
         (CONFIG, {"top_p": 1.5}, "top_p=1.5"),
@@ -249,12 +254,13 @@ def config_that_leaks() -> ModelConfig:
 )
 def test_what_cannot_work_is_refused(config: ModelConfig, how: dict, word: str):
     with pytest.raises(ValueError, match=word):
-        generate(build(config), tokens(4), 3, **how)
+        generate(build(config), **{"tokens": tokens(4), "new_tokens": 3} | how)
 
 
-def test_a_beam_of_none_is_refused():
-    with pytest.raises(ValueError, match="beams=0"):
-        beam_search(build(CONFIG), tokens(4), 3, beams=0)
+def test_a_beam_search_refuses_too():
+    for how in ({"beams": 0}, {"beams": 2.0}, {"end": 13}, {"new_tokens": -1}):
+        with pytest.raises(ValueError, match="cannot work"):
+            beam_search(build(CONFIG), **{"tokens": tokens(4), "new_tokens": 3} | how)
 
 
 def test_masking_after_the_softmax_writes_without_a_cache():

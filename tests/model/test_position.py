@@ -142,3 +142,12 @@ def test_attention_is_permutation_equivariant_without_positions_and_mask(
     config = dataclasses.replace(config, position=position, attention=kernel)
     assert shuffled_alike(config, causal=False) == (position == "none")
     assert not shuffled_alike(config, causal=True)
+
+
+@pytest.mark.parametrize("position", ["sinusoidal", "rope", "alibi"])
+def test_what_grew_while_only_reading_can_be_trained_through(config: ModelConfig, position: str):
+    model = build(dataclasses.replace(config, position=position))
+    tokens = torch.zeros(2, config.context_length + 4, dtype=torch.long)
+    with torch.inference_mode():
+        model(tokens)
+    model(tokens).sum().backward()
