@@ -6,10 +6,10 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 from experiments.errors import UserError
-from experiments.spec import Recipe, fields_for
+from experiments.spec import Probe, Recipe, fields_for
 from model import ModelConfig, parameter_count
 from model.accounting import flops_per_token
 
@@ -74,7 +74,8 @@ class Claim:
     """A sentence from the textbooks and the rule that will judge it, both written before the run.
 
     `effect` gives the weight of each variant; per seed, the effect is the weighted sum of
-    `metric` over the variants, so written that a positive effect is what the sentence claims.
+    `metric` over the variants, less `threshold`, so written that a positive effect is what the
+    sentence claims. What a metric is, `METRICS` says.
     With `log`, the metric's natural logarithm is used, and the effect is shown as a ratio.
     With `equal`, the sentence claims that there is no difference beyond the margin.
     """
@@ -84,7 +85,8 @@ class Claim:
     said_by: str
     effect: Mapping[str, float]
     margin: float
-    metric: Literal["val_loss", "tokens_per_second"] = "val_loss"
+    metric: str = "val_loss"
+    threshold: float = 0.0
     log: bool = False
     equal: bool = False
     why_margin: str
@@ -93,14 +95,32 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """One comparison. `baseline` is the variant that the others are set against."""
+    """One comparison. `baseline` is the variant that the others are set against; `probes` look at
+    every variant's trained network.
+    """
 
     title: str
     question: str
     baseline: str
     variants: Sequence[Variant]
     claims: Sequence[Claim] = ()
+    probes: Sequence[Probe] = ()
     limits: str = ""
+
+
+# What a claim can be about, and its unit: columns of the table `runs`, and the table `measures`.
+METRICS = {
+    "val_loss": "nats per character",
+    "val_accuracy": "share of targets",
+    "val_exact_match": "share of sequences",
+    "tokens_per_second": "tokens per second",
+    **{f"loss_beyond_{n}x": "nats per character" for n in (2, 4, 8)},
+    "previous_excess": "attention weight",
+    "first_excess": "attention weight",
+    "induction_excess": "attention weight",
+    "removable_heads": "share of heads",
+    "last_layer_gradient": "norm",
+}
 
 
 def load_ablations() -> dict[str, Ablation]:
@@ -135,6 +155,16 @@ def _check_names(name: str, ablation: Ablation) -> None:
     variants = [variant.name for variant in ablation.variants]
     for twice in {variant for variant in variants if variants.count(variant) > 1}:
         raise UserError(f"ablation '{name}': two variants are called '{twice}'")
+    for claim in ablation.claims:
+        if claim.metric not in METRICS:
+            hint = nearest(claim.metric, list(METRICS)) or f": there are {', '.join(METRICS)}"
+            raise UserError(
+                f"ablation '{name}': claim '{claim.id}' names no metric '{claim.metric}'{hint}"
+            )
+    for probe in ablation.probes:
+        if probe not in get_args(Probe):
+            hint = nearest(probe, get_args(Probe)) or f": there are {', '.join(get_args(Probe))}"
+            raise UserError(f"ablation '{name}': there is no probe '{probe}'{hint}")
     named = {"the baseline": [ablation.baseline]}
     named |= {f"claim '{claim.id}'": list(claim.effect) for claim in ablation.claims}
     for who, uses in named.items():

@@ -15,9 +15,12 @@ from experiments.schema import VERSION, schema
 from experiments.store import RunFolder
 from experiments.study import Study
 
+PROBE_TABLES = ("positions", "lengths", "layers", "heads", "pruning", "samples", "measures")
+
 
 def collect(results: Path) -> None:
-    """Write `runs`, `curves` and `membership` for what lies in the results folder by now.
+    """Write `runs`, `curves`, `membership` and what the probes found, for what lies in the results
+    folder by now.
 
     Runs that the present plan does not ask for (another corpus, older settings) stay on disk and
     out of the tables.
@@ -37,6 +40,14 @@ def collect(results: Path) -> None:
         for member in begun
         for point in RunFolder(results, member.spec.run_id).points()
     ]
+    found: dict[str, list[dict[str, Any]]] = {table: [] for table in PROBE_TABLES}
+    for member in begun:
+        run = {"run_id": member.spec.run_id}
+        for tables in RunFolder(results, member.spec.run_id).found():
+            for table, rows in tables.items():
+                found[table] += [run | row for row in rows]
+    for table, rows in found.items():
+        write_table(results, table, rows)
     write_table(results, "runs", [_row(member, results) for member in begun])
     write_table(results, "curves", points)
     write_table(

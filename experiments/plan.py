@@ -1,5 +1,6 @@
 """From ablations to the list of runs: every variant of every ablation, for every seed."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ def plan(
                         corpus=corpus_hash,
                         seed=seed,
                         precision=precision,
+                        probes=tuple(p for p in ablation.probes if seed == 0 or p != "sample"),
                     )
                     for seed in range(seeds)
                 ]
@@ -58,5 +60,10 @@ def plan(
 
 
 def runs_of(members: Iterable[Member]) -> list[RunSpec]:
-    """The distinct runs, in the members' order."""
-    return list({member.spec.run_id: member.spec for member in members}.values())
+    """The distinct runs, in the members' order, each with the probes that any member asks for."""
+    merged: dict[str, RunSpec] = {}
+    for spec in (member.spec for member in members):
+        others = merged.get(spec.run_id, spec).probes
+        probes = tuple(sorted({*others, *spec.probes}))
+        merged[spec.run_id] = dataclasses.replace(spec, probes=probes)
+    return list(merged.values())

@@ -30,7 +30,7 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
     A round is one seed of everything. Ctrl-C ends all workers at once.
     """
     specs = runs_of(members)
-    todo = [spec for spec in specs if not RunFolder(job.results, spec.run_id).finished()]
+    todo = [spec for spec in specs if not RunFolder(job.results, spec.run_id).finished(spec.probes)]
     labels: dict[str, str] = {}
     for member in members:
         name = f"seed {member.spec.seed} {member.ablation}/{member.variant}"

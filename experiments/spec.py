@@ -16,6 +16,8 @@ Schedule = Literal["cosine", "inverse_sqrt", "constant"]
 
 Task = Literal["language", "masked", "continuation", "genre", "reverse", "sort", "repeat"]
 
+Probe = Literal["positions", "lengths", "heads", "pruning", "layers", "sample"]
+
 GENRES = ("comedy", "history", "tragedy")
 SYMBOLS = 24  # that random sequences are made of
 
@@ -126,13 +128,16 @@ def fields_for(task: Task, corpus_vocabulary: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One training: a network, a recipe, a corpus (by content hash), a seed, a precision."""
+    """One training: a network, a recipe, a corpus (by content hash), a seed, a precision; and what
+    is to be looked at besides, which changes none of its numbers.
+    """
 
     model: ModelConfig
     recipe: Recipe
     corpus: str
     seed: int
     precision: Precision
+    probes: tuple[Probe, ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
@@ -147,6 +152,10 @@ class RunSpec:
             raise ValueError(
                 f"family={self.model.family!r} cannot work: the task '{task}' is for "
                 + ", ".join(FAMILIES[task])
+            )
+        if self.probes and task != "language":
+            raise ValueError(
+                f"probes={self.probes!r} cannot work: they are for the task 'language'"
             )
 
     def identity(self) -> dict[str, Any]:
@@ -196,4 +205,5 @@ class RunSpec:
         """
         fields = json.loads(text)
         model, recipe = ModelConfig(**fields.pop("model")), Recipe(**fields.pop("recipe"))
-        return cls(model=model, recipe=recipe, **fields)
+        probes = tuple(fields.pop("probes"))
+        return cls(model=model, recipe=recipe, probes=probes, **fields)

@@ -2,11 +2,13 @@
 
 results/<profile>/runs/<run_id>/spec.json       the run, as planned
                                 metrics.jsonl   one line per point of its curves, as it goes
+                                probes/*.json   what each probe found
                                 summary.json    written last: status, reason, final numbers
                                 log.txt         whatever the worker printed
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,10 +44,20 @@ class RunFolder:
         found: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
         return found
 
-    def finished(self) -> bool:
-        """Whether the run needs no training any more."""
+    def finished(self, probes: Sequence[str] = ()) -> bool:
+        """Whether the run needs no training any more, and has been looked at by these probes."""
         summary = self.summary()
-        return summary is not None and summary["status"] in FINISHED
+        if summary is None or summary["status"] not in FINISHED:
+            return False
+        return summary["status"] != "done" or all(self.probe(name).exists() for name in probes)
+
+    def probe(self, name: str) -> Path:
+        """Where a probe's findings lie, rows by table."""
+        return self.path / "probes" / f"{name}.json"
+
+    def found(self) -> list[dict[str, list[dict[str, Any]]]]:
+        """What the probes found, rows by table."""
+        return [json.loads(file.read_text()) for file in sorted(self.path.glob("probes/*.json"))]
 
     def spec(self) -> RunSpec:
         """The run that this folder holds."""

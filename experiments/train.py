@@ -19,14 +19,19 @@ from model.bigram import Bigram
 
 
 def train(
-    spec: RunSpec, corpus: Corpus, device: torch.device, record: Callable[..., None]
+    spec: RunSpec,
+    corpus: Corpus,
+    device: torch.device,
+    record: Callable[..., None],
+    observe: Callable[[int, nn.Module, Task], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Train one network and evaluate it on every split.
 
     `record(step=, tokens=, seconds=, split=, loss=, learning_rate=, gradient_norm=)` is called for
     every point of the curves: the mean training loss of the steps since the last point, and the
     validation loss. With label smoothing the training loss is the smoothed one. Seconds count
-    training alone, not evaluation.
+    training alone, not evaluation. `observe(step, model, task)` is called after every evaluation,
+    with the network as it is evaluated; it must leave no random number drawn.
 
     Returns the run's summary: status "done" or "diverged", the reason, and its measurements.
     Losses are in nats per target; scores are missing from a diverged run.
@@ -43,6 +48,12 @@ def train(
     def evaluate(split: str, examples: int) -> Scores:
         return evaluate_on(model, task, split, examples, spec.precision)
 
+    def look() -> None:
+        record_point("val", evaluate("val", recipe.eval_windows).loss)
+        model.eval()
+        observe(step, model, task)
+        model.train()
+
     def record_point(split: str, loss: float, **more: float) -> None:
         record(
             step=step,
@@ -53,7 +64,7 @@ def train(
             **more,
         )
 
-    record_point("val", evaluate("val", recipe.eval_windows).loss)
+    look()
     began = time.perf_counter()
     while step < recipe.steps:
         learning_rate = learning_rate_at(step, recipe)
@@ -85,7 +96,7 @@ def train(
                 status, reason = "diverged", f"the loss was {mean} by step {step}"
                 break
             if step % recipe.eval_every == 0 or last:
-                record_point("val", evaluate("val", recipe.eval_windows).loss)
+                look()
             began = time.perf_counter()
 
     final: dict[str, float] = {}

@@ -14,11 +14,15 @@ from typing import Any
 
 import torch
 import torch._dynamo  # optimisers import it at first use: two seconds, once here, not once a run
+from torch import nn
 
 from experiments.corpus import Corpus
+from experiments.files import write_atomically
 from experiments.hardware import device_name
+from experiments.probes import PROBES, Found, Subject, layers, of_layers
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
+from experiments.tasks import LanguageModelling, Task
 from experiments.train import train
 
 
@@ -57,7 +61,8 @@ def work(
                 progress.send((point["step"], point["loss"], speed))
 
         try:
-            summary = train(spec, corpus, torch.device(device), record)
+            observer = Observer(spec, folder)
+            summary = train(spec, corpus, torch.device(device), record, observer)
         except BrokenPipeError:
             sys.exit(1)  # the parent is gone
         except Exception as error:
@@ -76,7 +81,35 @@ def work(
     )
 
 
-def finite(value: float | str) -> float | str | None:
+class Observer:
+    """Runs a run's probes, and leaves what they find in its folder."""
+
+    def __init__(self, spec: RunSpec, folder: RunFolder) -> None:
+        self.spec, self.folder = spec, folder
+        self.layers: list[dict[str, Any]] = []
+
+    def __call__(self, step: int, model: nn.Module, task: Task) -> None:
+        """At every evaluation: follow the layers; at the last one, all else."""
+        last = step == self.spec.recipe.steps
+        if not isinstance(task, LanguageModelling):
+            return
+        for name in self.spec.probes:
+            if name == "layers":
+                self.layers += layers(model, step, task.training(0))
+                if last:
+                    self._leave(name, of_layers(self.layers))
+            elif last:
+                self._leave(name, PROBES[name](Subject(model, self.spec, task)))
+
+    def _leave(self, name: str, found: Found) -> None:
+        rows = {
+            table: [{key: finite(value) for key, value in row.items()} for row in rows]
+            for table, rows in found.items()
+        }
+        write_atomically(self.folder.probe(name), json.dumps(rows, allow_nan=False).encode())
+
+
+def finite(value: Any) -> Any:
     """The value, or None for a number that JSON has no word for."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -38,6 +38,9 @@ class Tables:
             UserError: a table is missing or of another version.
         """
         runs = read_table(results, "runs")
+        measures = read_table(results, "measures")
+        wide = measures.pivot(index="run_id", columns="measure", values="value")
+        runs = runs.merge(wide, on="run_id", how="left")
         planned = read_table(results, "membership")
         members = planned.merge(
             runs.drop(columns=["ablation", "variant", "seed"]), on="run_id", how="left"
@@ -66,11 +69,14 @@ class Tables:
         """A claim's effect per seed: for the seeds of which every run it needs is there."""
         rows = self.scored(ablation)
         column = "score" if claim.metric == "val_loss" else claim.metric
+        if column not in rows:  # a measure that no probe has taken yet
+            return pd.Series(dtype=float)
         table = rows.pivot(index="seed", columns="variant", values=column)
         table = table.reindex(columns=list(claim.effect)).dropna()
         if claim.log:
             table = table.map(math.log)
-        return (table * pd.Series(dict(claim.effect), dtype=float)).sum(axis=1)
+        effects = (table * pd.Series(dict(claim.effect), dtype=float)).sum(axis=1)
+        return effects - claim.threshold
 
     def differences(self, ablation: str) -> pd.DataFrame:
         """Every variant against its ablation's baseline, paired by seed, in validation loss.

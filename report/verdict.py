@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.ablation import Claim
+from experiments.ablation import METRICS, Claim
 from experiments.collect import write_table
 from report.stats import (
     Estimate,
@@ -130,7 +130,7 @@ def unit(claim: Claim) -> str:
     """The unit of a claim's effect."""
     if claim.log:
         return f"ratio of {claim.metric.replace('_', ' ')}"
-    return "nats per character"
+    return METRICS[claim.metric]
 
 
 def _shown(value: float | None, claim: Claim) -> float | None:
