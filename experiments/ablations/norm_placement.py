@@ -33,7 +33,21 @@ ABLATION = Ablation(
             published="Xiong 2020, IWSLT14: post-LN 8.45 BLEU without warm-up and about 34 with;"
             " pre-LN about 34 without",
         ),
+        Claim(
+            id="gradient-scale",
+            sentence="At initialisation, gradients near the output are larger in post-LN than in"
+            " pre-LN.",
+            said_by="Xiong 2020, theorem 1",
+            effect={"deep-post": 1, "deep-pre": -1},
+            metric="last_layer_gradient",
+            log=True,
+            margin=0.5,
+            why_margin="half as large again, at least, is what a warm-up would have to tame",
+            published="Xiong 2020: of order sqrt(ln d) for post-LN, smaller by sqrt(layers) for"
+            " pre-LN",
+        ),
     ],
+    probes=["layers"],
     limits="One learning rate and one length of warm-up for all; at a lower rate post-LN may not"
     " need the warm-up, and a deep post-LN stack may need a longer one.",
 )

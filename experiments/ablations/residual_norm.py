@@ -39,6 +39,7 @@ ABLATION = Ablation(
             published="Narang 2021: Fixup and ReZero train without it, to a worse loss",
         ),
     ],
+    probes=["layers"],
     limits="One initialisation (GPT-2's, its residual scaling left out where there is no residual)"
     " and one learning rate for all; an initialisation made for it may rescue a variant.",
 )

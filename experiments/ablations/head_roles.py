@@ -1,0 +1,54 @@
+"""What do heads do, and how many of them are needed?"""
+
+from experiments.ablation import Ablation, Claim, Variant
+
+ABLATION = Ablation(
+    title="What heads do",
+    question="Do heads take on roles, and which of them can be switched off?",
+    baseline="base",
+    variants=[Variant("base"), Variant("no-position", {"model.position": "none"})],
+    claims=[
+        Claim(
+            id="head-roles-previous",
+            sentence="Some head attends to the previous token.",
+            said_by="Clark 2019; Olsson 2022",
+            effect={"base": 1},
+            metric="previous_excess",
+            margin=0.2,
+            why_margin="a fifth of the weight above what any head of the untrained network gives",
+        ),
+        Claim(
+            id="head-roles-first",
+            sentence="Some head attends to the first token.",
+            said_by="Clark 2019",
+            effect={"base": 1},
+            metric="first_excess",
+            margin=0.2,
+            why_margin="as for the previous token",
+        ),
+        Claim(
+            id="head-roles-induction",
+            sentence="Some head attends to what followed the same token the last time (induction).",
+            said_by="Olsson 2022",
+            effect={"base": 1},
+            metric="induction_excess",
+            margin=0.2,
+            why_margin="as for the previous token",
+        ),
+        Claim(
+            id="head-pruning",
+            sentence="Many heads can be removed with little loss.",
+            said_by="Michel 2019; Voita 2019",
+            effect={"base": 1},
+            metric="removable_heads",
+            threshold=0.5,
+            margin=0.0,
+            why_margin="many is more than half of them, together, for two hundredths of a nat",
+            published="Voita 2019: 38 of 48 encoder heads for 0.15 BLEU",
+        ),
+    ],
+    probes=["heads", "pruning", "sample"],
+    limits="Heads are switched off at evaluation, without training on; those that are missed least"
+    " go first, by what each costs alone. Scores are means over held-out text, and the strongest"
+    " head of each network speaks for it.",
+)

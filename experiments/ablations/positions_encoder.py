@@ -1,0 +1,33 @@
+"""A network that looks both ways, without positions."""
+
+from experiments.ablation import Ablation, Claim, Times, Variant
+
+MASKED = {"recipe.task": "masked", "model.family": "encoder", "recipe.learning_rate": Times(0.3)}
+
+ABLATION = Ablation(
+    title="Positions in an encoder",
+    question="A causal mask tells positions apart; an encoder has none. Does it collapse without"
+    " positions?",
+    baseline="none",
+    variants=[
+        Variant("none", MASKED | {"model.position": "none"}),
+        Variant("sinusoidal", MASKED | {"model.position": "sinusoidal"}),
+        Variant("learned", MASKED | {"model.position": "learned"}),
+        Variant("rope", MASKED | {"model.position": "rope"}),
+        Variant("alibi", MASKED | {"model.position": "alibi"}),
+    ],
+    claims=[
+        Claim(
+            id="nopos-encoder",
+            sentence="Without positional encoding a bidirectional encoder collapses.",
+            said_by="Haviv 2022, table 4",
+            effect={"none": 1, "rope": -1},
+            margin=0.2,
+            why_margin="at this budget an encoder gets a few tenths of a nat below the letters'"
+            " frequencies: losing a fifth of a nat is losing most of what it can learn",
+            published="Haviv 2022, table 4: perplexity 147.18 without, 4.06, 4.07 and 4.00 with",
+        ),
+    ],
+    limits="The loss is of the hidden characters alone, 15 % of them. It was compared with RoPE"
+    " because a pilot with another seed saw RoPE learn soonest; the others are shown beside it.",
+)
