@@ -46,7 +46,7 @@ def plan(
                         corpus=corpus_hash,
                         seed=seed,
                         precision=precision,
-                        probes=tuple(p for p in ablation.probes if seed == 0 or p != "sample"),
+                        probes=tuple(p for p in ablation.probes if seed == 0 or p != "samples"),
                     )
                     for seed in range(seeds)
                 ]

@@ -200,7 +200,7 @@ def _switched_off(attentions: list[Attention], off: list[tuple[int, int]]) -> It
 
 
 @torch.no_grad()
-def sample(subject: Subject) -> Found:
+def samples(subject: Subject) -> Found:
     """Five hundred tokens after a line break, drawn at temperature 1 and greedily."""
     model, spec, task = subject
     start = torch.tensor([[max(0, task.vocabulary.find("\n"))]], device=task.device)
@@ -272,5 +272,5 @@ PROBES: dict[str, Callable[[Subject], Found]] = {
     "lengths": lengths,
     "heads": heads,
     "pruning": pruning,
-    "sample": sample,
+    "samples": samples,
 }

@@ -16,7 +16,7 @@ Schedule = Literal["cosine", "inverse_sqrt", "constant"]
 
 Task = Literal["language", "masked", "continuation", "genre", "reverse", "sort", "repeat"]
 
-Probe = Literal["positions", "lengths", "heads", "pruning", "layers", "sample"]
+Probe = Literal["positions", "lengths", "heads", "pruning", "layers", "samples"]
 
 GENRES = ("comedy", "history", "tragedy")
 SYMBOLS = 24  # that random sequences are made of

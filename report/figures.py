@@ -47,7 +47,7 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     common |= {"data": points, "palette": palette(names)}
     sns.lineplot(**common, units="seed", estimator=None, alpha=0.25, linewidth=0.6, legend=False)
     sns.lineplot(
-        **common, style="variant", style_order=order, dashes=len(order) > 4, errorbar=_interval
+        **common, style="variant", style_order=order, dashes=len(order) > 4, errorbar=interval
     )
     _floor(axes, tables)
     axes.set(xlabel="tokens trained on", ylabel="validation loss (nats per character)")
@@ -116,7 +116,8 @@ def palette(names: list[str]) -> dict[str, tuple[float, float, float]]:
     return dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
 
 
-def _interval(values: pd.Series) -> tuple[float, float]:
+def interval(values: pd.Series) -> tuple[float, float]:
+    """The 95 % interval of a mean, for seaborn; of no width to draw where there is none."""
     found = estimate(list(values))
     if found.low is None or found.high is None:
         return float("nan"), float("nan")

@@ -19,7 +19,7 @@ from traitlets.config import Config
 
 import report
 from experiments.ablation import load_ablations
-from experiments.collect import collect
+from experiments.collect import PROBE_TABLES, collect
 from experiments.files import write_atomically
 from experiments.hardware import usable_cores
 from experiments.study import Study
@@ -28,7 +28,7 @@ from report.tables import Tables
 from report.verdict import judge_all
 
 ROOT = Path(report.__file__).parent
-TABLES = ("runs", "curves", "membership", "claims")
+TABLES = ("runs", "curves", "membership", *PROBE_TABLES, "claims")
 
 
 @dataclass(frozen=True)

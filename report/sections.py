@@ -102,7 +102,7 @@ def changes_table(tables: Tables, ablation: str) -> HTML:
     for variant in tables.ablations[ablation].variants:
         model, trained = variant.applied_to(base, recipe)
         differing = [
-            f"{part}.{name} = {value}"
+            f"{part}.{name} = {value:g}" if isinstance(value, float) else f"{part}.{name} = {value}"
             for part, mine, its in (("model", model, base), ("recipe", trained, recipe))
             for name, value in dataclasses.asdict(mine).items()
             if value != getattr(its, name)
@@ -238,7 +238,7 @@ def _verdict_row(row: dict[str, Any], link: bool) -> str:
         said = f'<a href="#{html.escape(row["ablation"])}">{said}</a>'
     badge = f'<span class="badge {row["verdict"].replace(" ", "-")}">{row["verdict"]}</span>'
     low, high = row["low"], row["high"]
-    times = "×" if row["scale"] == "ratio" else ""
+    times = "×" if row["scale"] == "ratio" and row["effect"] is not None else ""
     interval = f"{number(low, low, high)} to {number(high, low, high)}" if low is not None else "–"
     cells = (
         f"{said}<br><small>{html.escape(row['said_by'])}</small>",

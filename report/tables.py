@@ -24,6 +24,7 @@ class Tables:
     """`members` is membership joined with runs: a row per ablation, variant and seed, `status`
     "missing" where a planned run has not been made."""
 
+    results: Path
     study: Study
     members: pd.DataFrame
     runs: pd.DataFrame
@@ -47,8 +48,22 @@ class Tables:
         )
         members["status"] = members["status"].fillna("missing")
         return cls(
-            Study.load(results), members, runs, read_table(results, "curves"), load_ablations()
+            results,
+            Study.load(results),
+            members,
+            runs,
+            read_table(results, "curves"),
+            load_ablations(),
         )
+
+    def probe(self, name: str, ablation: str) -> pd.DataFrame:
+        """What a probe found in the runs of an ablation that asks for it: its table, with variant
+        and seed. A run that others share may hold more.
+        """
+        asked = name in self.ablations[ablation].probes
+        chosen = self.members[(self.members["ablation"] == ablation) & asked]
+        found = read_table(self.results, name)
+        return chosen[["variant", "seed", "run_id"]].merge(found, on="run_id")
 
     @property
     def uniform_loss(self) -> float:
@@ -105,6 +120,13 @@ class Tables:
         return int(ended.groupby(self.members["seed"]).all().sum())
 
     def present(self) -> list[str]:
-        """The ablations of which at least one run has been begun."""
+        """The ablations of which two variants have been begun, or the only one there is: a run that
+        is shared with another ablation is no comparison yet.
+        """
         begun = self.members[self.members["status"] != "missing"]
-        return [name for name in self.ablations if name in set(begun["ablation"])]
+        variants = begun.groupby("ablation")["variant"].nunique()
+        return [
+            name
+            for name, ablation in self.ablations.items()
+            if variants.get(name, 0) >= min(2, len(ablation.variants))
+        ]

@@ -29,7 +29,7 @@ ABLATION = Ablation(
             why_margin="as for the MLP against the bigram",
         ),
     ],
-    probes=["positions", "sample"],
+    probes=["positions", "samples"],
     limits="The MLP sees eight characters and learns at the transformer's rate; the bigram is"
     " counted from the same batches, not from the whole text.",
 )

@@ -5,6 +5,9 @@ from experiments.ablation import Ablation, Claim, Times, Variant
 DEEP = {"model.n_layers": Times(2)}
 POST = {"model.norm_placement": "post"}
 PRE = {"model.norm_placement": "pre"}
+# Xiong's theorem is about Xavier's weights and embeddings of unit size. GPT-2's are small, which
+# the last norm of a pre-norm network makes up for, and its gradients with them.
+PAPER = DEEP | {"model.initialisation": "xavier", "model.embedding_scale": True}
 NO_WARMUP = {"recipe.warmup_steps": 0}
 
 ABLATION = Ablation(
@@ -20,6 +23,8 @@ ABLATION = Ablation(
         Variant("deep-pre-no-warmup", PRE | DEEP | NO_WARMUP),
         Variant("deep-post", POST | DEEP),
         Variant("deep-post-no-warmup", POST | DEEP | NO_WARMUP),
+        Variant("deep-pre-xavier", PRE | PAPER),
+        Variant("deep-post-xavier", POST | PAPER),
     ],
     claims=[
         Claim(
@@ -38,7 +43,7 @@ ABLATION = Ablation(
             sentence="At initialisation, gradients near the output are larger in post-LN than in"
             " pre-LN.",
             said_by="Xiong 2020, theorem 1",
-            effect={"deep-post": 1, "deep-pre": -1},
+            effect={"deep-post-xavier": 1, "deep-pre-xavier": -1},
             metric="last_layer_gradient",
             log=True,
             margin=0.5,

@@ -66,7 +66,7 @@ ABLATION = Ablation(
             published="Press 2022, table 2: perplexity 35.54 rotary, 18.40 ALiBi",
         ),
     ],
-    probes=["positions", "lengths", "sample"],
+    probes=["positions", "lengths", "samples"],
     limits="Beyond the training length each network is read as it was trained, without any of the"
     " later tricks for longer contexts. Learned positions cannot be read there at all.",
 )

@@ -18,6 +18,14 @@ ablation = "heads"
 from pathlib import Path
 
 from report.figures import forest, learning_curves
+from report.probes import (
+    head_table,
+    layer_gradients,
+    length_curves,
+    position_curves,
+    pruning_curve,
+    samples,
+)
 from report.sections import changes_table, claims_of, metrics_table, rules, verdict_table
 from report.tables import Tables
 
@@ -41,3 +49,21 @@ verdict_table(claims)
 
 # %%
 rules(claims)
+
+# %%
+position_curves(tables, ablation)
+
+# %%
+length_curves(tables, ablation)
+
+# %%
+layer_gradients(tables, ablation)
+
+# %%
+head_table(tables, ablation)
+
+# %%
+pruning_curve(tables, ablation)
+
+# %%
+samples(tables, ablation)

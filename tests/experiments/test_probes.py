@@ -21,7 +21,7 @@ from model import ModelConfig, build
 from model.attention import Attention, Scoring
 
 CPU = torch.device("cpu")
-ALL = ("positions", "lengths", "heads", "pruning", "layers", "sample")
+ALL = ("positions", "lengths", "heads", "pruning", "layers", "samples")
 
 
 def subject(config: ModelConfig, recipe: Recipe, corpus: Corpus, **changes) -> Subject:
@@ -153,7 +153,7 @@ def test_layers_give_the_gradient_of_the_loss(config, recipe, corpus):
 
 
 def test_the_sample_is_text_of_the_corpus(config, recipe, corpus):
-    drawn, greedy = PROBES["sample"](subject(config, recipe, corpus))["samples"]
+    drawn, greedy = PROBES["samples"](subject(config, recipe, corpus))["samples"]
     assert len(drawn["text"]) == len(greedy["text"]) == 500
     assert set(drawn["text"]) <= set(corpus.vocabulary)
     assert drawn["text"] != greedy["text"]

@@ -1,0 +1,164 @@
+"""What the probes found, as figures, tables and text: each is nothing where there is none of it."""
+
+import html
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML
+
+from report.figures import interval, palette, show
+from report.tables import Tables, records
+from report.text import counted, number
+
+NOTHING = HTML("")
+
+
+def position_curves(tables: Tables, ablation: str) -> HTML:
+    """Loss against the place in the context: who makes more of what came before."""
+    rows = tables.probe("positions", ablation)
+    if rows.empty:
+        return NOTHING
+    rows["place"] = rows["position"] + 1
+    # Single places are noisy: means over stretches that grow with the place.
+    rows["stretch"] = rows["place"].map(lambda place: 2 ** (int(place).bit_length() - 1))
+    means = rows.groupby(["variant", "seed", "stretch"])["loss"].mean().reset_index()
+    return _lines(
+        means,
+        tables,
+        ablation,
+        x="stretch",
+        y="loss",
+        labels=("place in the context, from", "validation loss (nats per character)"),
+        caption="Loss by place in the context, in stretches that double",
+    )
+
+
+def length_curves(tables: Tables, ablation: str) -> HTML:
+    """Loss against the length that is read, in multiples of the training length."""
+    rows = tables.probe("lengths", ablation).dropna(subset=["loss"])
+    if rows.empty:
+        return NOTHING
+    missing = sorted(
+        set(tables.probe("lengths", ablation)["variant"])
+        - set(rows.loc[rows["multiple"] > 1, "variant"])
+    )
+    note = f" Not to be read past its training length: {', '.join(missing)}." if missing else ""
+    return _lines(
+        rows,
+        tables,
+        ablation,
+        x="multiple",
+        y="loss",
+        labels=("length, in training lengths", "validation loss (nats per character)"),
+        caption="Loss of whole texts at and beyond the training length" + note,
+    )
+
+
+def layer_gradients(tables: Tables, ablation: str) -> HTML:
+    """Gradient norm by layer before the first step, and after the last."""
+    rows = tables.probe("layers", ablation)
+    rows = rows[rows["part"] == "feed_forward"].dropna(subset=["gradient_norm"])
+    if rows.empty:
+        return NOTHING
+    last = rows.groupby("run_id")["step"].transform("max")
+    rows = rows[(rows["step"] == 0) | (rows["step"] == last)].copy()
+    rows["when"] = rows["step"].map(
+        lambda step: "before the first step" if step == 0 else "at the end"
+    )
+    names = [variant.name for variant in tables.ablations[ablation].variants]
+    present = [name for name in names if name in set(rows["variant"])]
+    grid = sns.relplot(
+        rows, x="layer", y="gradient_norm", hue="variant", hue_order=present, col="when",
+        kind="line", marker="o", errorbar=interval, palette=palette(names), height=3.4, aspect=1.1,
+    )  # fmt: skip
+    grid.set(yscale="log", xlabel="layer", ylabel="norm of the gradient")
+    grid.set_titles("{col_name}")
+    return show(
+        grid.figure,
+        alt=f"Gradient norms by layer of {', '.join(present)}.",
+        caption="Norm of the loss's gradient by each feed-forward network's last matrix, on one"
+        f" fixed batch: mean of {counted(rows['seed'].nunique(), 'seed')}, 95 % interval.",
+    )
+
+
+def head_table(tables: Tables, ablation: str) -> HTML:
+    """For each variant and role, the strongest head, beside its two nulls."""
+    rows = tables.probe("heads", ablation)
+    if rows.empty:
+        return NOTHING
+    lines = []
+    for (variant, score), some in rows.groupby(["variant", "score"], sort=False):
+        best = some.groupby("seed")[["value", "untrained", "shuffled"]].max()
+        cells = "".join(f"<td>{number(best[kind].mean())}</td>" for kind in best)
+        lines.append(f"<tr><td>{html.escape(str(variant))}</td><td>{score}</td>{cells}</tr>")
+    head = "<th>variant</th><th>score</th><th>trained</th><th>untrained</th><th>shuffled text</th>"
+    return HTML(
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
+        '</table></div><p class="note">The largest value over all heads, mean over'
+        f" {counted(rows['seed'].nunique(), 'seed')}. Previous, first and induction are shares of"
+        " attention; entropy is in nats, distance in characters.</p>"
+    )
+
+
+def pruning_curve(tables: Tables, ablation: str) -> HTML:
+    """How the loss rises as more and more heads are switched off."""
+    rows = tables.probe("pruning", ablation)
+    if rows.empty:
+        return NOTHING
+    return _lines(
+        rows,
+        tables,
+        ablation,
+        x="order",
+        y="rise_together",
+        labels=("heads switched off", "rise of the validation loss (nats per character)"),
+        caption="Heads switched off together, the least missed first",
+        doubling=False,
+    )
+
+
+def samples(tables: Tables, ablation: str) -> HTML:
+    """What each variant writes, folded away."""
+    rows = tables.probe("samples", ablation)
+    parts = [
+        f"<details><summary>{html.escape(row['variant'])}, {html.escape(row['kind'])}</summary>"
+        f"<pre>{html.escape(row['text'])}</pre></details>"
+        for row in records(rows)
+    ]
+    return HTML(f"<p>What the networks of seed 0 write:</p>{''.join(parts)}") if parts else NOTHING
+
+
+def _lines(
+    rows: pd.DataFrame,
+    tables: Tables,
+    ablation: str,
+    *,
+    x: str,
+    y: str,
+    labels: tuple[str, str],
+    caption: str,
+    doubling: bool = True,
+) -> HTML:
+    """A line per variant, mean and 95 % interval over seeds."""
+    names = [variant.name for variant in tables.ablations[ablation].variants]
+    present = [name for name in names if name in set(rows["variant"])]
+    figure, axes = plt.subplots(figsize=(7.5, 3.8))
+    sns.lineplot(
+        rows, x=x, y=y, hue="variant", hue_order=present, style="variant", style_order=present,
+        dashes=False, markers=True, palette=palette(names), errorbar=interval, ax=axes,
+    )  # fmt: skip
+    if doubling:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    furthest = rows[rows[x] == rows[x].max()].groupby("variant")[y].mean()
+    told = "; ".join(f"{name} {number(furthest[name])}" for name in present if name in furthest)
+    seeds = rows["seed"].nunique()
+    return show(
+        figure,
+        alt=f"{caption}. At the right end: {told}.",
+        caption=f"{caption}: mean of {counted(seeds, 'seed')}"
+        + (", 95 % interval." if seeds > 1 else ", no interval."),
+    )
