@@ -93,10 +93,10 @@ def _run(
     _one_of("executor", [executor], list(EXECUTORS))
     chosen = _profile(profile, device)
     device = hardware.resolve_device(device)
-    _outline(chosen, seeds=1)
+    _outline(chosen, 1)
     text = prepare(corpus, data)
     precision = hardware.default_precision(device)
-    study = Study.of(chosen, text, seeds or chosen.seeds, precision)
+    study = Study.of(chosen, text, seeds, precision)
     members = study.members(ablations or None)
     _check_length(text, members)
     folder = results / chosen.name
@@ -134,7 +134,7 @@ def _one_of(what: str, given: list[str], allowed: list[str]) -> None:
             raise UserError(f"unknown {what} '{value}'{hint} there are {', '.join(allowed)}")
 
 
-def _outline(profile: Profile, seeds: int) -> list[Member]:
+def _outline(profile: Profile, seeds: int | None) -> list[Member]:
     """The plan before any corpus is at hand, for as many characters as the default one has: right
     but for the run ids and what follows from the vocabulary.
 
@@ -142,7 +142,13 @@ def _outline(profile: Profile, seeds: int) -> list[Member]:
         UserError: variants cannot work, all of them named at once.
     """
     return plan(
-        profile, load_ablations(), vocab_size=84, corpus_hash="", seeds=seeds, precision="fp32"
+        profile,
+        load_ablations(),
+        vocab_size=84,
+        corpus_hash="",
+        seeds=seeds or profile.seeds,
+        fewer_seeds=seeds or profile.fewer_seeds,
+        precision="fp32",
     )
 
 
@@ -166,7 +172,7 @@ def _failed(folder: Path, member: Member) -> bool:
 def list_ablations(profile: str, seeds: int | None, device: str) -> None:
     """The ablations, their variants, and how many runs the profile makes of them."""
     chosen = _profile(profile, device)
-    members = _outline(chosen, seeds or chosen.seeds)
+    members = _outline(chosen, seeds)
     title = f"profile {chosen.name}: {chosen.purpose}"
     table = Table("ablation", "variants", "runs", title=title)
     for name, ablation in load_ablations().items():

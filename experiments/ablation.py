@@ -96,7 +96,8 @@ class Claim:
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
     """One comparison. `baseline` is the variant that the others are set against; `probes` look at
-    every variant's trained network.
+    every variant's trained network; a `core` ablation gets all of the profile's seeds, any other
+    the profile's fewer.
     """
 
     title: str
@@ -105,6 +106,7 @@ class Ablation:
     variants: Sequence[Variant]
     claims: Sequence[Claim] = ()
     probes: Sequence[Probe] = ()
+    core: bool = False
     limits: str = ""
 
 

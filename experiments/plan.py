@@ -1,13 +1,13 @@
 """From ablations to the list of runs: every variant of every ablation, for every seed."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from experiments.ablation import Ablation
 from experiments.errors import UserError
 from experiments.profiles import Profile
-from experiments.spec import Precision, RunSpec
+from experiments.spec import Precision, RunSpec, Task
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,12 @@ def plan(
     vocab_size: int,
     corpus_hash: str,
     seeds: int,
+    fewer_seeds: int,
     precision: Precision,
+    without: Collection[Task] = (),
 ) -> list[Member]:
-    """Every member of the study: seed by seed, and within a seed the longest runs first.
+    """Every member of the study: seed by seed, and within a seed the longest runs first; variants
+    of a task that the corpus does not have are left out.
 
     Raises:
         UserError: variants that cannot work, all of them named at once.
@@ -48,11 +51,12 @@ def plan(
                         precision=precision,
                         probes=tuple(p for p in ablation.probes if seed == 0 or p != "samples"),
                     )
-                    for seed in range(seeds)
+                    for seed in range(seeds if ablation.core else fewer_seeds)
                 ]
             except (ValueError, TypeError) as error:
                 refusals.append(f"variant '{name}/{variant.name}': {error}")
-            else:
+                continue
+            if recipe.task not in without:
                 members += [Member(name, variant.name, spec) for spec in specs]
     if refusals:
         raise UserError("; ".join(refusals))

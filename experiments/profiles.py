@@ -9,13 +9,16 @@ from model import ModelConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """`model` holds ModelConfig's fields but for `vocab_size`, which the corpus decides."""
+    """`model` holds ModelConfig's fields but for `vocab_size`, which the corpus decides; ablations
+    that are not at the core of the study get `fewer_seeds`.
+    """
 
     name: str
     purpose: str
     model: dict[str, Any]
     recipe: Recipe
     seeds: int
+    fewer_seeds: int
     runs_per_gpu: int = 1
 
     def base_model(self, vocab_size: int) -> ModelConfig:
@@ -40,21 +43,23 @@ PROFILES = {
                 final_eval_windows=32,
             ),
             seeds=1,
+            fewer_seeds=1,
         ),
         Profile(
             name="cpu",
             purpose="real conclusions from small networks, on two cores within an hour",
             model={"context_length": 128, "d_model": 64, "n_layers": 4, "n_heads": 4, "d_ff": 256},
             recipe=Recipe(
-                steps=800,
+                steps=400,
                 batch_size=8,
                 learning_rate=1e-2,
-                warmup_steps=80,
-                eval_every=80,
+                warmup_steps=40,
+                eval_every=40,
                 eval_windows=64,
                 final_eval_windows=512,
             ),
             seeds=5,
+            fewer_seeds=3,
         ),
         # nanoGPT's recipe for characters on one GPU: its network, its schedule, its dropout.
         Profile(
@@ -80,6 +85,7 @@ PROFILES = {
                 final_eval_windows=1024,
             ),
             seeds=5,
+            fewer_seeds=3,
             runs_per_gpu=4,
         ),
     )

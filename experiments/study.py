@@ -11,7 +11,7 @@ from experiments.errors import UserError
 from experiments.files import write_atomically
 from experiments.plan import Member, plan
 from experiments.profiles import PROFILES, Profile
-from experiments.spec import Precision
+from experiments.spec import Precision, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,15 @@ class Study:
     corpus_lengths: dict[str, int]
     unigram_loss: float
     seeds: int
+    fewer_seeds: int
     precision: Precision
+    has_genres: bool
 
     @classmethod
-    def of(cls, profile: Profile, corpus: Corpus, seeds: int, precision: Precision) -> "Study":
-        """The study of a corpus that is at hand."""
+    def of(
+        cls, profile: Profile, corpus: Corpus, seeds: int | None, precision: Precision
+    ) -> "Study":
+        """The study of a corpus that is at hand; with `seeds`, as many for every ablation."""
         return cls(
             profile_name=profile.name,
             corpus_name=corpus.name,
@@ -37,8 +41,10 @@ class Study:
             vocab_size=len(corpus.vocabulary),
             corpus_lengths=corpus.lengths,
             unigram_loss=corpus.unigram_loss,
-            seeds=seeds,
+            seeds=seeds or profile.seeds,
+            fewer_seeds=seeds or profile.fewer_seeds,
             precision=precision,
+            has_genres=bool(corpus.works),
         )
 
     @property
@@ -52,6 +58,7 @@ class Study:
         Raises:
             UserError: an ablation is not known, or its variants cannot work.
         """
+        without: tuple[Task, ...] = () if self.has_genres else ("genre",)
         ablations = load_ablations()
         chosen = {name: ablations[name] for name in only} if only else ablations
         return plan(
@@ -60,7 +67,9 @@ class Study:
             vocab_size=self.vocab_size,
             corpus_hash=self.corpus_hash,
             seeds=self.seeds,
+            fewer_seeds=self.fewer_seeds,
             precision=self.precision,
+            without=without,
         )
 
     def save(self, results: Path) -> None:

@@ -116,6 +116,8 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
     columns = {
         "score": "validation loss",
         "test_loss": "test loss",
+        "val_accuracy": "accuracy",
+        "val_exact_match": "all right",
         "perplexity": "perplexity",
         "bits_per_character": "bits per character",
         "parameters": "parameters",
@@ -144,11 +146,15 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
                 cells.append(number(found.mean, found.low, found.high) + width)
         rows.append(tuple(cells))
     note = (
-        '<p class="note">Mean ± half the 95 % interval over seeds; losses in nats per character.'
-        " A diverged run counts as a uniform guess in the validation loss and is left out of the"
-        " other losses.</p>"
+        '<p class="note">Mean ± half the 95 % interval over seeds; losses in nats per target, which'
+        " in language modelling is a character. Accuracy is the share of targets that were the"
+        " likeliest answer; all right, the share of examples of which every target was. A diverged"
+        " run counts as a uniform guess in the validation loss and is left out elsewhere.</p>"
     )
-    return HTML(_table(("variant", "runs", *columns.values()), rows).data + note)
+    head = ("variant", "runs", *columns.values())
+    there = [place for place in range(len(head)) if any(row[place] != "–" for row in rows)]
+    shown = [tuple(row[place] for place in there) for row in rows]
+    return HTML(_table(tuple(head[place] for place in there), shown).data + note)
 
 
 def how_it_was_made(results: Path, tables: Tables) -> HTML:

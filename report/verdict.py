@@ -59,9 +59,11 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "unit": unit(claim),
         "margin": claim.margin,
         "n": len(values),
-        "planned": tables.study.seeds,
+        "planned": int(needed["seed"].nunique()),
         "diverged": int((needed["status"] == "diverged").sum()),
     }
+    if needed.empty:
+        return row | {"verdict": NOT_TESTED, "why": "this corpus does not have what its task needs"}
     if len(values) == 0:
         counts = needed["status"].value_counts()
         lacking = ", ".join(f"{n} {s}" for s, n in counts.items() if s not in ("done", "diverged"))

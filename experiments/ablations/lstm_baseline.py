@@ -41,6 +41,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["positions", "samples"],
+    core=True,
     limits="The claim on loss is judged with each network at its own learning rate, chosen from a"
     " coarse grid with a seed that is not used here; the training is short, and longer"
     " training or longer contexts may change the order. Speed is this hardware's: on a GPU the"

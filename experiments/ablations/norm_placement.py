@@ -53,6 +53,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["layers"],
+    core=True,
     limits="One learning rate and one length of warm-up for all; at a lower rate post-LN may not"
     " need the warm-up, and a deep post-LN stack may need a longer one.",
 )

@@ -67,6 +67,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["positions", "lengths", "samples"],
+    core=True,
     limits="Beyond the training length each network is read as it was trained, without any of the"
     " later tricks for longer contexts. Learned positions cannot be read there at all.",
 )

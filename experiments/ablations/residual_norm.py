@@ -40,6 +40,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["layers"],
+    core=True,
     limits="One initialisation (GPT-2's, its residual scaling left out where there is no residual)"
     " and one learning rate for all; an initialisation made for it may rescue a variant.",
 )

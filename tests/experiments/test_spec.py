@@ -63,7 +63,13 @@ def test_a_recipe_that_cannot_work_is_refused_by_name(recipe: Recipe, field: str
 
 def smoke_plan(**ablations: Ablation):
     return plan(
-        PROFILES["smoke"], ablations, vocab_size=9, corpus_hash="c", seeds=2, precision="fp32"
+        PROFILES["smoke"],
+        ablations,
+        vocab_size=9,
+        corpus_hash="c",
+        seeds=2,
+        fewer_seeds=2,
+        precision="fp32",
     )
 
 
@@ -78,6 +84,24 @@ def test_equal_runs_are_one():
     )
     assert len(members) == 8
     assert len(runs_of(members)) == 4
+
+
+def test_the_core_gets_all_seeds_and_the_rest_fewer():
+    core = dataclasses.replace(ablation(Variant("base")), core=True)
+    rest = ablation(Variant("none", {"model.position": "none"}))
+    members = plan(
+        PROFILES["smoke"],
+        {"core": core, "rest": rest},
+        vocab_size=9,
+        corpus_hash="c",
+        seeds=5,
+        fewer_seeds=3,
+        precision="fp32",
+    )
+    seeds = {
+        name: [m.spec.seed for m in members if m.ablation == name] for name in ("core", "rest")
+    }
+    assert seeds == {"core": [0, 1, 2, 3, 4], "rest": [0, 1, 2]}
 
 
 def test_seed_by_seed_and_the_longest_first():
@@ -132,7 +156,13 @@ def test_every_ablation_plans_in_every_profile_and_the_base_is_shared():
     ablations = load_ablations()
     for profile in PROFILES.values():
         members = plan(
-            profile, ablations, vocab_size=84, corpus_hash="c", seeds=1, precision="fp32"
+            profile,
+            ablations,
+            vocab_size=84,
+            corpus_hash="c",
+            seeds=1,
+            fewer_seeds=1,
+            precision="fp32",
         )
         assert len(runs_of(members)) < len(members)
 

@@ -19,7 +19,9 @@ VARIANTS = {
     f"{name}/{variant.name}": variant.applied_to(BASE, RECIPE)[0]
     for name, ablation in load_ablations().items()
     for variant in ablation.variants
-    if dict(variant.changes).get("model.masking") != "after_softmax"  # refused: see below
+    # masking after the softmax is refused, see below; another task's network writes no text
+    if dict(variant.changes).get("model.masking") != "after_softmax"
+    and "recipe.task" not in variant.changes
 }
 MECHANISMS = {
     str(changes): dataclasses.replace(BASE, **changes)

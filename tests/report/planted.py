@@ -69,7 +69,9 @@ def plant(
         corpus_lengths={"train": 1000, "val": 100, "test": 100},
         unigram_loss=3.3,
         seeds=len(effects) if seeds is None else seeds,
+        fewer_seeds=len(effects) if seeds is None else seeds,
         precision="fp32",
+        has_genres=False,
     )
     study.save(results)
     base = np.random.default_rng(0).normal(2.0, 0.3, size=max(1, len(effects)))
