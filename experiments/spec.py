@@ -49,7 +49,8 @@ class Recipe:
     schedule, gradient clipping. The bigram is counted from the same batches instead.
 
     A window is `context_length` tokens, or another task's example; `eval_windows` of them are read
-    at every evaluation and `final_eval_windows` of each split at the end, always the same ones.
+    at every evaluation and, of the training split, at the end; `final_eval_windows` of the others
+    at the end; always the same ones.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
