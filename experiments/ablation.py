@@ -78,18 +78,22 @@ class Claim:
     sentence claims. What a metric is, `METRICS` says.
     With `log`, the metric's natural logarithm is used, and the effect is shown as a ratio.
     With `equal`, the sentence claims that there is no difference beyond the margin.
+
+    Where nothing needs training, `check` names an identity of `IDENTITIES` instead, which holds or
+    does not.
     """
 
     id: str
     sentence: str
     said_by: str
-    effect: Mapping[str, float]
-    margin: float
+    effect: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    check: str = ""
+    margin: float = 0.0
     metric: str = "val_loss"
     threshold: float = 0.0
     log: bool = False
     equal: bool = False
-    why_margin: str
+    why_margin: str = ""
     published: str = ""
 
 
@@ -125,6 +129,17 @@ METRICS = {
 }
 
 
+# What `experiments/identities.py` checks.
+IDENTITIES = (
+    "permutation",
+    "mask-place",
+    "head-cost",
+    "base-size",
+    "base-size-untied",
+    "score-variance",
+)
+
+
 def load_ablations() -> dict[str, Ablation]:
     """Every file of `experiments/ablations`, by name: `heads.py` is "heads".
 
@@ -158,6 +173,16 @@ def _check_names(name: str, ablation: Ablation) -> None:
     for twice in {variant for variant in variants if variants.count(variant) > 1}:
         raise UserError(f"ablation '{name}': two variants are called '{twice}'")
     for claim in ablation.claims:
+        if claim.check and claim.check not in IDENTITIES:
+            hint = nearest(claim.check, IDENTITIES) or f": there are {', '.join(IDENTITIES)}"
+            raise UserError(
+                f"ablation '{name}': claim '{claim.id}' names no identity '{claim.check}'{hint}"
+            )
+        if bool(claim.check) == bool(claim.effect) or (claim.effect and not claim.why_margin):
+            raise UserError(
+                f"ablation '{name}': claim '{claim.id}' needs a check, or an effect with its margin"
+                " and the reason for it"
+            )
         if claim.metric not in METRICS:
             hint = nearest(claim.metric, list(METRICS)) or f": there are {', '.join(METRICS)}"
             raise UserError(

@@ -40,6 +40,8 @@ def collect(results: Path) -> None:
         for member in begun
         for point in RunFolder(results, member.spec.run_id).points()
     ]
+    if not (results / "identities.parquet").exists():  # what a run of the study writes by itself
+        write_table(results, "identities", [])
     found: dict[str, list[dict[str, Any]]] = {table: [] for table in PROBE_TABLES}
     for member in begun:
         run = {"run_id": member.spec.run_id}

@@ -36,6 +36,10 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
         name = f"seed {member.spec.seed} {member.ablation}/{member.variant}"
         labels.setdefault(member.spec.run_id, name)
     pages = PageRefresher(job.results)
+    if todo or not (job.results / "identities.parquet").exists():
+        # A program, not an import: it takes torch, which the parent never loads.
+        command = [sys.executable, "-m", "experiments.identities", str(job.results)]
+        subprocess.run(command, check=True)
     if todo:
         left = Counter(spec.seed for spec in todo)
         try:

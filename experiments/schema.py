@@ -146,6 +146,11 @@ COLUMNS: dict[str, list[Column]] = {
         ("measure", _TEXT, "a single number that a probe found; claims can be about it"),
         ("value", _REAL, "its value"),
     ],
+    "identities": [
+        ("check", _TEXT, "what is checked, without any training"),
+        ("holds", _BOOL, "whether it holds"),
+        ("why", _TEXT, "the numbers that say so"),
+    ],
     "claims": [
         ("claim", _TEXT, "the claim's id"),
         ("ablation", _TEXT, "the ablation that states it"),
@@ -153,7 +158,11 @@ COLUMNS: dict[str, list[Column]] = {
         ("said_by", _TEXT, "who says so"),
         ("published", _TEXT, "numbers from elsewhere"),
         ("rule", _TEXT, "how the verdict is reached, written before the run"),
-        ("scale", _TEXT, "difference, or ratio (effect and interval are then ratios)"),
+        (
+            "scale",
+            _TEXT,
+            "difference, ratio (effect and interval are then ratios), or exact (no runs)",
+        ),
         ("unit", _TEXT, "the effect's unit"),
         ("margin", _REAL, "the smallest effect that counts"),
         ("effect", _REAL, "mean over paired seeds; positive (ratio: above 1) is what is claimed"),

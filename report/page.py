@@ -28,7 +28,7 @@ from report.tables import Tables
 from report.verdict import judge_all
 
 ROOT = Path(report.__file__).parent
-TABLES = ("runs", "curves", "membership", *PROBE_TABLES, "claims")
+TABLES = ("runs", "curves", "membership", *PROBE_TABLES, "identities", "claims")
 
 
 @dataclass(frozen=True)

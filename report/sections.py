@@ -251,7 +251,7 @@ def _verdict_row(row: dict[str, Any], link: bool) -> str:
         badge,
         f"{times}{number(row['effect'], low, high)}",
         interval,
-        f"{row['n']}/{row['planned']}",
+        f"{row['n']}/{row['planned']}" if row["scale"] != "exact" else "exact",
         p_text(row["p_holm"]),
         p_text(row["p_sign_flip"]),
     )

@@ -29,6 +29,7 @@ class Tables:
     members: pd.DataFrame
     runs: pd.DataFrame
     curves: pd.DataFrame
+    identities: pd.DataFrame
     ablations: dict[str, Ablation]
 
     @classmethod
@@ -48,12 +49,13 @@ class Tables:
         )
         members["status"] = members["status"].fillna("missing")
         return cls(
-            results,
-            Study.load(results),
-            members,
-            runs,
-            read_table(results, "curves"),
-            load_ablations(),
+            results=results,
+            study=Study.load(results),
+            members=members,
+            runs=runs,
+            curves=read_table(results, "curves"),
+            identities=read_table(results, "identities").set_index("check"),
+            ablations=load_ablations(),
         )
 
     def probe(self, name: str, ablation: str) -> pd.DataFrame:

@@ -42,6 +42,8 @@ def judge_all(results: Path) -> None:
 
 def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     """One row of the table `claims`, but for the correction over all of them."""
+    if claim.check:
+        return _judge_identity(tables, ablation, claim)
     margin = float(np.log1p(claim.margin)) if claim.log else claim.margin
     values = tables.values(ablation, claim)
     members = tables.members
@@ -49,12 +51,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         (members["ablation"] == ablation) & members["variant"].isin(list(claim.effect))
     ]
     row: dict[str, Any] = {
-        "claim": claim.id,
-        "ablation": ablation,
-        "sentence": claim.sentence,
-        "said_by": claim.said_by,
-        "published": claim.published,
-        "rule": rule(claim),
+        **_stated(ablation, claim),
         "scale": "ratio" if claim.log else "difference",
         "unit": unit(claim),
         "margin": claim.margin,
@@ -85,6 +82,27 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     return row | {"why": _why(row, claim)}
 
 
+def _judge_identity(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
+    """A claim that is checked without any run."""
+    row = _stated(ablation, claim) | {"scale": "exact", "n": 0, "planned": 0, "diverged": 0}
+    if claim.check not in tables.identities.index:
+        return row | {"verdict": NOT_TESTED, "why": "it has not been checked in these results"}
+    found = tables.identities.loc[claim.check]
+    return row | {"verdict": SUPPORTED if found["holds"] else CONTRADICTED, "why": found["why"]}
+
+
+def _stated(ablation: str, claim: Claim) -> dict[str, Any]:
+    """What the ablation file says of a claim."""
+    return {
+        "claim": claim.id,
+        "ablation": ablation,
+        "sentence": claim.sentence,
+        "said_by": claim.said_by,
+        "published": claim.published,
+        "rule": rule(claim),
+    }
+
+
 def decide(found: Estimate, margin: float, *, equal: bool) -> str:
     """The verdict on an interval. `margin` is the smallest effect that counts.
 
@@ -113,6 +131,8 @@ def distance_to_decision(mean: float, margin: float, *, equal: bool) -> float:
 
 def rule(claim: Claim) -> str:
     """The rule in words."""
+    if claim.check:
+        return "Supported if it holds when it is checked, contradicted if not; nothing is trained."
     if claim.log:
         least = f"a ratio of {1 + claim.margin:g}"
         none, inside = "1", f"between {1 / (1 + claim.margin):.3g} and {1 + claim.margin:g}"

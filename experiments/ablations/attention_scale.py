@@ -18,6 +18,12 @@ ABLATION = Ablation(
     ],
     claims=[
         Claim(
+            id="scale-variance",
+            sentence="The dot product of unit normal queries and keys has variance d_k.",
+            said_by="Vaswani 2017, section 3.2.1",
+            check="score-variance",
+        ),
+        Claim(
             id="scale",
             sentence="Without 1/sqrt(d_k) learning suffers.",
             said_by="Vaswani 2017, section 3.2.1",

@@ -9,6 +9,12 @@ ABLATION = Ablation(
     variants=[Variant(f"heads-{n}", {"model.n_heads": n}) for n in (1, 2, 4, 8, 16)],
     claims=[
         Claim(
+            id="head-cost",
+            sentence="Heads of size d/h cost together what one head of size d costs.",
+            said_by="course notes",
+            check="head-cost",
+        ),
+        Claim(
             id="heads",
             sentence="Several heads beat one at the same cost.",
             said_by="Vaswani 2017, table 3 (A)",

@@ -15,6 +15,13 @@ ABLATION = Ablation(
     ],
     claims=[
         Claim(
+            id="mask-place",
+            sentence="Masking after the softmax leaks the future and dilutes the past; masking"
+            " before it does neither.",
+            said_by="lab notes",
+            check="mask-place",
+        ),
+        Claim(
             id="mask-place-loss",
             sentence="Masking after the softmax makes a worse language model.",
             said_by="lab notes",

@@ -15,6 +15,13 @@ ABLATION = Ablation(
     ],
     claims=[
         Claim(
+            id="permutation",
+            sentence="Attention without positions and mask is permutation-equivariant; the causal"
+            " mask breaks it.",
+            said_by="course notes",
+            check="permutation",
+        ),
+        Claim(
             id="nopos-decoder",
             sentence="Without positional encoding the language model collapses.",
             said_by="course notes",

@@ -19,6 +19,21 @@ ABLATION = Ablation(
     ],
     claims=[
         Claim(
+            id="base-size",
+            sentence="The base encoder-decoder with one shared embedding of 37,000 word pieces has"
+            " about 65 million parameters.",
+            said_by="Vaswani 2017, table 3",
+            check="base-size",
+            published="Vaswani 2017, table 3: 65M",
+        ),
+        Claim(
+            id="base-size-untied",
+            sentence="The base encoder-decoder with 32,000 + 32,000 untied embeddings has about 65"
+            " million parameters.",
+            said_by="course notes",
+            check="base-size-untied",
+        ),
+        Claim(
             id="depth",
             sentence="Doubling the layers lowers the loss.",
             said_by="practice notes; Kaplan 2020",

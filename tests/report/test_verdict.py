@@ -1,15 +1,18 @@
 """Verdicts on effects that were planted."""
 
+import dataclasses
 import math
 from pathlib import Path
 
+import planted
 import pytest
 from planted import ODD_NAME, plant
 
-from experiments.collect import collect, read_table
+from experiments.ablation import Claim
+from experiments.collect import collect, read_table, write_table
 from report.stats import Estimate
-from report.tables import Tables
-from report.verdict import decide, distance_to_decision, judge_all
+from report.tables import Tables, records
+from report.verdict import decide, distance_to_decision, judge, judge_all
 
 NOISE = [0.01, -0.01, 0.02, -0.02, 0.0]
 
@@ -125,3 +128,21 @@ def test_bounds_themselves_are_undecided():
 )
 def test_distance_to_the_nearest_bound_that_decides(mean, equal, distance):
     assert distance_to_decision(mean, 0.1, equal=equal) == pytest.approx(distance)
+
+
+@pytest.mark.parametrize(("holds", "verdict"), [(True, "supported"), (False, "contradicted")])
+def test_an_identity_is_judged_by_its_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holds: bool, verdict: str
+):
+    claim = Claim(id="exact", sentence="It is so.", said_by="nobody", check="head-cost")
+    ablation = dataclasses.replace(planted.ABLATION, claims=[claim])
+    monkeypatch.setattr(planted, "ABLATION", ablation)
+    results = plant(tmp_path, monkeypatch, [0.1, 0.2])
+    collect(results)
+    assert judge(Tables.load(results), "planted", claim)["verdict"] == "not tested"
+    row = {"check": "head-cost", "holds": holds, "why": "because"}
+    write_table(results, "identities", [row])
+    judge_all(results)
+    (found,) = records(read_table(results, "claims"))
+    assert (found["verdict"], found["why"], found["scale"]) == (verdict, "because", "exact")
+    assert found["effect"] is None

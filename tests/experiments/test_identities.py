@@ -1,0 +1,53 @@
+"""Identities: those that hold, hold; and each check notices when it does not."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments import identities
+from experiments.ablation import IDENTITIES, load_ablations
+from experiments.collect import read_table
+from experiments.identities import CHECKS, main
+from model.position import NoPosition
+
+
+def test_every_identity_is_checked_and_claimed():
+    assert tuple(CHECKS) == IDENTITIES
+    claimed = [c.check for a in load_ablations().values() for c in a.claims if c.check]
+    assert sorted(claimed) == sorted(IDENTITIES)
+
+
+def test_the_table(tmp_path: Path):
+    main(tmp_path)
+    table = read_table(tmp_path, "identities").set_index("check")
+    assert table["holds"].to_dict() == {name: name != "base-size-untied" for name in IDENTITIES}
+    assert "63,082,496" in table.loc["base-size", "why"]
+    assert "93,290,496" in table.loc["base-size-untied", "why"]
+
+
+def test_a_position_that_acts_breaks_permutation(monkeypatch: pytest.MonkeyPatch):
+    class Acts(NoPosition):
+        def bias(self, queries: int, keys: int) -> torch.Tensor:
+            return torch.arange(keys, dtype=torch.float64).expand(1, queries, keys)
+
+    monkeypatch.setattr(identities, "NoPosition", Acts)
+    with torch.no_grad():
+        assert not CHECKS["permutation"]().holds
+
+
+def test_a_mask_that_leaks_is_noticed(monkeypatch: pytest.MonkeyPatch):
+    replace = dataclasses.replace
+
+    def always_after(config, **changes):
+        return replace(config, **changes | {"masking": "after_softmax"})
+
+    monkeypatch.setattr(identities.dataclasses, "replace", always_after)
+    with torch.no_grad():
+        assert not CHECKS["mask-place"]().holds
+
+
+def test_heads_that_cost_more_are_noticed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(identities, "parameter_count", lambda config: config.n_heads)
+    assert not CHECKS["head-cost"]().holds
