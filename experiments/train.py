@@ -106,8 +106,11 @@ def train(
             fewer = split == "train"
             scores = evaluate(split, recipe.eval_windows if fewer else recipe.final_eval_windows)
             final |= {f"{split}_{name}": value for name, value in scores._asdict().items()}
-        if not math.isfinite(final["val_loss"]):
-            status, reason, final = "diverged", "the final validation loss is not finite", {}
+        guess = math.log(spec.model.vocab_size)
+        lost = recipe.task == "language" and final["val_loss"] > 2 * guess
+        if lost or not math.isfinite(final["val_loss"]):
+            reason = f"the final validation loss is {final['val_loss']:.4g}, a guess {guess:.3g}"
+            status, final = "diverged", {}
     trained = step * spec.tokens_per_step
     return {
         "status": status,

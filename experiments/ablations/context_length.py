@@ -2,7 +2,7 @@
 
 from experiments.ablation import Ablation, Claim, Times, Variant
 
-LSTM = {"model.family": "lstm", "model.n_layers": 2, "recipe.learning_rate": Times(3)}
+LSTM = {"model.family": "lstm", "model.n_layers": 2, "recipe.learning_rate": Times(8)}
 # As many tokens a step at every length.
 SHORT = {"model.context_length": Times(0.25), "recipe.batch_size": Times(4)}
 LONG = {"model.context_length": Times(2), "recipe.batch_size": Times(0.5)}

@@ -126,6 +126,26 @@ def test_evaluation_is_not_counted_as_training_time(
     assert 0 < summary["train_seconds"] < 1
 
 
+def test_a_run_that_ends_far_worse_than_a_guess_has_diverged(
+    spec: RunSpec, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+):
+    """Finite, but no result: it would press every figure flat."""
+
+    class Shouts(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = build(spec.model)
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return self.inner(tokens) * (1.0 if self.training else 1e6)
+
+    monkeypatch.setattr("experiments.train.build", lambda _: Shouts())
+    summary, _ = run(spec, corpus)
+    assert summary["status"] == "diverged"
+    assert "the final validation loss is" in summary["reason"]
+    assert "val_loss" not in summary
+
+
 def test_overfits_one_batch(config: ModelConfig, recipe: Recipe):
     torch.manual_seed(0)
     model, tokens = build(config), torch.randint(config.vocab_size, (4, 17))
