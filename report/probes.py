@@ -19,9 +19,8 @@ def position_curves(tables: Tables, ablation: str) -> HTML:
     rows = tables.probe("positions", ablation)
     if rows.empty:
         return NOTHING
-    rows["place"] = rows["position"] + 1
-    # Single places are noisy: means over stretches that grow with the place.
-    rows["stretch"] = rows["place"].map(lambda place: 2 ** (int(place).bit_length() - 1))
+    # Single places are noisy: means over stretches that double, from the first place, 1.
+    rows["stretch"] = rows["position"].map(lambda p: 1 if p == 0 else 2 ** (p.bit_length() - 1) + 1)
     means = rows.groupby(["variant", "seed", "stretch"])["loss"].mean().reset_index()
     return _lines(
         means,
@@ -51,7 +50,8 @@ def length_curves(tables: Tables, ablation: str) -> HTML:
         x="multiple",
         y="loss",
         labels=("length, in training lengths", "validation loss (nats per character)"),
-        caption="Loss of whole texts at and beyond the training length" + note,
+        caption="Loss of whole texts at and beyond the training length",
+        note=note,
     )
 
 
@@ -139,6 +139,7 @@ def _lines(
     labels: tuple[str, str],
     caption: str,
     doubling: bool = True,
+    note: str = "",
 ) -> HTML:
     """A line per variant, mean and 95 % interval over seeds."""
     names = [variant.name for variant in tables.ablations[ablation].variants]
@@ -160,5 +161,6 @@ def _lines(
         figure,
         alt=f"{caption}. At the right end: {told}.",
         caption=f"{caption}: mean of {counted(seeds, 'seed')}"
-        + (", 95 % interval." if seeds > 1 else ", no interval."),
+        + (", 95 % interval." if seeds > 1 else ", no interval.")
+        + note,
     )
