@@ -1,7 +1,7 @@
 """What is looked at in a language model besides its loss, each probe by its name.
 
 A probe takes a trained network and gives rows for tables, which `schema.COLUMNS` describes. The
-table "measures" takes its single numbers, `schema.MEASURES`, which a claim can be about.
+table "measures" takes its single numbers, which a claim can be about by `ablation.METRICS`.
 """
 
 from collections.abc import Callable, Iterator

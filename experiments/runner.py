@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Event, Finished, Job
 from experiments.plan import Member, runs_of
 from experiments.progress import display
@@ -36,10 +37,8 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
         name = f"seed {member.spec.seed} {member.ablation}/{member.variant}"
         labels.setdefault(member.spec.run_id, name)
     pages = PageRefresher(job.results)
-    if todo or not (job.results / "identities.parquet").exists():
-        # A program, not an import: it takes torch, which the parent never loads.
-        command = [sys.executable, "-m", "experiments.identities", str(job.results)]
-        subprocess.run(command, check=True)
+    if todo or (members and not (job.results / "identities.parquet").exists()):
+        _check_identities(job.results)
     if todo:
         left = Counter(spec.seed for spec in todo)
         try:
@@ -63,6 +62,16 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
         if summary and summary["status"] == "failed":
             failed[labels[spec.run_id]] = summary["reason"]
     return Outcome(len(todo), len(specs) - len(todo), failed)
+
+
+def _check_identities(results: Path) -> None:
+    """What needs no training, in a program of its own: it takes torch, which we never load."""
+    command = [sys.executable, "-m", "experiments.identities", str(results)]
+    file = results / "identities.log"
+    with file.open("wb") as log:
+        done = subprocess.run(command, stdout=log, stderr=log, check=False)
+    if done.returncode:
+        raise UserError(f"the identities could not be checked: {file} says why")
 
 
 def _outcome(event: Event, results: Path) -> str:

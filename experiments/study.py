@@ -82,9 +82,12 @@ class Study:
         """Read what `save` wrote.
 
         Raises:
-            UserError: nothing has been run there.
+            UserError: nothing has been run there, or by another version.
         """
         file = results / "study.json"
         if not file.exists():
             raise UserError(f"there are no results in {results}: run `make all` first")
-        return cls(**json.loads(file.read_text()))
+        facts = json.loads(file.read_text())
+        if set(facts) != {field.name for field in dataclasses.fields(cls)}:
+            raise UserError(f"{file} is of another version: run `make all` again")
+        return cls(**facts)

@@ -100,3 +100,9 @@ def test_another_schema_version_is_refused(tmp_path: Path):
     pq.write_table(changed, tmp_path / "curves.parquet")
     with pytest.raises(UserError, match=f"version {VERSION + 1}, this code reads {VERSION}"):
         read_table(tmp_path, "curves")
+
+
+def test_a_study_of_another_version_is_refused(tmp_path: Path):
+    (tmp_path / "study.json").write_text('{"profile_name": "cpu", "seeds": 5}')
+    with pytest.raises(UserError, match=r"study\.json is of another version"):
+        Study.load(tmp_path)
