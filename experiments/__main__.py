@@ -14,21 +14,24 @@ from rich.text import Text
 
 from experiments import hardware
 from experiments.ablation import load_ablations, nearest
+from experiments.collect import is_measured
 from experiments.corpus import NAMES, Corpus, prepare
 from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Job
 from experiments.plan import Member, plan, runs_of
 from experiments.profiles import PROFILES, Profile
-from experiments.runner import PageRefresher, run_study
+from experiments.runner import Outcome, PageRefresher, measure_costs, run_study
 from experiments.schema import COLUMNS, describe
+from experiments.spec import TUNING_SEED
 from experiments.store import RunFolder
 from experiments.study import Study
 
 _AT_LEAST_ONE = click.IntRange(min=1)
+_SEEDS = click.IntRange(1, TUNING_SEED)
 _OPTIONS: dict[str, dict[str, Any]] = {
     "profile": {"default": "auto", "help": "auto, " + ", ".join(PROFILES)},
     "corpus": {"default": "shakespeare", "help": ", ".join(NAMES) + ", or the path of a text"},
-    "seeds": {"type": _AT_LEAST_ONE, "help": "how many; if not given, the profile decides"},
+    "seeds": {"type": _SEEDS, "help": "how many; if not given, the profile decides"},
     "jobs": {"type": _AT_LEAST_ONE, "help": "runs at once; if not given, the machine decides"},
     "executor": {"default": "local", "help": ", ".join(EXECUTORS)},
     "device": {"default": "auto", "help": ", ".join(hardware.DEVICES)},
@@ -97,15 +100,22 @@ def _run(
     text = prepare(corpus, data)
     precision = hardware.default_precision(device)
     study = Study.of(chosen, text, seeds, precision)
-    members = study.members(ablations or None)
-    _check_length(text, members)
     folder = results / chosen.name
-    if retry:
-        members = [member for member in members if _failed(folder, member)]
-    else:
+    _check_length(text, study.plan(folder).members)
+    if not retry:
         study.save(folder)
     job = Job(text, folder, hardware.environment())
-    outcome = run_study(members, job, hardware.slots(device, chosen.runs_per_gpu, jobs), executor)
+    slots = hardware.slots(device, chosen.runs_per_gpu, jobs)
+    outcome = Outcome(0, 0, {})
+    for trying in (True, False):  # what comes of the trials decides what the members are
+        planned = study.plan(folder, ablations or None)
+        members = planned.trials if trying else planned.members
+        if retry:
+            members = [member for member in members if _failed(folder, member)]
+        outcome += run_study(members, job, slots, executor)
+    if not retry and not is_measured(folder, "costs"):
+        click.echo("measuring what attention, norms and generation cost on this machine")
+        measure_costs(folder, chosen.name, device)
     click.echo(
         f"profile {chosen.name}, corpus {text.name}: {outcome.trained} runs trained,"
         f" {outcome.found} were done, {len(outcome.failed)} failed"
@@ -136,12 +146,12 @@ def _one_of(what: str, given: list[str], allowed: list[str]) -> None:
 
 def _outline(profile: Profile, seeds: int | None) -> list[Member]:
     """The plan before any corpus is at hand, for as many characters as the default one has: right
-    but for the run ids and what follows from the vocabulary.
+    but for the run ids, what follows from the vocabulary, and the learning rates still to choose.
 
     Raises:
         UserError: variants cannot work, all of them named at once.
     """
-    return plan(
+    outline = plan(
         profile,
         load_ablations(),
         vocab_size=84,
@@ -149,7 +159,9 @@ def _outline(profile: Profile, seeds: int | None) -> list[Member]:
         seeds=seeds or profile.seeds,
         fewer_seeds=seeds or profile.fewer_seeds,
         precision="fp32",
+        score=lambda spec: spec.recipe.learning_rate,  # as if the lowest rate were always chosen
     )
+    return [*outline.trials, *outline.members]
 
 
 def _check_length(corpus: Corpus, members: list[Member]) -> None:

@@ -33,12 +33,17 @@ class Variant:
     `match_parameters` names one model field that is set so that the number of parameters comes as
     near as it can to the base's. With `match_flops` it takes as many steps as the base's
     arithmetic allows, the warm-up's share of them kept.
+
+    `rate_of` names a variant of the same ablation, itself or another: this one is trained at the
+    learning rate that is best for that one, of the profile's `rates`, by validation loss with a
+    seed that no comparison uses.
     """
 
     name: str
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     match_parameters: str | None = None
     match_flops: bool = False
+    rate_of: str = ""
 
     def applied_to(self, model: ModelConfig, recipe: Recipe) -> tuple[ModelConfig, Recipe]:
         """The base with this variant's changes.
@@ -75,7 +80,8 @@ class Claim:
 
     `effect` gives the weight of each variant; per seed, the effect is the weighted sum of
     `metric` over the variants, less `threshold`, so written that a positive effect is what the
-    sentence claims. What a metric is, `METRICS` says.
+    sentence claims. What a metric is, `METRICS` says, and `COST_METRICS` of what is measured apart
+    from training.
     With `log`, the metric's natural logarithm is used, and the effect is shown as a ratio.
     With `equal`, the sentence claims that there is no difference beyond the margin.
 
@@ -126,8 +132,31 @@ METRICS = {
     "induction_excess": "attention weight",
     "removable_heads": "share of heads",
     "last_layer_gradient": "norm",
+    "attention_entropy": "nats",
+    # of training until the worse of the compared runs' lowest validation losses is reached
+    "seconds_to_loss": "seconds",
+    "tokens_to_loss": "tokens",
+    "flops_to_loss": "floating-point operations",
 }
 
+# What a claim can be about that was measured apart from any training, by `experiments/costs.py`:
+# then `effect` weighs things of COSTS instead of variants.
+COST_METRICS = {
+    "time_exponent": "power of the length",
+    "memory_exponent": "power of the length",
+    "measured_seconds": "seconds",
+}
+COSTS = (
+    "attention reference",
+    "attention fused",
+    "model reference",
+    "model fused",
+    "layernorm",
+    "rmsnorm",
+    "generation multi-head",
+    "generation grouped",
+    "generation multi-query",
+)
 
 # What `experiments/identities.py` checks.
 IDENTITIES = (
@@ -137,6 +166,7 @@ IDENTITIES = (
     "base-size",
     "base-size-untied",
     "score-variance",
+    "kv-cache",
 )
 
 
@@ -183,8 +213,9 @@ def _check_names(name: str, ablation: Ablation) -> None:
                 f"ablation '{name}': claim '{claim.id}' needs a check, or an effect with its margin"
                 " and the reason for it"
             )
-        if claim.metric not in METRICS:
-            hint = nearest(claim.metric, list(METRICS)) or f": there are {', '.join(METRICS)}"
+        metrics = [*METRICS, *COST_METRICS]
+        if claim.metric not in metrics:
+            hint = nearest(claim.metric, metrics) or f": there are {', '.join(metrics)}"
             raise UserError(
                 f"ablation '{name}': claim '{claim.id}' names no metric '{claim.metric}'{hint}"
             )
@@ -193,12 +224,19 @@ def _check_names(name: str, ablation: Ablation) -> None:
             hint = nearest(probe, get_args(Probe)) or f": there are {', '.join(get_args(Probe))}"
             raise UserError(f"ablation '{name}': there is no probe '{probe}'{hint}")
     named = {"the baseline": [ablation.baseline]}
-    named |= {f"claim '{claim.id}'": list(claim.effect) for claim in ablation.claims}
+    named |= {f"variant '{v.name}'": [v.rate_of] for v in ablation.variants if v.rate_of}
+    costs = [claim for claim in ablation.claims if claim.metric in COST_METRICS]
+    named |= {f"claim '{c.id}'": list(c.effect) for c in ablation.claims if c not in costs}
     for who, uses in named.items():
         for variant in uses:
             if variant not in variants:
                 hint = nearest(variant, variants) or f": it has {', '.join(variants)}"
                 raise UserError(f"ablation '{name}': {who} names no variant '{variant}'{hint}")
+    for claim in costs:
+        for cost in claim.effect:
+            if cost not in COSTS:
+                hint = nearest(cost, COSTS) or f": there are {', '.join(COSTS)}"
+                raise UserError(f"ablation '{name}': claim '{claim.id}': no cost '{cost}'{hint}")
 
 
 def _check_field(key: str, base: Mapping[str, Any]) -> None:

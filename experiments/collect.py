@@ -15,7 +15,18 @@ from experiments.schema import VERSION, schema
 from experiments.store import RunFolder
 from experiments.study import Study
 
-PROBE_TABLES = ("positions", "lengths", "layers", "heads", "pruning", "samples", "measures")
+PROBE_TABLES = (
+    "positions",
+    "lengths",
+    "layers",
+    "heads",
+    "pruning",
+    "atlas",
+    "samples",
+    "measures",
+)
+
+MEASURED = ("identities", "theory", "costs")  # apart from any training
 
 
 def collect(results: Path) -> None:
@@ -28,9 +39,9 @@ def collect(results: Path) -> None:
     Raises:
         UserError: nothing has been run there.
     """
-    members = Study.load(results).members()
+    plan = Study.load(results).plan(results)
     firsts: dict[str, Member] = {}
-    for member in members:
+    for member in [*plan.members, *plan.trials]:
         firsts.setdefault(member.spec.run_id, member)
     begun = [
         member for run_id, member in firsts.items() if RunFolder(results, run_id).path.exists()
@@ -40,8 +51,9 @@ def collect(results: Path) -> None:
         for member in begun
         for point in RunFolder(results, member.spec.run_id).points()
     ]
-    if not (results / "identities.parquet").exists():  # what a run of the study writes by itself
-        write_table(results, "identities", [])
+    for table in MEASURED:  # which a run of the study writes by itself
+        if not is_measured(results, table):
+            write_table(results, table, [])
     found: dict[str, list[dict[str, Any]]] = {table: [] for table in PROBE_TABLES}
     for member in begun:
         run = {"run_id": member.spec.run_id}
@@ -62,7 +74,23 @@ def collect(results: Path) -> None:
                 "seed": member.spec.seed,
                 "run_id": member.spec.run_id,
             }
-            for member in members
+            for member in plan.members
+        ]
+        + [waiting._asdict() for waiting in plan.waiting],
+    )
+    write_table(
+        results,
+        "tuning",
+        [
+            {
+                "ablation": trial.ablation,
+                "variant": trial.variant,
+                "rate": trial.rate,
+                "learning_rate": trial.spec.recipe.learning_rate,
+                "run_id": trial.spec.run_id,
+                "chosen": plan.rates.get((trial.ablation, trial.variant)) == trial.rate,
+            }
+            for trial in plan.trials
         ],
     )
 
@@ -81,6 +109,8 @@ def _row(member: Member, results: Path) -> dict[str, Any]:
         **{f"recipe.{k}": v for k, v in spec.recipe.relevant(spec.model.family).items()},
         **summary,
     }
+    if "steps" in summary:
+        row["flops"] = spec.flops * summary["steps"] / spec.recipe.steps
     if "val_loss" in row and spec.recipe.task == "language":
         row["perplexity"] = math.exp(min(row["val_loss"], 700.0))  # exp(710) overflows
         row["bits_per_character"] = row["val_loss"] / math.log(2)
@@ -105,6 +135,15 @@ def write_table(results: Path, name: str, rows: list[dict[str, Any]]) -> None:
     write_atomically(results / f"{name}.parquet", buffer.getvalue().to_pybytes())
 
 
+def is_measured(results: Path, name: str) -> bool:
+    """Whether a table of MEASURED is there, by this schema, with anything in it."""
+    file = results / f"{name}.parquet"
+    if not file.exists():
+        return False
+    found = pq.read_metadata(file)
+    return bool(found.num_rows) and _version(found.metadata) == str(VERSION)
+
+
 def read_table(results: Path, name: str) -> pd.DataFrame:
     """Read `<name>.parquet`.
 
@@ -114,8 +153,11 @@ def read_table(results: Path, name: str) -> pd.DataFrame:
     file = results / f"{name}.parquet"
     if not file.exists():
         raise UserError(f"{file} is missing: run `make all` first")
-    found = pq.read_schema(file)
-    version = (found.metadata or {}).get(b"version", b"none").decode()
+    version = _version(pq.read_schema(file).metadata)
     if version != str(VERSION):
         raise UserError(f"{file} has schema version {version}, this code reads {VERSION}")
     return pd.read_parquet(file)
+
+
+def _version(metadata: dict[bytes, bytes] | None) -> str:
+    return (metadata or {}).get(b"version", b"none").decode()

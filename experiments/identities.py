@@ -15,6 +15,7 @@ from experiments.collect import write_table
 from model import ModelConfig, build, parameter_count
 from model.accounting import flops_per_token
 from model.attention import Scoring, SelfAttention, attention_weights
+from model.cache import Cache
 from model.config import Masking
 from model.position import NoPosition
 from model.presets import PRESETS
@@ -106,6 +107,23 @@ def score_variance() -> Checked:
     )
 
 
+def kv_cache() -> Checked:
+    """Bytes that a cache holds after reading 32 tokens, with fewer and fewer heads of keys and
+    values.
+    """
+    held = []
+    for heads in (4, 2, 1):
+        config = dataclasses.replace(_CONFIG, n_kv_heads=heads)
+        cache = Cache()
+        build(config).eval()(torch.zeros(1, 32, dtype=torch.long), cache)
+        held.append(cache.nbytes)
+    told = ", ".join(f"{n:,}" for n in held)
+    return Checked(
+        held[0] == 2 * held[1] == 4 * held[2],
+        f"{told} bytes with 4, 2 and 1 heads of keys and values for 4 of queries",
+    )
+
+
 CHECKS: dict[str, Callable[[], Checked]] = {
     "permutation": permutation,
     "mask-place": mask_placement,
@@ -113,6 +131,7 @@ CHECKS: dict[str, Callable[[], Checked]] = {
     "base-size": base_size,
     "base-size-untied": base_size_untied,
     "score-variance": score_variance,
+    "kv-cache": kv_cache,
 }
 
 

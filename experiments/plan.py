@@ -1,22 +1,60 @@
-"""From ablations to the list of runs: every variant of every ablation, for every seed."""
+"""From ablations to the list of runs: every variant of every ablation, for every seed; and before
+them, for the variants that ask for it, one run at each of several learning rates.
+"""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from experiments.ablation import Ablation
+from experiments.ablation import Ablation, Variant
 from experiments.errors import UserError
 from experiments.profiles import Profile
-from experiments.spec import Precision, RunSpec, Task
+from experiments.spec import TUNING_SEED, Precision, RunSpec, Task
+
+# Validation loss of a run that tries a learning rate: infinite where it diverged, None where it is
+# not over.
+Score = Callable[[RunSpec], float | None]
 
 
 @dataclass(frozen=True)
 class Member:
-    """A run's place in the study. Equal runs of several ablations are one run, several members."""
+    """A run's place in the study. Equal runs of several ablations are one run, several members.
+
+    `rate` is the multiple of the base's learning rate in a run that only tries it.
+    """
 
     ablation: str
     variant: str
     spec: RunSpec
+    rate: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What the user is told is running."""
+        which = f"seed {self.spec.seed}" if self.rate is None else f"rate {self.rate:g}x"
+        return f"{which} {self.ablation}/{self.variant}"
+
+
+class Waiting(NamedTuple):
+    """A planned run whose learning rate is not chosen yet."""
+
+    ablation: str
+    variant: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run: `trials` try learning rates, `members` are compared, and of those
+    `waiting` wait for the trials. `rates` has what was chosen, by (ablation, variant tried).
+    """
+
+    trials: list[Member]
+    members: list[Member]
+    waiting: list[Waiting]
+    rates: dict[tuple[str, str], float]
 
 
 def plan(
@@ -28,39 +66,82 @@ def plan(
     seeds: int,
     fewer_seeds: int,
     precision: Precision,
+    score: Score,
     without: Collection[Task] = (),
-) -> list[Member]:
-    """Every member of the study: seed by seed, and within a seed the longest runs first; variants
-    of a task that the corpus does not have are left out.
+) -> Plan:
+    """The whole study: seed by seed, and within a seed the longest runs first; variants of a task
+    that the corpus does not have are left out.
 
     Raises:
         UserError: variants that cannot work, all of them named at once.
     """
     base = profile.base_model(vocab_size)
-    members, refusals = [], []
+    found, refusals = Plan([], [], [], {}), []
+
+    def specs(
+        ablation: Ablation, variant: Variant, rate: float | None, its_seeds: Iterable[int]
+    ) -> Iterator[RunSpec]:
+        model, recipe = variant.applied_to(base, profile.recipe)
+        if rate is not None:
+            tried = rate * profile.recipe.learning_rate
+            recipe = dataclasses.replace(recipe, learning_rate=tried)
+        for seed in its_seeds:
+            # Samples are for reading, and one seed's will do; a trial is there for its loss alone.
+            probes = tuple(p for p in ablation.probes if seed == 0 or p not in ("samples", "atlas"))
+            if recipe.task not in without:
+                yield RunSpec(
+                    model=model,
+                    recipe=recipe,
+                    corpus=corpus_hash,
+                    seed=seed,
+                    precision=precision,
+                    probes=probes if seed < TUNING_SEED else (),
+                )
+
+    def trials(name: str, ablation: Ablation, variant: Variant) -> list[Member]:
+        return [
+            Member(name, variant.name, spec, rate)
+            for rate in profile.rates
+            for spec in specs(ablation, variant, rate, [TUNING_SEED])
+        ]
+
     for name, ablation in ablations.items():
+        its_seeds = range(seeds if ablation.core else fewer_seeds)
+        by_name = {variant.name: variant for variant in ablation.variants}
         for variant in ablation.variants:
             try:
-                model, recipe = variant.applied_to(base, profile.recipe)
-                specs = [
-                    RunSpec(
-                        model=model,
-                        recipe=recipe,
-                        corpus=corpus_hash,
-                        seed=seed,
-                        precision=precision,
-                        probes=tuple(p for p in ablation.probes if seed == 0 or p != "samples"),
-                    )
-                    for seed in range(seeds if ablation.core else fewer_seeds)
-                ]
+                rate = None
+                if variant.rate_of:
+                    key = (name, variant.rate_of)
+                    tried = trials(name, ablation, by_name[variant.rate_of])
+                    if not tried:  # the corpus does not have its task
+                        continue
+                    if key not in {(t.ablation, t.variant) for t in found.trials}:
+                        found.trials.extend(tried)
+                    rate = best_rate(tried, score)
+                    if rate is None:
+                        found.waiting.extend(Waiting(name, variant.name, s) for s in its_seeds)
+                        continue
+                    found.rates[key] = rate
+                for spec in specs(ablation, variant, rate, its_seeds):
+                    found.members.append(Member(name, variant.name, spec))
             except (ValueError, TypeError) as error:
                 refusals.append(f"variant '{name}/{variant.name}': {error}")
-                continue
-            if recipe.task not in without:
-                members += [Member(name, variant.name, spec) for spec in specs]
     if refusals:
         raise UserError("; ".join(refusals))
-    return sorted(members, key=lambda member: (member.spec.seed, -member.spec.cost))
+    for members in (found.trials, found.members):
+        members.sort(key=lambda member: (member.spec.seed, -member.spec.flops))
+    return found
+
+
+def best_rate(trials: Iterable[Member], score: Score) -> float | None:
+    """The rate of the lowest validation loss, the lower of two equal ones; None while one is not
+    over.
+    """
+    scores = {trial.rate: score(trial.spec) for trial in trials}
+    if not scores or None in scores.values():
+        return None
+    return min(scores, key=lambda rate: (scores[rate], rate or math.inf))
 
 
 def runs_of(members: Iterable[Member]) -> list[RunSpec]:

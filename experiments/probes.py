@@ -25,6 +25,8 @@ Found = dict[str, list[dict[str, Any]]]
 _AT_ONCE = 8192  # tokens that are evaluated at once
 _LITTLE = 0.02  # nats per token: what counts as little loss when heads are switched off
 _SAMPLE = 500  # tokens
+_PASSAGE = 96  # tokens
+_LEAST = torch.finfo(torch.float32).tiny  # a weight below is zero: its logarithm would be infinite
 
 
 class Subject(NamedTuple):
@@ -72,9 +74,9 @@ def lengths(subject: Subject) -> Found:
 
 @torch.no_grad()
 def heads(subject: Subject) -> Found:
-    """How each head attends, on held-out text: entropy, distance, the weight on the previous token
-    and on the first; and, in a random text that repeats, the weight on what followed a token the
-    last time (induction, Olsson 2022).
+    """How each head attends, on held-out text: entropy, distance, variance of the logits, the
+    weight on the previous token and on the first; and, in a random text that repeats, the weight on
+    what followed a token the last time (induction, Olsson 2022).
 
     Two nulls beside each score: the untrained network's, and the trained network's on the same
     text shuffled; for induction, on a random text that does not repeat.
@@ -111,6 +113,8 @@ def heads(subject: Subject) -> Found:
         for score in ("previous", "first", "induction")
         for best in [scores["value"][score].max()]
     ]
+    mean_entropy = scores["value"]["entropy"].mean().item()
+    measures.append({"measure": "attention_entropy", "value": mean_entropy})
     return {"heads": rows, "measures": measures}
 
 
@@ -124,10 +128,16 @@ def _head_scores(model: nn.Module, text: Tensor, repeating: Tensor) -> dict[str,
     time = text.shape[1]
     place = torch.arange(time, device=text.device)
     distance = (place[:, None] - place).clamp(min=0)
+    # A weight's logarithm is its logit but for a constant of the row; a row of one has no variance.
+    seen = place[:, None] >= place
+    counts = seen.sum(-1).clamp(min=2)
+    logits = weights.clamp(min=_LEAST).log().where(seen, 0.0)
+    variance = (logits.square().sum(-1) - logits.sum(-1).square() / counts) / counts
     # A token of the second half stood half a text ago; induction looks at the one after that.
     back = time // 2 - 1
     return {
         "entropy": torch.special.entr(weights).sum(-1).mean((1, 3)),
+        "logit_variance": variance[..., 1:].mean((1, 3)),
         "distance": (weights * distance).sum(-1).mean((1, 3)),
         "previous": weights.diagonal(-1, -2, -1).mean((1, 3)),
         "first": weights[..., 1:, 0].mean((1, 3)),
@@ -212,6 +222,33 @@ def samples(subject: Subject) -> Found:
     return {"samples": rows}
 
 
+@torch.no_grad()
+def atlas(subject: Subject) -> Found:
+    """Where each head looks while reading one passage, always the same: the start of what is
+    validated on.
+    """
+    model, spec, task = subject
+    if not any(isinstance(module, Attention) for module in model.modules()):
+        return {}
+    passage = task.tokens["val"][None, : min(_PASSAGE, spec.model.context_length)].long()
+    text = [task.vocabulary[token] for token in passage[0]]
+    with recorded_attention(model) as recorded:
+        model(passage)
+    rows = [
+        {
+            "layer": layer,
+            "head": head,
+            "query": query,
+            "token": text[query],
+            "weights": weights[: query + 1],
+        }
+        for layer, attention in enumerate(recorded.values())
+        for head, queries in enumerate(attention[0].double().round(decimals=4).tolist())
+        for query, weights in enumerate(queries)
+    ]
+    return {"atlas": rows}
+
+
 def layers(model: nn.Module, step: int, batch: Batch) -> list[dict[str, Any]]:
     """By layer and sublayer, on one batch: the size of what it writes (root mean square), and the
     norm of the loss's gradient by its last matrix (Xiong 2020, theorem 1). Leaves no gradients.
@@ -273,4 +310,5 @@ PROBES: dict[str, Callable[[Subject], Found]] = {
     "heads": heads,
     "pruning": pruning,
     "samples": samples,
+    "atlas": atlas,
 }

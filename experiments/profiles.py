@@ -10,13 +10,15 @@ from model import ModelConfig
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     """`model` holds ModelConfig's fields but for `vocab_size`, which the corpus decides; ablations
-    that are not at the core of the study get `fewer_seeds`.
+    that are not at the core of the study get `fewer_seeds`. `rates` are the multiples of the
+    recipe's learning rate among which a variant's own is chosen.
     """
 
     name: str
     purpose: str
     model: dict[str, Any]
     recipe: Recipe
+    rates: tuple[float, ...]
     seeds: int
     fewer_seeds: int
     runs_per_gpu: int = 1
@@ -42,6 +44,7 @@ PROFILES = {
                 eval_windows=16,
                 final_eval_windows=32,
             ),
+            rates=(1, 3),
             seeds=1,
             fewer_seeds=1,
         ),
@@ -56,8 +59,9 @@ PROFILES = {
                 warmup_steps=40,
                 eval_every=40,
                 eval_windows=64,
-                final_eval_windows=512,
+                final_eval_windows=256,
             ),
+            rates=(0.03, 0.1, 0.3, 1, 3, 10),
             seeds=5,
             fewer_seeds=3,
         ),
@@ -84,6 +88,7 @@ PROFILES = {
                 eval_windows=256,
                 final_eval_windows=1024,
             ),
+            rates=(0.03, 0.1, 0.3, 1, 3, 10),
             seeds=5,
             fewer_seeds=3,
             runs_per_gpu=4,

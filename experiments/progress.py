@@ -41,17 +41,17 @@ class _Clock:
 
     def __init__(self, specs: list[RunSpec]) -> None:
         self.began = time.monotonic()
-        self.total = sum(spec.cost for spec in specs)
+        self.total = sum(spec.flops for spec in specs)
         self.finished = 0.0
         self.partly: dict[str, float] = {}
 
     def note(self, event: executor.Event) -> None:
         if isinstance(event, executor.Progress):
             share = event.step / event.spec.recipe.steps
-            self.partly[event.spec.run_id] = share * event.spec.cost
+            self.partly[event.spec.run_id] = share * event.spec.flops
         elif isinstance(event, executor.Finished):
             self.partly.pop(event.spec.run_id, None)
-            self.finished += event.spec.cost
+            self.finished += event.spec.flops
 
     def left(self) -> str:
         done = (self.finished + sum(self.partly.values())) / self.total

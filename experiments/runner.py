@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from experiments.collect import is_measured
 from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Event, Finished, Job
 from experiments.plan import Member, runs_of
@@ -24,21 +25,27 @@ class Outcome:
     found: int
     failed: dict[str, str]
 
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(
+            self.trained + other.trained, self.found + other.found, self.failed | other.failed
+        )
+
 
 def run_study(members: list[Member], job: Job, slots: list[str], executor: str) -> Outcome:
     """Train what is not finished, and refresh the page after each round.
 
     A round is one seed of everything. Ctrl-C ends all workers at once.
     """
+    if not members:
+        return Outcome(0, 0, {})
     specs = runs_of(members)
     todo = [spec for spec in specs if not RunFolder(job.results, spec.run_id).finished(spec.probes)]
     labels: dict[str, str] = {}
     for member in members:
-        name = f"seed {member.spec.seed} {member.ablation}/{member.variant}"
-        labels.setdefault(member.spec.run_id, name)
+        labels.setdefault(member.spec.run_id, member.label)
     pages = PageRefresher(job.results)
-    if todo or (members and not (job.results / "identities.parquet").exists()):
-        _check_identities(job.results)
+    if todo or not is_measured(job.results, "identities"):
+        _run_program("identities", job.results)
     if todo:
         left = Counter(spec.seed for spec in todo)
         try:
@@ -64,14 +71,19 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
     return Outcome(len(todo), len(specs) - len(todo), failed)
 
 
-def _check_identities(results: Path) -> None:
+def measure_costs(results: Path, profile: str, device: str) -> None:
+    """Time attention, norms and generation; nothing else may be running."""
+    _run_program("costs", results, profile, device)
+
+
+def _run_program(name: str, results: Path, *arguments: str) -> None:
     """What needs no training, in a program of its own: it takes torch, which we never load."""
-    command = [sys.executable, "-m", "experiments.identities", str(results)]
-    file = results / "identities.log"
+    command = [sys.executable, "-m", f"experiments.{name}", str(results), *arguments]
+    file = results / f"{name}.log"
     with file.open("wb") as log:
         done = subprocess.run(command, stdout=log, stderr=log, check=False)
     if done.returncode:
-        raise UserError(f"the identities could not be checked: {file} says why")
+        raise UserError(f"`python -m experiments.{name}` failed: {file} says why")
 
 
 def _outcome(event: Event, results: Path) -> str:

@@ -12,11 +12,12 @@ import pyarrow as pa
 from experiments.spec import Recipe
 from model import ModelConfig
 
-VERSION = 2
+VERSION = 3
 
 Column = tuple[str, pa.DataType, str]
 
 _TEXT, _WHOLE, _REAL, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+_REALS = pa.list_(pa.field("element", _REAL))  # as parquet calls it
 
 
 def _config_columns(prefix: str, kind: type) -> list[Column]:
@@ -57,6 +58,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("parameters", _WHOLE, "trainable parameters, a tied matrix counted once"),
         ("steps", _WHOLE, "optimiser steps taken"),
         ("tokens", _WHOLE, "tokens trained on"),
+        ("flops", _REAL, "floating-point operations of its training, counted from the formulas"),
         ("train_seconds", _REAL, "seconds of training, evaluation left out"),
         ("wall_seconds", _REAL, "seconds from the worker's start to its end"),
         ("tokens_per_second", _REAL, "tokens / train_seconds, other runs at work beside it"),
@@ -97,7 +99,19 @@ COLUMNS: dict[str, list[Column]] = {
         ("ablation", _TEXT, "the ablation's name"),
         ("variant", _TEXT, "the variant's name in it"),
         ("seed", _WHOLE, "the run's seed"),
-        ("run_id", _TEXT, "the run, whether or not it has been made"),
+        (
+            "run_id",
+            _TEXT,
+            "the run, whether or not it has been made; null while its learning rate is not chosen",
+        ),
+    ],
+    "tuning": [
+        ("ablation", _TEXT, "the ablation that asks for the choice"),
+        ("variant", _TEXT, "the variant whose learning rates are tried"),
+        ("rate", _REAL, "multiple of the base's learning rate"),
+        ("learning_rate", _REAL, "the learning rate itself"),
+        ("run_id", _TEXT, "the run that tried it, with a seed that no comparison uses"),
+        ("chosen", _BOOL, "whether its validation loss was the lowest"),
     ],
     "positions": [
         ("run_id", _TEXT, "the run"),
@@ -123,7 +137,11 @@ COLUMNS: dict[str, list[Column]] = {
         ("run_id", _TEXT, "the run"),
         ("layer", _WHOLE, "from 0, nearest to the input"),
         ("head", _WHOLE, "from 0"),
-        ("score", _TEXT, "entropy (nats), distance (tokens), previous, first, induction (weight)"),
+        (
+            "score",
+            _TEXT,
+            "entropy (nats), distance (tokens), logit_variance; the rest are attention weights",
+        ),
         ("value", _REAL, "mean over queries of held-out text"),
         ("untrained", _REAL, "the same of the network before training"),
         ("shuffled", _REAL, "the same on shuffled text; for induction, where nothing repeats"),
@@ -135,6 +153,34 @@ COLUMNS: dict[str, list[Column]] = {
         ("rise_alone", _REAL, "rise of the validation loss with this head switched off"),
         ("order", _WHOLE, "place in the order of that rise, from 1"),
         ("rise_together", _REAL, "rise with this head and all before it in the order off"),
+    ],
+    "atlas": [
+        ("run_id", _TEXT, "the run"),
+        ("layer", _WHOLE, "from 0, nearest to the input"),
+        ("head", _WHOLE, "from 0"),
+        ("query", _WHOLE, "place in the passage, from 0, that attends"),
+        ("token", _TEXT, "what stands there"),
+        ("weights", _REALS, "its attention to each place up to itself"),
+    ],
+    "costs": [
+        ("what", _TEXT, "what was measured, by itself on the machine, after all training"),
+        ("direction", _TEXT, "forward, or both: forward and backward; null where there is one"),
+        ("length", _WHOLE, "tokens in the context; null where it has none"),
+        ("repeat", _WHOLE, "from 0"),
+        ("seconds", _REAL, "what it took"),
+        (
+            "peak_bytes",
+            _WHOLE,
+            "most memory that its tensors took at a time; of a generation, its cache",
+        ),
+        ("flops", _REAL, "floating-point operations"),
+    ],
+    "theory": [
+        ("topic", _TEXT, "what is derived"),
+        ("setting", _TEXT, "for which width, depth or length"),
+        ("quantity", _TEXT, "what is predicted"),
+        ("predicted", _REAL, "by the derivation; null where it says nothing"),
+        ("measured", _REAL, "on random numbers or on a network, or counted"),
     ],
     "samples": [
         ("run_id", _TEXT, "the run"),

@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from model import ModelConfig, parameter_count
+from model import ModelConfig
+from model.accounting import flops_per_token
 
 Precision = Literal["fp32", "bf16"]
 Optimizer = Literal["adamw", "adam"]
@@ -16,10 +17,11 @@ Schedule = Literal["cosine", "inverse_sqrt", "constant"]
 
 Task = Literal["language", "masked", "continuation", "genre", "reverse", "sort", "repeat"]
 
-Probe = Literal["positions", "lengths", "heads", "pruning", "layers", "samples"]
+Probe = Literal["positions", "lengths", "heads", "pruning", "layers", "samples", "atlas"]
 
 GENRES = ("comedy", "history", "tragedy")
 SYMBOLS = 24  # that random sequences are made of
+TUNING_SEED = 1000  # tries learning rates, and is in no comparison: seeds of those are lower
 
 # The families that a task can train. An encoder that had to predict the next token would be shown
 # it; only an encoder-decoder takes a source apart from its target.
@@ -189,9 +191,15 @@ class RunSpec:
         return self.recipe.steps * self.tokens_per_step
 
     @property
-    def cost(self) -> float:
-        """Roughly proportional to the time it takes: parameters times tokens."""
-        return float(parameter_count(self.model)) * self.tokens
+    def flops(self) -> float:
+        """Floating-point operations of its training, by the formulas of `model.accounting`."""
+        family, context = self.model.family, self.model.context_length
+        halves = family == "encoder_decoder" or (
+            family == "encoder" and self.recipe.task in ("reverse", "sort")
+        )
+        time = context // 2 if halves else context
+        per_token = flops_per_token(self.model, time, backward=family != "bigram")
+        return self.recipe.steps * self.recipe.batch_size * time * per_token
 
     def to_json(self) -> str:
         """All fields, relevant or not, for `from_json` to read back."""

@@ -1,7 +1,9 @@
 """What a results folder is a study of: the few facts that plan it again, without the corpus."""
 
 import dataclasses
+import functools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +11,10 @@ from experiments.ablation import load_ablations
 from experiments.corpus import Corpus
 from experiments.errors import UserError
 from experiments.files import write_atomically
-from experiments.plan import Member, plan
+from experiments.plan import Plan, plan
 from experiments.profiles import PROFILES, Profile
-from experiments.spec import Precision, Task
+from experiments.spec import Precision, RunSpec, Task
+from experiments.store import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +55,9 @@ class Study:
         """The profile that the study runs."""
         return PROFILES[self.profile_name]
 
-    def members(self, only: list[str] | None = None) -> list[Member]:
-        """The plan for the ablation files as they now are; of all ablations, or of those named.
+    def plan(self, results: Path, only: list[str] | None = None) -> Plan:
+        """The plan for the ablation files as they now are, of all ablations or of those named, as
+        far as the learning rates tried in the results folder decide it.
 
         Raises:
             UserError: an ablation is not known, or its variants cannot work.
@@ -69,6 +73,7 @@ class Study:
             seeds=self.seeds,
             fewer_seeds=self.fewer_seeds,
             precision=self.precision,
+            score=functools.partial(_validation_loss, results),
             without=without,
         )
 
@@ -91,3 +96,11 @@ class Study:
         if set(facts) != {field.name for field in dataclasses.fields(cls)}:
             raise UserError(f"{file} is of another version: run `make all` again")
         return cls(**facts)
+
+
+def _validation_loss(results: Path, spec: RunSpec) -> float | None:
+    """A finished run's; infinite where it diverged, None where there is no result."""
+    summary = RunFolder(results, spec.run_id).summary() or {}
+    if summary.get("status") == "diverged":
+        return math.inf
+    return summary.get("val_loss")

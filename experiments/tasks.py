@@ -4,7 +4,7 @@ Batch t of a seed is a pure function of the corpus, the seed and t, so that all 
 same, and a run can go on from any step. What is evaluated on is always the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -148,7 +148,6 @@ class Sequences:
         self.answer = {
             "reverse": lambda source: source.flip(1),
             "sort": lambda source: source.sort(dim=1).values,
-            "repeat": lambda source: source,
         }[spec.recipe.task]
 
     def training(self, step: int) -> Batch:
@@ -173,13 +172,44 @@ class Sequences:
         return Batch((whole,), torch.cat([torch.full_like(source, IGNORED), target], dim=1))
 
 
-Task = LanguageModelling | Genre | Sequences
-TASKS: dict[str, type[LanguageModelling] | type[Genre] | type[Sequences]] = {
+class Repeats:
+    """Go on with a random pattern that repeats, its length another one each time: a network must
+    find the last time that a symbol stood there, and copy what came after it (Olsson 2022).
+
+    A pattern is a quarter to half a context long and holds no symbol twice. Only what is
+    determined is asked for: what comes after the first symbol that comes again.
+    """
+
+    def __init__(self, spec: RunSpec, corpus: Corpus, device: torch.device) -> None:
+        self.spec, self.device = spec, device
+        self.longest = min(SYMBOLS, spec.model.context_length // 2)
+
+    def training(self, step: int) -> Batch:
+        """Batch `step` of the run's seed."""
+        return self._batch(self.spec.recipe.batch_size, (self.spec.seed, step, 13))
+
+    def evaluation(self, split: str, examples: int) -> Iterator[Batch]:
+        """Patterns of which hardly any can have been trained on."""
+        for i, begin in enumerate(range(0, examples, _CHUNK)):
+            yield self._batch(min(_CHUNK, examples - begin), (SPLITS.index(split), i, 17))
+
+    def _batch(self, size: int, key: tuple[int, int, int]) -> Batch:
+        random, context = np.random.default_rng(key), self.spec.model.context_length
+        periods = random.integers(self.longest // 2, self.longest, size=size, endpoint=True)
+        symbols = random.permuted(np.tile(np.arange(SYMBOLS), (size, 1)), axis=1)
+        place = np.arange(context + 1) % periods[:, None]  # [batch, time + 1]
+        window = torch.from_numpy(np.take_along_axis(symbols, place, axis=1)).to(self.device)
+        unknown = torch.from_numpy(np.arange(context) < periods[:, None]).to(self.device)
+        return Batch((window[:, :-1],), window[:, 1:].masked_fill(unknown, IGNORED))
+
+
+Task = LanguageModelling | Genre | Sequences | Repeats
+TASKS: dict[str, Callable[[RunSpec, Corpus, torch.device], Task]] = {
     "language": LanguageModelling,
     "masked": MaskedTokens,
     "continuation": Continuation,
     "genre": Genre,
     "reverse": Sequences,
     "sort": Sequences,
-    "repeat": Sequences,
+    "repeat": Repeats,
 }

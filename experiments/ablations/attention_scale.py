@@ -31,7 +31,18 @@ ABLATION = Ablation(
             margin=0.02,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
         ),
+        Claim(
+            id="scale-saturation",
+            sentence="Without 1/sqrt(d_k) the softmax saturates.",
+            said_by="Vaswani 2017, section 3.2.1",
+            effect={"one-head-scaled": 1, "one-head-unscaled": -1},
+            metric="attention_entropy",
+            margin=0.2,
+            why_margin="a fifth of a nat of entropy is a fifth fewer characters attended to; a"
+            " trained network's entropy, a mean over its heads",
+        ),
     ],
+    probes=["heads"],
     limits="Weights start small here (0.02), so that scores start small, scaled or not, and the"
     " softmax is far from saturated; Vaswani's argument is about scores of unit inputs.",
 )

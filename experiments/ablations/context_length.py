@@ -1,23 +1,38 @@
 """Who makes more of a longer context?"""
 
+from typing import Any
+
 from experiments.ablation import Ablation, Claim, Times, Variant
 
-LSTM = {"model.family": "lstm", "model.n_layers": 2, "recipe.learning_rate": Times(8)}
+LSTM = {"model.family": "lstm", "model.n_layers": 2}
 # As many tokens a step at every length.
-SHORT = {"model.context_length": Times(0.25), "recipe.batch_size": Times(4)}
-LONG = {"model.context_length": Times(2), "recipe.batch_size": Times(0.5)}
+LENGTHS = {
+    "-short": {"model.context_length": Times(0.25), "recipe.batch_size": Times(4)},
+    "": {},
+    "-long": {"model.context_length": Times(4), "recipe.batch_size": Times(0.25)},
+}
+SQUARE: dict[str, Any] = {
+    "metric": "time_exponent",
+    "threshold": 2,
+    "equal": True,
+    "margin": 0.25,
+    "why_margin": "a power between 1.75 and 2.25 is nearer to the square than to anything else that"
+    " is claimed",
+}
 
 ABLATION = Ablation(
     title="Length of the context",
     question="Does the transformer's place beside the LSTM change with the length of the context?",
     baseline="transformer",
     variants=[
-        Variant("transformer-short", SHORT),
-        Variant("transformer"),
-        Variant("transformer-long", LONG),
-        Variant("lstm-short", SHORT | LSTM, match_parameters="d_model"),
-        Variant("lstm", LSTM, match_parameters="d_model"),
-        Variant("lstm-long", LONG | LSTM, match_parameters="d_model"),
+        *(
+            Variant(f"transformer{length}", changes, rate_of="transformer")
+            for length, changes in LENGTHS.items()
+        ),
+        *(
+            Variant(f"lstm{length}", changes | LSTM, match_parameters="d_model", rate_of="lstm")
+            for length, changes in LENGTHS.items()
+        ),
     ],
     claims=[
         Claim(
@@ -34,8 +49,45 @@ ABLATION = Ablation(
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
             published="Khandelwal 2018: LSTMs use about 200 tokens",
         ),
+        Claim(
+            id="quadratic",
+            sentence="The time of attention grows with the square of the context.",
+            said_by="course notes",
+            effect={"attention reference": 1},
+            **SQUARE,
+        ),
+        Claim(
+            id="quadratic-fused",
+            sentence="The time of fused attention grows with the square of the context too.",
+            said_by="a reading of Dao 2022",
+            effect={"attention fused": 1},
+            **SQUARE,
+        ),
+        Claim(
+            id="quadratic-memory",
+            sentence="The memory of attention grows with the square of the context.",
+            said_by="course notes",
+            effect={"attention reference": 1},
+            **SQUARE | {"metric": "memory_exponent"},
+        ),
+        Claim(
+            id="quadratic-memory-fused",
+            sentence="The memory of fused attention grows with the square of the context too.",
+            said_by="course notes, which speak of attention as such",
+            effect={"attention fused": 1},
+            published="Dao 2022: linear",
+            **SQUARE | {"metric": "memory_exponent"},
+        ),
+        Claim(
+            id="quadratic-model",
+            sentence="The time of a whole training step grows with the square of the context.",
+            said_by="course notes, which speak of the transformer as such",
+            effect={"model fused": 1},
+            **SQUARE,
+        ),
     ],
     probes=["positions"],
     limits="Each network at its own learning rate as chosen at the middle length; the batch holds"
-    " as many tokens at every length, so long contexts come in fewer sequences.",
+    " as many tokens at every length, so long contexts come in fewer sequences."
+    " The powers are fitted over lengths from 512 on, forward and backward together.",
 )

@@ -47,7 +47,7 @@ ABLATION = Ablation(
             published="Voita 2019: 38 of 48 encoder heads for 0.15 BLEU",
         ),
     ],
-    probes=["heads", "pruning", "samples"],
+    probes=["heads", "pruning", "samples", "atlas"],
     limits="Heads are switched off at evaluation, without training on; those that are missed least"
     " go first, by what each costs alone. Scores are means over held-out text, and the strongest"
     " head of each network speaks for it.",

@@ -15,6 +15,17 @@ ABLATION = Ablation(
             check="head-cost",
         ),
         Claim(
+            id="head-cost-time",
+            sentence="So they do in time.",
+            said_by="a reading of the course notes",
+            effect={"heads-1": 1, "heads-16": -1},
+            metric="tokens_per_second",
+            log=True,
+            equal=True,
+            margin=0.05,
+            why_margin="five per cent of speed would not decide what to use",
+        ),
+        Claim(
             id="heads",
             sentence="Several heads beat one at the same cost.",
             said_by="Vaswani 2017, table 3 (A)",
@@ -35,6 +46,7 @@ ABLATION = Ablation(
             published="Vaswani 2017, table 3 (A): perplexity 4.91 with 16 heads, 5.01 with 32",
         ),
     ],
+    probes=["heads"],
     core=True,
     limits="The width stays the same, so many heads means narrow heads; RoPE has fewer"
     " frequencies to share out in a narrow head.",

@@ -16,6 +16,9 @@ ABLATION = Ablation(
         Variant("wide", WIDE),
         Variant("deep-equal-flops", DEEP, match_flops=True),
         Variant("wide-equal-flops", WIDE, match_flops=True),
+        Variant("base-own-rate", rate_of="base"),
+        Variant("wide-own-rate", WIDE, rate_of="wide"),
+        Variant("wide-equal-flops-own-rate", WIDE, match_flops=True, rate_of="wide"),
     ],
     claims=[
         Claim(
@@ -45,7 +48,7 @@ ABLATION = Ablation(
             id="width",
             sentence="Doubling the width lowers the loss.",
             said_by="practice notes; Kaplan 2020",
-            effect={"base": 1, "wide": -1},
+            effect={"base-own-rate": 1, "wide-own-rate": -1},
             margin=0.01,
             why_margin="as for the layers",
         ),
@@ -61,11 +64,12 @@ ABLATION = Ablation(
             id="width-compute",
             sentence="Doubling the width lowers the loss at equal arithmetic too.",
             said_by="a reading of Kaplan 2020",
-            effect={"base": 1, "wide-equal-flops": -1},
+            effect={"base-own-rate": 1, "wide-equal-flops-own-rate": -1},
             margin=0.01,
             why_margin="as at equal tokens",
         ),
     ],
-    limits="One learning rate for all sizes, the base's: wider networks usually want a lower one."
+    limits="Depth at the base's learning rate; width at the base's and at its own, which the"
+    " claims are judged at, chosen at equal tokens."
     " Equal arithmetic means fewer steps of the same batch, with the schedule compressed.",
 )

@@ -1,6 +1,7 @@
 """Run identity, and the plan that merges equal runs."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -8,7 +9,7 @@ from experiments.ablation import Ablation, Claim, Times, Variant, _check_names, 
 from experiments.errors import UserError
 from experiments.plan import plan, runs_of
 from experiments.profiles import PROFILES
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import TUNING_SEED, Recipe, RunSpec
 from model import ModelConfig, parameter_count
 from model.accounting import flops_per_token
 
@@ -61,16 +62,14 @@ def test_a_recipe_that_cannot_work_is_refused_by_name(recipe: Recipe, field: str
         dataclasses.replace(recipe, **{field: value})
 
 
+def whole_plan(ablations: dict[str, Ablation], profile: str = "smoke", **changes):
+    facts = {"vocab_size": 9, "corpus_hash": "c", "seeds": 2, "fewer_seeds": 2, "precision": "fp32"}
+    facts["score"] = lambda spec: None
+    return plan(PROFILES[profile], ablations, **facts | changes)
+
+
 def smoke_plan(**ablations: Ablation):
-    return plan(
-        PROFILES["smoke"],
-        ablations,
-        vocab_size=9,
-        corpus_hash="c",
-        seeds=2,
-        fewer_seeds=2,
-        precision="fp32",
-    )
+    return whole_plan(ablations).members
 
 
 def ablation(*variants: Variant) -> Ablation:
@@ -89,15 +88,7 @@ def test_equal_runs_are_one():
 def test_the_core_gets_all_seeds_and_the_rest_fewer():
     core = dataclasses.replace(ablation(Variant("base")), core=True)
     rest = ablation(Variant("none", {"model.position": "none"}))
-    members = plan(
-        PROFILES["smoke"],
-        {"core": core, "rest": rest},
-        vocab_size=9,
-        corpus_hash="c",
-        seeds=5,
-        fewer_seeds=3,
-        precision="fp32",
-    )
+    members = whole_plan({"core": core, "rest": rest}, seeds=5, fewer_seeds=3).members
     seeds = {
         name: [m.spec.seed for m in members if m.ablation == name] for name in ("core", "rest")
     }
@@ -110,6 +101,57 @@ def test_seed_by_seed_and_the_longest_first():
     )
     found = [(member.spec.seed, member.variant) for member in members]
     assert found == [(0, "deep"), (0, "base"), (1, "deep"), (1, "base")]
+
+
+TUNED = {
+    "one": Ablation(
+        title="",
+        question="",
+        baseline="base",
+        variants=[
+            Variant("base"),
+            Variant("own-rate", rate_of="base"),
+            Variant("at-the-base's", {"model.position": "none"}, rate_of="base"),
+        ],
+    )
+}
+
+
+def test_a_rate_waits_for_its_trials():
+    found = whole_plan(TUNED)
+    rates = PROFILES["smoke"].rates
+    assert sorted(trial.rate for trial in found.trials) == sorted(rates)
+    assert {trial.variant for trial in found.trials} == {"base"}
+    assert {trial.spec.seed for trial in found.trials} == {TUNING_SEED}
+    assert {member.variant for member in found.members} == {"base"}
+    assert {(w.variant, w.seed) for w in found.waiting} == {
+        (variant, seed) for variant in ("own-rate", "at-the-base's") for seed in (0, 1)
+    }
+    unfinished = whole_plan(
+        TUNED, score=lambda spec: None if spec.recipe.learning_rate > 0.004 else 1.0
+    )
+    assert len(unfinished.waiting) == 4
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [([2.0, 1.0], 3), ([1.0, 2.0], 1), ([1.0, 1.0], 1), ([math.inf, 5.0], 3), ([math.inf] * 2, 1)],
+)
+def test_the_rate_of_the_lowest_loss_is_taken(losses: list[float], best: float):
+    base = PROFILES["smoke"].recipe.learning_rate
+    by_rate = dict(zip([base, 3 * base], losses, strict=True))
+    found = whole_plan(TUNED, score=lambda spec: by_rate[spec.recipe.learning_rate])
+    assert not found.waiting
+    assert found.rates == {("one", "base"): best}
+    trained = {m.variant: m.spec.recipe.learning_rate for m in found.members}
+    assert trained == {"base": base, "own-rate": best * base, "at-the-base's": best * base}
+    # a rate that is the base's own is the base's own run, shared
+    assert len(runs_of(found.members)) == (6 if best == 3 else 4)
+
+
+def test_what_tries_a_rate_is_in_no_comparison():
+    found = whole_plan(TUNED, score=lambda spec: 1.0, seeds=TUNING_SEED, fewer_seeds=TUNING_SEED)
+    assert not {m.spec.run_id for m in found.members} & {t.spec.run_id for t in found.trials}
 
 
 def test_all_variants_that_cannot_work_are_named_at_once():
@@ -155,15 +197,7 @@ def test_names_that_are_not_there_are_told():
 def test_every_ablation_plans_in_every_profile_and_the_base_is_shared():
     ablations = load_ablations()
     for profile in PROFILES.values():
-        members = plan(
-            profile,
-            ablations,
-            vocab_size=84,
-            corpus_hash="c",
-            seeds=1,
-            fewer_seeds=1,
-            precision="fp32",
-        )
+        members = whole_plan(ablations, profile.name, seeds=1, fewer_seeds=1).members
         assert len(runs_of(members)) < len(members)
 
 

@@ -142,7 +142,6 @@ def test_genre_shows_a_passage_of_one_play_of_that_genre(
     [
         ("reverse", lambda row: row[::-1]),
         ("sort", sorted),
-        ("repeat", lambda row: row),
     ],
 )
 def test_sequences_by_hand_for_every_family(config, recipe, corpus, task: str, answer):
@@ -166,6 +165,24 @@ def test_sequences_by_hand_for_every_family(config, recipe, corpus, task: str, a
             assert torch.equal(given[:, 1:], targets[:, :-1])
         seen.append(source)
     assert all(torch.equal(source, seen[0]) for source in seen)
+
+
+def test_repeats_ask_for_what_is_determined_alone(config, recipe, corpus):
+    spec, task = made(config, recipe, corpus, "repeat", "decoder")
+    periods = set()
+    for step in range(5):
+        (window,), targets = task.training(step)
+        assert window.shape == targets.shape == (spec.recipe.batch_size, config.context_length)
+        for row, wanted in zip(window.tolist(), targets.tolist(), strict=True):
+            period = wanted.index(next(t for t in wanted if t != IGNORED))
+            periods.add(period)
+            assert period <= config.context_length // 2
+            assert len(set(row[:period])) == period  # no symbol twice
+            assert wanted[:period] == [IGNORED] * period
+            for place in range(period, config.context_length):
+                assert row[place] == row[place - period]
+                assert wanted[place] == row[place - period + 1]
+    assert len(periods) > 2
 
 
 def test_scores_by_hand(config: ModelConfig, recipe: Recipe, corpus: Corpus):

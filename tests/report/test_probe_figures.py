@@ -37,7 +37,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     with_probes = dataclasses.replace(planted.ABLATION, probes=ALL, claims=[claim, opposite])
     monkeypatch.setattr(planted, "ABLATION", with_probes)
     results = plant(tmp_path, monkeypatch, [0.1, 0.2, 0.3, 0.2, 0.1])
-    for member in Study.load(results).members():
+    for member in Study.load(results).plan(results).members:
         odd, seed = member.variant == ODD_NAME, member.spec.seed
         share = 0.75 + 0.01 * (seed - 2) if odd else 0.25 + 0.01 * (seed - 2)
         found = {
@@ -77,7 +77,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
             file = RunFolder(results, member.spec.run_id).probe(name)
             file.parent.mkdir(exist_ok=True)
             file.write_text(json.dumps(rows))
-    assert all(spec.probes for spec in runs_of(Study.load(results).members()))
+    assert all(spec.probes for spec in runs_of(Study.load(results).plan(results).members))
     collect(results)
     return Tables.load(results)
 

@@ -1,0 +1,67 @@
+"""Do deep stacks train without residual connections, or without layer normalisation?"""
+
+from typing import Any
+
+from experiments.ablation import Ablation, Claim, Times, Variant
+
+# Deep stacks cost much: half the base's steps, of half its batch.
+BUDGET = {
+    "recipe.steps": Times(0.5),
+    "recipe.warmup_steps": Times(0.5),
+    "recipe.batch_size": Times(0.5),
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "both": {},
+    "no-residual": {"model.residual": False},
+    "no-norm": {"model.norm_placement": "none"},
+    "neither": {"model.residual": False, "model.norm_placement": "none"},
+}
+DEPTHS = {"shallow": Times(0.5), "deep": Times(2), "deepest": Times(6)}
+
+ABLATION = Ablation(
+    title="Depth, residual connections and normalisation",
+    question="From two layers to two dozen: which stacks train when residual connections, layer"
+    " normalisation or both are taken out?",
+    baseline="deepest-both",
+    variants=[
+        *(
+            Variant(f"{depth}-{kind}", BUDGET | changes | {"model.n_layers": layers})
+            for depth, layers in DEPTHS.items()
+            for kind, changes in KINDS.items()
+        ),
+        *(
+            Variant(
+                f"deepest-{kind}-own-rate",
+                BUDGET | changes | {"model.n_layers": DEPTHS["deepest"]},
+                rate_of=f"deepest-{kind}",
+            )
+            for kind, changes in KINDS.items()
+            if kind != "neither"
+        ),
+    ],
+    claims=[
+        Claim(
+            id="no-residual",
+            sentence="Without residual connections deep stacks do not train.",
+            said_by="course notes",
+            effect={"deepest-no-residual-own-rate": 1, "deepest-both-own-rate": -1},
+            margin=0.3,
+            why_margin="of the nat or so that a short training takes off the letters' frequencies,"
+            " a stack that does not train lacks a third or more",
+        ),
+        Claim(
+            id="no-norm",
+            sentence="Without layer normalisation deep stacks do not train.",
+            said_by="course notes",
+            effect={"deepest-no-norm-own-rate": 1, "deepest-both-own-rate": -1},
+            margin=0.3,
+            why_margin="as for residual connections",
+            published="Narang 2021: Fixup and ReZero train without it, to a worse loss",
+        ),
+    ],
+    probes=["layers"],
+    limits="A quarter of the base's tokens. One initialisation (GPT-2's, its residual scaling left"
+    " out where there is no residual); one made for it may rescue a variant. The claims are judged"
+    " in the deepest stacks, each at its own learning rate; the grid shares the base's, as does"
+    " the stack that has neither.",
+)

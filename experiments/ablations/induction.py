@@ -1,0 +1,52 @@
+"""Who learns to copy what came before?"""
+
+from experiments.ablation import Ablation, Claim, Times, Variant
+
+# As many tokens a step as the base has, in more and shorter sequences.
+TASK = {
+    "recipe.task": "repeat",
+    "model.context_length": Times(0.25),
+    "recipe.batch_size": Times(4),
+}
+
+ABLATION = Ablation(
+    title="Induction",
+    question="A random pattern repeats. Which networks learn to find where they stood in it, and to"
+    " go on?",
+    baseline="two-layers",
+    variants=[
+        Variant("one-layer", TASK | {"model.n_layers": 1}, rate_of="one-layer"),
+        Variant("two-layers", TASK | {"model.n_layers": 2}, rate_of="two-layers"),
+        Variant(
+            "two-layers-no-position",
+            TASK | {"model.n_layers": 2, "model.position": "none"},
+            rate_of="two-layers-no-position",
+        ),
+        Variant("lstm", TASK | {"model.family": "lstm", "model.n_layers": 2}, rate_of="lstm"),
+    ],
+    claims=[
+        Claim(
+            id="induction-layers",
+            sentence="Copying what followed the last time takes two layers of attention.",
+            said_by="Olsson 2022",
+            effect={"two-layers": 1, "one-layer": -1},
+            metric="val_accuracy",
+            margin=0.1,
+            why_margin="one symbol in ten",
+            published="Olsson 2022: induction heads form in networks of two layers and more, and in"
+            " none of one",
+        ),
+        Claim(
+            id="induction-lstm",
+            sentence="Attention copies what came before better than a recurrent network.",
+            said_by="course notes",
+            effect={"two-layers": 1, "lstm": -1},
+            metric="val_accuracy",
+            margin=0.1,
+            why_margin="one symbol in ten",
+        ),
+    ],
+    limits="Patterns of distinct symbols and of many lengths, so that neither a fixed distance nor"
+    " the symbol alone tells what comes next. Each at its own learning rate; the LSTM has the"
+    " base's width in two layers.",
+)
