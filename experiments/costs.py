@@ -5,6 +5,7 @@ network, of norms and of generation; and of plain matrix products, which say how
 It must have the machine to itself.
 """
 
+import ctypes
 import itertools
 import statistics
 import sys
@@ -34,7 +35,7 @@ from model.sublayer import norm
 
 _VOCABULARY = 84  # characters, as the study's own corpus has
 _NEW_TOKENS = 256  # that are generated
-_SECONDS, _BYTES = 3.0, 8e9  # that one run may take
+_SECONDS, _BYTES = 2.0, 8e9  # that one run may take
 _DIRECTIONS = ("forward", "both")  # without and with the backward pass
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what is multiplied, by precision
 
@@ -104,14 +105,12 @@ def network(base: ModelConfig, length: int, direction: str, device: torch.device
 def lengthening(
     make: Callable[..., Job], base: ModelConfig, lengths: Sequence[int], device: torch.device
 ) -> Iterator[Job]:
-    """A job for each length and direction, up to the first that takes too long or too much."""
+    """A job for each length and direction, while the next is sure to be bearable."""
     for length, direction in itertools.product(lengths, _DIRECTIONS):
         job = make(base, length, direction, device)
         seconds, peak = tried(job.run, device)
-        if seconds > _SECONDS:
-            return
         yield job._replace(peak_bytes=peak)
-        if 4 * (peak or 0) > _BYTES:  # as twice the length may take
+        if 4 * seconds > _SECONDS or 4 * (peak or 0) > _BYTES:  # as twice the length may take
             return
 
 
@@ -120,8 +119,7 @@ def norm_layers(base: ModelConfig, batch_size: int, device: torch.device) -> Ite
     x = torch.randn(batch_size, base.context_length, base.d_model, device=device).requires_grad_()
     for kind, direction in itertools.product(get_args(Norm), _DIRECTIONS):
         layer = norm(replace(base, norm=kind)).to(device)
-        leaves = [x, *layer.parameters()]
-        run = partial(step, partial(layer, x), leaves, direction, device)
+        run = partial(step, partial(layer, x), [x, *layer.parameters()], direction, device)
         yield Job(run, kind, direction, peak_bytes=tried(run, device)[1])
 
 
@@ -151,9 +149,7 @@ def matrix_product(effort: Effort, device: torch.device) -> Job:
 def step(
     forward: Callable[[], Tensor], leaves: Sequence[Tensor], direction: str, device: torch.device
 ) -> None:
-    """A forward pass that keeps what a backward pass needs, in the precision that this device
-    trains in; and in the direction "both" the gradients by `leaves`.
-    """
+    """A forward pass in the precision of training; in both directions, also the gradients."""
     with precision_context(default_precision(device.type), device):
         y = forward()
     if direction == "both":
@@ -161,19 +157,19 @@ def step(
 
 
 def timed(run: Callable[[], object], enough: float, device: torch.device) -> float:
-    """Median seconds of runs that take `enough` together; the first of several warms up."""
+    """Median seconds of as many runs as take `enough` together, after a first, which warms up."""
     taken: list[float] = []
-    while sum(taken) < enough or not taken:
+    while len(taken) < 2 or sum(taken) < enough:
         began = time.perf_counter()
         run()
         if device.type != "cpu":
             torch.accelerator.synchronize()
         taken.append(time.perf_counter() - began)
-    return statistics.median(taken[1:] or taken)
+    return statistics.median(taken[1:])
 
 
 def tried(run: Callable[[], object], device: torch.device) -> tuple[float, int | None]:
-    """Seconds of one run, and the most bytes it held at a time; None where nothing counts them."""
+    """Seconds of a run, and the most bytes it held at a time; None where nothing counts them."""
     if device.type == "cuda":
         run()  # libraries take their workspace at first use, and keep it
         torch.cuda.reset_peak_memory_stats(device)
@@ -190,6 +186,10 @@ def tried(run: Callable[[], object], device: torch.device) -> tuple[float, int |
 
 
 if __name__ == "__main__":
+    if sys.platform == "linux":  # keep what is freed: to have large tensors' pages cleared anew
+        libc = ctypes.CDLL(None)  # each time would take longer than the arithmetic
+        libc.mallopt(-4, 0)  # M_MMAP_MAX
+        libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD
     torch.set_num_threads(1)  # these three as in a training run
     torch.set_flush_denormal(True)
     torch.set_float32_matmul_precision("high")

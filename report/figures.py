@@ -68,6 +68,42 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     )
 
 
+def currency_curves(tables: Tables, ablation: str) -> HTML:
+    """Validation loss against seconds of training, and against its arithmetic."""
+    names = [variant.name for variant in tables.ablations[ablation].variants]
+    points = tables.validation_points(ablation).dropna(subset=["loss"])
+    order = [name for name in names if name in set(points["variant"])]
+    # seconds differ from seed to seed: a curve's points are put where their mean is
+    spent = points.groupby(["variant", "step"])[["seconds", "flops"]].transform("mean")
+    points = points.drop(columns=["seconds", "flops"]).join(spent)
+    points = points[points["step"] > 0]
+    if points.empty:
+        return HTML("")
+    figure, both = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    for axes, (column, label) in zip(
+        both, {"seconds": "seconds of training", "flops": "FLOPs of training"}.items(), strict=True
+    ):
+        sns.lineplot(
+            points, x=column, y="loss", hue="variant", hue_order=order, style="variant",
+            style_order=order, dashes=len(order) > 4, palette=palette(names), errorbar=interval,
+            ax=axes, legend=column == "flops",
+        )  # fmt: skip
+        axes.set(xlabel=label, ylabel="validation loss (nats per character)", xscale="log")
+        axes.set_ylim(top=min(points["loss"].max(), 1.1 * tables.uniform_loss))
+    both[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    ends = points.sort_values("step").groupby("variant")[["seconds", "flops"]].last()
+    told = "; ".join(
+        f"{row['variant']} {number(row['seconds'])} s, {row['flops']:.3g} FLOPs"
+        for row in records(ends.reset_index())
+    )
+    return show(
+        figure,
+        alt=f"The same curves by cost. Whole trainings: {told}.",
+        caption="The same losses by what they cost on this machine, other runs at work beside: mean"
+        f" and 95 % interval of {counted(points['seed'].nunique(), 'seed')}.",
+    )
+
+
 def forest(tables: Tables, ablations: list[str]) -> HTML:
     """Paired differences of every variant from its ablation's baseline, with 95 % intervals."""
     figure, told = draw_forest(tables, ablations)

@@ -98,6 +98,8 @@ def changes_table(tables: Tables, ablation: str) -> HTML:
     """What each variant changes of the base, and the parameters that it has."""
     base = tables.study.profile.base_model(tables.study.vocab_size)
     recipe = tables.study.profile.recipe
+    chosen = tables.tuning[tables.tuning["chosen"] & (tables.tuning["ablation"] == ablation)]
+    tuning = {row["variant"]: f"{row['learning_rate']:g}" for row in records(chosen)}
     rows = []
     for variant in tables.ablations[ablation].variants:
         model, trained = variant.applied_to(base, recipe)
@@ -107,6 +109,9 @@ def changes_table(tables: Tables, ablation: str) -> HTML:
             for name, value in dataclasses.asdict(mine).items()
             if value != getattr(its, name)
         ]
+        if variant.rate_of:
+            rate = tuning.get(variant.rate_of, "not chosen yet")
+            differing.append(f"recipe.learning_rate = {rate}, the best for {variant.rate_of}")
         rows.append((variant.name, ", ".join(differing) or "the base itself"))
     return _table(("variant", "differs from the base in"), rows)
 
@@ -123,6 +128,8 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
         "parameters": "parameters",
         "tokens_per_second": "tokens/s",
         "train_seconds": "seconds",
+        "flops": "FLOPs",
+        "utilisation": "of peak",
     }
     rows = []
     for variant in tables.ablations[ablation].variants:
@@ -137,6 +144,10 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
                 cells.append("–")
             elif column == "parameters" or column in ("tokens_per_second", "train_seconds"):
                 cells.append(f"{found.mean:,.0f}")
+            elif column == "flops":
+                cells.append(f"{found.mean:.3g}")
+            elif column == "utilisation":
+                cells.append(f"{found.mean:.0%}")
             else:
                 width = (
                     ""
@@ -148,8 +159,10 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
     note = (
         '<p class="note">Mean ± half the 95 % interval over seeds; losses in nats per target, which'
         " in language modelling is a character. Accuracy is the share of targets that were the"
-        " likeliest answer; all right, the share of examples of which every target was. A diverged"
-        " run counts as a uniform guess in the validation loss and is left out elsewhere.</p>"
+        " likeliest answer; all right, the share of examples of which every target was; of peak,"
+        " the share of the operations per second that a matrix product reaches here by itself. A"
+        " diverged run counts as a uniform guess in the validation loss and is left out"
+        " elsewhere.</p>"
     )
     head = ("variant", "runs", *columns.values())
     there = [place for place in range(len(head)) if any(row[place] != "–" for row in rows)]

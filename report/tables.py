@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.ablation import Ablation, Claim, load_ablations
+from experiments.ablation import COST_METRICS, Ablation, Claim, load_ablations
 from experiments.collect import read_table
 from experiments.study import Study
+from report.costs import effects, peak_flops
+from report.reaching import spent_to_loss
 from report.stats import Estimate, estimate
 
 
@@ -22,13 +24,16 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 @dataclass(frozen=True)
 class Tables:
     """`members` is membership joined with runs: a row per ablation, variant and seed, `status`
-    "missing" where a planned run has not been made."""
+    "missing" where a planned run has not been made; `runs` has the utilisation besides: the share
+    of the machine's own peak of floating-point operations. `tuning` is joined with the loss."""
 
     results: Path
     study: Study
     members: pd.DataFrame
     runs: pd.DataFrame
     curves: pd.DataFrame
+    tuning: pd.DataFrame
+    costs: pd.DataFrame
     identities: pd.DataFrame
     ablations: dict[str, Ablation]
 
@@ -43,6 +48,12 @@ class Tables:
         measures = read_table(results, "measures")
         wide = measures.pivot(index="run_id", columns="measure", values="value")
         runs = runs.merge(wide, on="run_id", how="left")
+        costs = read_table(results, "costs")
+        runs["utilisation"] = (
+            runs["flops"] / runs["train_seconds"] / (peak_flops(costs) or math.nan)
+        )
+        tuning = read_table(results, "tuning")
+        tuning = tuning.merge(runs[["run_id", "status", "val_loss"]], on="run_id", how="left")
         planned = read_table(results, "membership")
         members = planned.merge(
             runs.drop(columns=["ablation", "variant", "seed"]), on="run_id", how="left"
@@ -54,6 +65,8 @@ class Tables:
             members=members,
             runs=runs,
             curves=read_table(results, "curves"),
+            tuning=tuning,
+            costs=costs,
             identities=read_table(results, "identities").set_index("check"),
             ablations=load_ablations(),
         )
@@ -83,17 +96,33 @@ class Tables:
         return rows
 
     def values(self, ablation: str, claim: Claim) -> pd.Series:
-        """A claim's effect per seed: for the seeds of which every run it needs is there."""
+        """A claim's effect per seed: for the seeds of which every run it needs is there. Of what is
+        measured apart from training, per repeat or per doubling of the length.
+        """
+        if claim.metric in COST_METRICS:
+            return effects(self.costs, claim.metric, claim.effect, claim.log) - claim.threshold
         rows = self.scored(ablation)
         column = "score" if claim.metric == "val_loss" else claim.metric
-        if column not in rows:  # a measure that no probe has taken yet
+        if column.endswith("_to_loss"):
+            spent = column.removesuffix("_to_loss")
+            table = spent_to_loss(self.validation_points(ablation), list(claim.effect), spent)
+        elif column in rows:
+            table = rows.pivot(index="seed", columns="variant", values=column)
+        else:  # a measure that no probe has taken yet
             return pd.Series(dtype=float)
-        table = rows.pivot(index="seed", columns="variant", values=column)
         table = table.reindex(columns=list(claim.effect)).dropna()
         if claim.log:
             table = table.map(math.log)
-        effects = (table * pd.Series(dict(claim.effect), dtype=float)).sum(axis=1)
-        return effects - claim.threshold
+        effect = (table * pd.Series(dict(claim.effect), dtype=float)).sum(axis=1)
+        return effect - claim.threshold
+
+    def validation_points(self, ablation: str) -> pd.DataFrame:
+        """The validation points of an ablation's curves, with variant, seed and `flops` spent."""
+        columns = ["variant", "seed", "run_id", "flops", "steps"]
+        members = self.members.loc[self.members["ablation"] == ablation, columns]
+        points = self.curves[self.curves["split"] == "val"].merge(members, on="run_id")
+        points["flops"] *= points["step"] / points["steps"]
+        return points
 
     def differences(self, ablation: str) -> pd.DataFrame:
         """Every variant against its ablation's baseline, paired by seed, in validation loss.

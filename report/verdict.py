@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.ablation import METRICS, Claim
+from experiments.ablation import COST_METRICS, METRICS, Claim
 from experiments.collect import write_table
 from report.stats import (
     Estimate,
@@ -17,7 +17,7 @@ from report.stats import (
     t_test_p,
 )
 from report.tables import Tables
-from report.text import number, seeds_text
+from report.text import counted, number, seeds_text
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTED = VERDICTS = (
     "supported",
@@ -59,9 +59,13 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "planned": int(needed["seed"].nunique()),
         "diverged": int((needed["status"] == "diverged").sum()),
     }
-    if needed.empty:
+    if claim.metric in COST_METRICS:
+        row["planned"] = len(values)
+        if not len(values):
+            return row | {"verdict": NOT_TESTED, "why": "it has not been measured yet"}
+    elif needed.empty:
         return row | {"verdict": NOT_TESTED, "why": "this corpus does not have what its task needs"}
-    if len(values) == 0:
+    elif len(values) == 0:
         counts = needed["status"].value_counts()
         lacking = ", ".join(f"{n} {s}" for s, n in counts.items() if s not in ("done", "diverged"))
         return row | {"verdict": NOT_TESTED, "why": f"no seed has every run it needs: {lacking}"}
@@ -76,7 +80,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "p_sign_flip": None if claim.equal else sign_flip_p(array),
         "verdict": verdict,
     }
-    if verdict == UNDECIDED:
+    if verdict == UNDECIDED and claim.metric not in COST_METRICS:
         distance = distance_to_decision(found.mean, margin, equal=claim.equal)
         row["seeds_needed"] = seeds_needed(array, distance)
     return row | {"why": _why(row, claim)}
@@ -152,7 +156,16 @@ def unit(claim: Claim) -> str:
     """The unit of a claim's effect."""
     if claim.log:
         return f"ratio of {claim.metric.replace('_', ' ')}"
-    return METRICS[claim.metric]
+    return (METRICS | COST_METRICS)[claim.metric]
+
+
+def _over(claim: Claim, n: int) -> str:
+    """What the interval is taken over."""
+    if claim.metric == "measured_seconds":
+        return counted(n, "repeat")
+    if claim.metric in COST_METRICS:
+        return counted(n, "doubling") + " of the length"
+    return seeds_text(n)
 
 
 def _shown(value: float | None, claim: Claim) -> float | None:
@@ -163,13 +176,15 @@ def _why(row: dict[str, Any], claim: Claim) -> str:
     """The numbers that decided, in a sentence."""
     effect, low, high, n = row["effect"], row["low"], row["high"], row["n"]
     name = "ratio" if claim.log else "effect"
+    if claim.threshold:
+        name = f"what exceeds {claim.threshold:g} is"
     if low is None:
-        return f"{name} {number(effect)} from one seed: two at least are needed for an interval"
+        return f"{name} {number(effect)} from {_over(claim, n)}: an interval takes two at least"
     interval = f"{name} {number(effect, low, high)}, 95 % interval {number(low, low, high)} to"
-    text = f"{interval} {number(high, low, high)} over {seeds_text(n)}"
+    text = f"{interval} {number(high, low, high)} over {_over(claim, n)}"
     if row["diverged"]:
         text += f"; {row['diverged']} runs diverged and count as a uniform guess"
-    if row["verdict"] == UNDECIDED:
+    if row["verdict"] == UNDECIDED and claim.metric not in COST_METRICS:
         needed = row["seeds_needed"]
         text += (
             f"; about {needed} seeds would decide"

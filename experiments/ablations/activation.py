@@ -33,5 +33,6 @@ ABLATION = Ablation(
             " with SwiGLU",
         ),
     ],
+    probes=["samples"],
     limits="A short training of a small network, one learning rate for all three.",
 )

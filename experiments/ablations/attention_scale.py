@@ -42,7 +42,7 @@ ABLATION = Ablation(
             " trained network's entropy, a mean over its heads",
         ),
     ],
-    probes=["heads"],
+    probes=["heads", "samples"],
     limits="Weights start small here (0.02), so that scores start small, scaled or not, and the"
     " softmax is far from saturated; Vaswani's argument is about scores of unit inputs.",
 )

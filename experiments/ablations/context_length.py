@@ -86,8 +86,9 @@ ABLATION = Ablation(
             **SQUARE,
         ),
     ],
-    probes=["positions"],
+    probes=["positions", "samples"],
     limits="Each network at its own learning rate as chosen at the middle length; the batch holds"
     " as many tokens at every length, so long contexts come in fewer sequences."
-    " The powers are fitted over lengths from 512 on, forward and backward together.",
+    " The powers are those of each doubling of the length from 256 on, forward and backward"
+    " together.",
 )

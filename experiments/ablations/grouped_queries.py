@@ -55,6 +55,7 @@ ABLATION = Ablation(
             " memory traffic is what counts",
         ),
     ],
+    probes=["samples"],
     limits="Sharing also removes parameters; one variant puts them back into the feed-forward"
     " network. Generation is timed for one short sequence on this hardware, where the cache is"
     " small.",

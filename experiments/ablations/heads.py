@@ -46,7 +46,7 @@ ABLATION = Ablation(
             published="Vaswani 2017, table 3 (A): perplexity 4.91 with 16 heads, 5.01 with 32",
         ),
     ],
-    probes=["heads"],
+    probes=["heads", "samples"],
     core=True,
     limits="The width stays the same, so many heads means narrow heads; RoPE has fewer"
     " frequencies to share out in a narrow head.",

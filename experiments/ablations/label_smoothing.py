@@ -21,5 +21,6 @@ ABLATION = Ablation(
             published="stated there without a number; it improved BLEU",
         ),
     ],
+    probes=["samples"],
     limits="Perplexity alone: what smoothing is for, accuracy and calibration, is not judged.",
 )

@@ -31,6 +31,7 @@ ABLATION = Ablation(
             " peek",
         ),
     ],
+    probes=["samples"],
     limits="The weights of the past depend on the scores of the future through their sum, when the"
     " network is trained and when it is judged: its loss is that of a reader who peeks, and no"
     " text could be written at that loss. The rule was turned round after a first look at one"

@@ -48,6 +48,7 @@ ABLATION = Ablation(
             why_margin="as for the whole set",
         ),
     ],
+    probes=["samples"],
     limits="Tuned for neither set: the learning rate is the base's. Grouped queries are the last"
     " rung, so +swiglu is the Llama set without them.",
 )

@@ -42,6 +42,7 @@ ABLATION = Ablation(
             why_margin="as for the whole network",
         ),
     ],
+    probes=["samples"],
     limits="Speed is that of this hardware and of PyTorch's own kernels, with other runs at work"
     " beside it.",
 )

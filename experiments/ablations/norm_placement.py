@@ -54,6 +54,7 @@ ABLATION = Ablation(
             why_margin="as for the rate that is best with a warm-up",
         ),
     ],
+    probes=["layers", "samples"],
     core=True,
     limits="One length of warm-up, a tenth of the training. The first four variants share the"
     " base's learning rate, at which post-LN may fail with or without.",

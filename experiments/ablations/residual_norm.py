@@ -38,7 +38,7 @@ ABLATION = Ablation(
             published="Narang 2021: Fixup and ReZero train without it, to a worse loss",
         ),
     ],
-    probes=["layers"],
+    probes=["layers", "samples"],
     core=True,
     limits="One initialisation (GPT-2's, its residual scaling left out where there is no residual);"
     " one made for it may rescue a variant. Claims are judged with each at its own rate.",

@@ -38,6 +38,7 @@ ABLATION = Ablation(
             why_margin="a twentieth of a nat is what a longer training easily makes up",
         ),
     ],
+    probes=["samples"],
     limits="A pre-norm network and one peak rate. Without warm-up the inverse-square-root"
     " schedule starts at its peak and falls at once: after a hundred steps a tenth is left.",
 )

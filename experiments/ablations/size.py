@@ -69,6 +69,7 @@ ABLATION = Ablation(
             why_margin="as at equal tokens",
         ),
     ],
+    probes=["samples"],
     limits="Depth at the base's learning rate; width at the base's and at its own, which the"
     " claims are judged at, chosen at equal tokens."
     " Equal arithmetic means fewer steps of the same batch, with the schedule compressed.",

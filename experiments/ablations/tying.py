@@ -33,6 +33,7 @@ ABLATION = Ablation(
             why_margin="as at equal width",
         ),
     ],
+    probes=["samples"],
     limits="A vocabulary of characters: the matrix is a small part of the network, where in a"
     " network over word pieces it can be half.",
 )

@@ -17,7 +17,7 @@ ablation = "heads"
 # %%
 from pathlib import Path
 
-from report.figures import forest, learning_curves
+from report.figures import currency_curves, forest, learning_curves
 from report.probes import (
     head_table,
     layer_gradients,
@@ -27,6 +27,7 @@ from report.probes import (
     samples,
 )
 from report.sections import changes_table, claims_of, metrics_table, rules, verdict_table
+from report.sweeps import cost_curves, cost_table, depth_grid, logit_table, rate_curves
 from report.tables import Tables
 
 tables = Tables.load(Path(results))
@@ -39,6 +40,12 @@ changes_table(tables, ablation)
 learning_curves(tables, ablation)
 
 # %%
+currency_curves(tables, ablation)
+
+# %%
+rate_curves(tables, ablation)
+
+# %%
 metrics_table(tables, ablation)
 
 # %%
@@ -49,6 +56,18 @@ verdict_table(claims)
 
 # %%
 rules(claims)
+
+# %%
+depth_grid(tables, ablation)
+
+# %%
+cost_curves(tables, ablation)
+
+# %%
+cost_table(tables, ablation)
+
+# %%
+logit_table(tables, ablation)
 
 # %%
 position_curves(tables, ablation)
