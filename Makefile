@@ -66,7 +66,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 needed := torch numpy pandas pyarrow scipy statsmodels seaborn papermill jupytext nbconvert \
-  ipykernel jinja2 click rich psutil
+  ipykernel jinja2 latex2mathml click rich psutil
 complete:
 	@$(python) -c 'import sys; from importlib.util import find_spec; \
 	  lacking = [name for name in sys.argv[1:] if not find_spec(name)]; \

@@ -12,17 +12,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from experiments import hardware
+from experiments import estimate, hardware
 from experiments.ablation import load_ablations, nearest
 from experiments.collect import is_measured
 from experiments.corpus import NAMES, Corpus, prepare
 from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Job
-from experiments.plan import Member, plan, runs_of
+from experiments.plan import Member, outline, runs_of
 from experiments.profiles import PROFILES, Profile
 from experiments.runner import Outcome, PageRefresher, measure_costs, run_study
 from experiments.schema import COLUMNS, describe
-from experiments.spec import TUNING_SEED
+from experiments.spec import TUNING_SEED, RunSpec
 from experiments.store import RunFolder
 from experiments.study import Study
 
@@ -96,7 +96,7 @@ def _run(
     _one_of("executor", [executor], list(EXECUTORS))
     chosen = _profile(profile, device)
     device = hardware.resolve_device(device)
-    _outline(chosen, 1)
+    outline(chosen, 1)
     text = prepare(corpus, data)
     precision = hardware.default_precision(device)
     study = Study.of(chosen, text, seeds, precision)
@@ -144,26 +144,6 @@ def _one_of(what: str, given: list[str], allowed: list[str]) -> None:
             raise UserError(f"unknown {what} '{value}'{hint} there are {', '.join(allowed)}")
 
 
-def _outline(profile: Profile, seeds: int | None) -> list[Member]:
-    """The plan before any corpus is at hand, for as many characters as the default one has: right
-    but for the run ids, what follows from the vocabulary, and the learning rates still to choose.
-
-    Raises:
-        UserError: variants cannot work, all of them named at once.
-    """
-    outline = plan(
-        profile,
-        load_ablations(),
-        vocab_size=84,
-        corpus_hash="",
-        seeds=seeds or profile.seeds,
-        fewer_seeds=seeds or profile.fewer_seeds,
-        precision="fp32",
-        score=lambda spec: spec.recipe.learning_rate,  # as if the lowest rate were always chosen
-    )
-    return [*outline.trials, *outline.members]
-
-
 def _check_length(corpus: Corpus, members: list[Member]) -> None:
     longest = max(member.spec.model.context_length for member in members)
     for split in ("train", "val"):
@@ -180,20 +160,49 @@ def _failed(folder: Path, member: Member) -> bool:
 
 
 @cli.command("list")
-@takes("profile", "seeds", "device")
-def list_ablations(profile: str, seeds: int | None, device: str) -> None:
-    """The ablations, their variants, and how many runs the profile makes of them."""
+@takes("profile", "seeds", "jobs", "device", "results")
+def list_ablations(
+    profile: str, seeds: int | None, jobs: int | None, device: str, results: Path
+) -> None:
+    """The ablations, their variants, how many runs they make, and how long those will take here."""
     chosen = _profile(profile, device)
-    members = _outline(chosen, seeds)
+    device, folder = hardware.resolve_device(device), results / chosen.name
+    members = _planned(chosen, folder, seeds)
+    runs = runs_of(members)
+    left = [run for run in runs if not RunFolder(folder, run.run_id).finished(run.probes)]
+    slots = len(hardware.slots(device, chosen.runs_per_gpu, jobs))
+    seen = estimate.paces_seen(runs, folder)
+    paces = seen if {run.model.family for run in runs} <= set(seen) else {}
+    paces = paces or estimate.paces_timed(chosen.name, device) | seen
+
+    def minutes(specs: list[RunSpec]) -> str:
+        return f"{estimate.seconds(specs, paces) / slots / 60:.1f}"
+
     title = f"profile {chosen.name}: {chosen.purpose}"
-    table = Table("ablation", "variants", "runs", title=title)
+    table = Table("ablation", "variants", "runs", "minutes", title=title)
     for name, ablation in load_ablations().items():
-        runs = runs_of(member for member in members if member.ablation == name)
+        its = runs_of(member for member in members if member.ablation == name)
         variants = ", ".join(variant.name for variant in ablation.variants)
-        table.add_row(name, Text(variants), str(len(runs)))
+        table.add_row(name, Text(variants), str(len(its)), minutes(its))
     table.add_section()
-    table.add_row("all, shared runs once", "", str(len(runs_of(members))))
+    table.add_row("all, shared runs once", "", str(len(runs)), minutes(runs))
+    table.add_row("of these still to be made", "", str(len(left)), minutes(left))
     Console().print(table)
+    done = "runs that this machine has finished" if seen else "timing a few steps just now"
+    click.echo(
+        f"{sum(run.flops for run in runs):.2g} floating-point operations of training; time for"
+        f" {slots} at once, from {done}: training and evaluation, without probes and page"
+    )
+
+
+def _planned(profile: Profile, folder: Path, seeds: int | None) -> list[Member]:
+    """What has been begun in the folder, or a plan made before any corpus is at hand."""
+    if (folder / "study.json").exists():
+        study = Study.load(folder)
+        if seeds in (None, study.seeds):
+            planned = study.plan(folder)
+            return [*planned.trials, *planned.members]
+    return outline(profile, seeds)
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """Claims that need no training: each is checked exactly, or counted.
 
-`python -m experiments.identities RESULTS` writes the table "identities" into a results folder.
+`python -m experiments.identities RESULTS` writes the table "identities" into a results folder, and
+the table "theory", of derivations beside measurements.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ from typing import NamedTuple, get_args
 
 import torch
 
+from experiments import theory
 from experiments.collect import write_table
 from model import ModelConfig, build, parameter_count
 from model.accounting import flops_per_token
@@ -136,10 +138,11 @@ CHECKS: dict[str, Callable[[], Checked]] = {
 
 
 def main(results: Path) -> None:
-    """Check all, and write the table."""
+    """Check all, and write the tables."""
     with torch.no_grad():
         rows = [{"check": name, **check()._asdict()} for name, check in CHECKS.items()]
     write_table(results, "identities", rows)
+    write_table(results, "theory", theory.rows())
 
 
 if __name__ == "__main__":

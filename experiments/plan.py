@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from experiments.ablation import Ablation, Variant
+from experiments.ablation import Ablation, Variant, load_ablations
 from experiments.errors import UserError
 from experiments.profiles import Profile
 from experiments.spec import TUNING_SEED, Precision, RunSpec, Task
@@ -132,6 +132,26 @@ def plan(
     for members in (found.trials, found.members):
         members.sort(key=lambda member: (member.spec.seed, -member.spec.flops))
     return found
+
+
+def outline(profile: Profile, seeds: int | None, precision: Precision = "fp32") -> list[Member]:
+    """The plan before any corpus is at hand, for as many characters as the default one has: right
+    but for the run ids, what follows from the vocabulary, and the learning rates still to choose.
+
+    Raises:
+        UserError: variants cannot work, all of them named at once.
+    """
+    found = plan(
+        profile,
+        load_ablations(),
+        vocab_size=84,
+        corpus_hash="",
+        seeds=seeds or profile.seeds,
+        fewer_seeds=seeds or profile.fewer_seeds,
+        precision=precision,
+        score=lambda spec: spec.recipe.learning_rate,  # as if the lowest rate were always chosen
+    )
+    return [*found.trials, *found.members]
 
 
 def best_rate(trials: Iterable[Member], score: Score) -> float | None:

@@ -193,13 +193,25 @@ class RunSpec:
     @property
     def flops(self) -> float:
         """Floating-point operations of its training, by the formulas of `model.accounting`."""
+        backward = self.model.family != "bigram"
+        return self.recipe.steps * self.recipe.batch_size * self._flops_of_one(backward)
+
+    @property
+    def evaluation_flops(self) -> float:
+        """Floating-point operations of its evaluations, along the way and at the end."""
+        recipe = self.recipe
+        times = 2 + recipe.steps // recipe.eval_every  # one before the first step, one of training
+        windows = times * recipe.eval_windows + 2 * recipe.final_eval_windows
+        return windows * self._flops_of_one(backward=False)
+
+    def _flops_of_one(self, backward: bool) -> float:
+        """Of one example."""
         family, context = self.model.family, self.model.context_length
         halves = family == "encoder_decoder" or (
             family == "encoder" and self.recipe.task in ("reverse", "sort")
         )
         time = context // 2 if halves else context
-        per_token = flops_per_token(self.model, time, backward=family != "bigram")
-        return self.recipe.steps * self.recipe.batch_size * time * per_token
+        return time * flops_per_token(self.model, time, backward)
 
     def to_json(self) -> str:
         """All fields, relevant or not, for `from_json` to read back."""

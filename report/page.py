@@ -15,11 +15,13 @@ import jupytext
 import nbformat
 import papermill
 from nbconvert import HTMLExporter
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 
 import report
 from experiments.ablation import load_ablations
-from experiments.collect import PROBE_TABLES, collect
+from experiments.collect import MEASURED, PROBE_TABLES, collect
 from experiments.files import write_atomically
 from experiments.hardware import usable_cores
 from experiments.study import Study
@@ -28,7 +30,7 @@ from report.tables import Tables
 from report.verdict import judge_all
 
 ROOT = Path(report.__file__).parent
-TABLES = ("runs", "curves", "membership", *PROBE_TABLES, "identities", "claims")
+TABLES = ("runs", "curves", "membership", "tuning", *PROBE_TABLES, *MEASURED, "claims")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def sections_of(tables: Tables) -> list[Section]:
     absent = [name for name in tables.ablations if name not in present]
     lead = f"Not run: {', '.join(absent)}. `make NAME` trains one alone." if absent else ""
     found = Section("findings", "What was found", lead, "findings", {})
+    derived = Section("theory", "Theory, in numbers", "", "theory", {})
     made = Section("method", "How it was made", "", "method", {})
     middle = [
         Section(
@@ -93,23 +96,26 @@ def sections_of(tables: Tables) -> list[Section]:
         )
         for name in present
     ]
-    return [found, *middle, made]
+    return [found, *middle, derived, made]
 
 
 def execute(sections: list[Section], results: Path) -> list[Section]:
-    """Run every section's notebook, as many at once as there are cores."""
+    """Run every section's notebook: a kernel per core, which runs one section after the other."""
     # A spawned process each: papermill's event loop wants a main thread of its own.
     context = multiprocessing.get_context("spawn")
     workers = min(usable_cores(), len(sections))
+    shares = [sections[start::workers] for start in range(workers)]
     with (
         tempfile.TemporaryDirectory(prefix="report-") as folder,
         concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool,
     ):
-        waiting = [pool.submit(_execute, section, results, folder) for section in sections]
-        return [done.result() for done in waiting]
+        waiting = [pool.submit(_execute, share, results, folder) for share in shares]
+        executed = {section.anchor: section for done in waiting for section in done.result()}
+    return [executed[section.anchor] for section in sections]
 
 
-def _execute(section: Section, results: Path, folder: str) -> Section:
+def _execute(sections: list[Section], results: Path, folder: str) -> list[Section]:
+    """The sections in one kernel. A cell that breaks ends none but itself."""
     os.environ |= {
         "JUPYTER_RUNTIME_DIR": folder,
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one of the user's own
@@ -117,51 +123,71 @@ def _execute(section: Section, results: Path, folder: str) -> Section:
         "MPLBACKEND": "agg",
         "OMP_NUM_THREADS": "1",
     }
-    source = Path(folder) / f"{section.anchor}-source.ipynb"
-    executed = Path(folder) / f"{section.anchor}.ipynb"
-    notebook = jupytext.read(ROOT / "notebooks" / f"{section.notebook}.py")
-    nbformat.write(notebook, source)
+    name = sections[0].anchor
+    source, executed = Path(folder) / f"{name}-source.ipynb", Path(folder) / f"{name}.ipynb"
+    nbformat.write(_joined(sections, results, folder), source)
     # Kernels talk to stderr when they are shut down; what they say is kept, but not shown.
     with (results / "notebooks.log").open("ab") as log:
         os.dup2(log.fileno(), 2)
-    error = ""
+    broken = ""
     try:
         papermill.execute_notebook(
             source,
             executed,
-            parameters={"results": str(results.resolve()), **section.parameters},
             cwd=ROOT.parent,
             progress_bar=False,
             # Each kernel's sockets are files of its own: side by side they would race for ports.
-            config=Config(
-                {"KernelManager": {"transport": "ipc", "ip": f"{folder}/{section.anchor}"}}
-            ),
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/{name}"}}),
         )
-    except papermill.PapermillExecutionError as broken:
-        error = f"{broken.ename}: {broken.evalue}"
-    except Exception as broken:  # the kernel died, or never came up: the other sections stand
-        error = f"{type(broken).__name__}: {broken}"
-    return dataclasses.replace(section, body=_html(executed, error), error=error)
+    except papermill.PapermillExecutionError:
+        pass  # the cells that broke say so themselves
+    except (
+        Exception
+    ) as error:  # the kernel died, or never came up: the other kernels' sections stand
+        broken = f"{type(error).__name__}: {error}"
+    cells = nbformat.read(executed, as_version=4).cells if executed.exists() else []
+    return [_shown(section, cells, broken) for section in sections]
 
 
-def _html(executed: Path, error: str) -> str:
-    """The outputs of an executed notebook, without its code, scripts and styles."""
-    broken = f'<p class="warning">This section broke off: {html.escape(error)}</p>' if error else ""
-    if not executed.exists():
-        return broken
-    notebook = nbformat.read(executed, as_version=4)
-    notebook.cells = [
+def _joined(sections: list[Section], results: Path, folder: str) -> nbformat.NotebookNode:
+    """One notebook of all the sections', each with its parameters, its cells marked as its own."""
+    notebooks = []
+    for section in sections:
+        source = Path(folder) / f"{section.anchor}-alone.ipynb"
+        jupytext.write(jupytext.read(ROOT / "notebooks" / f"{section.notebook}.py"), source)
+        parameters = {"results": str(results.resolve()), **section.parameters}
+        notebook = parameterize_notebook(load_notebook_node(str(source)), parameters)
+        for cell in notebook.cells:
+            cell.id = f"{section.anchor}-{cell.id}"[:64]
+            cell.metadata["section"] = section.anchor
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
+        notebooks.append(notebook)
+    joined: nbformat.NotebookNode = nbformat.v4.new_notebook(
+        cells=[cell for notebook in notebooks for cell in notebook.cells],
+        metadata=notebooks[0].metadata,  # they agree about the kernel
+    )
+    return joined
+
+
+def _shown(section: Section, cells: list[nbformat.NotebookNode], broken: str) -> Section:
+    """The outputs of a section's executed cells as HTML, without code, scripts and styles."""
+    mine = [
         cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and "papermill-error-cell-tag" not in cell.metadata.tags
+        for cell in cells
+        if cell.cell_type == "code" and cell.metadata.get("section") == section.anchor
     ]
-    for cell in notebook.cells:
+    errors = [o for cell in mine for o in cell.outputs if o.output_type == "error"]
+    ran = bool(mine) and all(cell.execution_count for cell in mine)
+    error = f"{errors[0].ename}: {errors[0].evalue}" if errors else "" if ran else broken
+    for cell in mine:
         cell.outputs = [
             o for o in cell.outputs if o.output_type in ("display_data", "execute_result")
         ]
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
-    body: str = exporter.from_notebook_node(notebook)[0]
-    return body + broken
+    body: str = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=mine))[0]
+    if error:
+        body += f'<p class="warning">This section broke off: {html.escape(error)}</p>'
+    return dataclasses.replace(section, body=body, error=error)
 
 
 def _key(results: Path) -> str:

@@ -27,7 +27,9 @@ def peak(base: ModelConfig, length: int, direction: str, make=attention) -> int:
 
 @pytest.fixture(scope="module")
 def measured() -> list[dict]:
-    return rows(PROFILES["smoke"], Effort((16, 32), repeats=2, seconds=0.0), CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(costs, "_NEW_TOKENS", 8)
+        return rows(PROFILES["smoke"], Effort((16, 32), repeats=2, seconds=0.0), CPU)
 
 
 def test_every_combination_is_measured_once_in_every_repeat(measured: list[dict]):
@@ -38,7 +40,7 @@ def test_every_combination_is_measured_once_in_every_repeat(measured: list[dict]
         (16, 32),
     )
     norms = itertools.product(("layernorm", "rmsnorm"), ("forward", "both"), [None])
-    generated = [(f"generation kv-heads {heads}", None, 256) for heads in (4, 2, 1)]
+    generated = [(f"generation kv-heads {heads}", None, 8) for heads in (4, 2, 1)]
     wanted = [*lengthening, *norms, *generated, ("matmul", None, None)]
     assert len(found) == len(set(found))
     assert set(found) == {(repeat, *each) for repeat in range(2) for each in wanted}
@@ -155,9 +157,10 @@ def test_the_cache_is_as_large_as_its_heads(monkeypatch: pytest.MonkeyPatch):
         return kept
 
     monkeypatch.setattr(Cache, "extend", watched)
+    monkeypatch.setattr(costs, "_NEW_TOKENS", 64)
     base = PROFILES["smoke"].base_model(84)
     for job, heads in zip(generations(base, CPU), (4, 2, 1), strict=True):
-        assert job.peak_bytes == cache_bytes(replace(base, n_kv_heads=heads), 256)
+        assert job.peak_bytes == cache_bytes(replace(base, n_kv_heads=heads), 64)
         sizes.clear()
         job.run()
         assert max(sizes) == job.peak_bytes  # of the cache that generation itself fills

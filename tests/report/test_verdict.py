@@ -62,7 +62,7 @@ def test_one_seed_decides_nothing(tmp_path, monkeypatch):
     row = verdicts(plant(tmp_path, monkeypatch, [0.5])).loc["planted"]
     assert (row["verdict"], row["n"]) == ("undecided", 1)
     assert math.isnan(row["low"])
-    assert "one seed" in row["why"]
+    assert "1 seed" in row["why"]
 
 
 def test_missing_and_failed_runs_are_left_out_of_n_and_named(tmp_path, monkeypatch):

@@ -1,0 +1,111 @@
+"""How long runs will take on this machine: from runs that it has finished, and where there are none
+from timing a few steps.
+
+`python -m experiments.estimate PROFILE DEVICE` times the steps, and prints operations per second by
+family of network; it alone of this file's users loads torch.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from experiments.hardware import default_precision, environment
+from experiments.plan import outline, runs_of
+from experiments.profiles import PROFILES
+from experiments.spec import RunSpec
+from experiments.store import RunFolder
+
+_START = 0.7  # seconds: what a run takes besides, whatever its size
+_STEPS = 4  # that are timed, after one that warms up
+_MUCH = 1e10  # floating-point operations of a step on a processor
+
+Paces = Mapping[str, float]  # floating-point operations per second, by family
+
+
+def seconds(specs: Iterable[RunSpec], paces: Paces) -> float:
+    """What the runs take one after the other: training and evaluation, no probes."""
+    return sum(
+        _START + (spec.flops + spec.evaluation_flops) / (paces[spec.model.family] or 1.0)
+        for spec in specs  # a bigram has no arithmetic, and so no pace
+    )
+
+
+def paces_seen(specs: Iterable[RunSpec], results: Path) -> dict[str, float]:
+    """From the runs among these that this machine has finished; it had others at work beside it."""
+    here = environment()["hardware"]
+    spent, done = defaultdict[str, float](float), defaultdict[str, float](float)
+    for spec in specs:
+        summary = RunFolder(results, spec.run_id).summary() or {}
+        if summary.get("status") == "done" and summary["hardware"] == here:
+            family = spec.model.family
+            taken = max(summary["wall_seconds"] - _START, 0.01)
+            spent[family] += taken
+            done[family] += spec.flops + spec.evaluation_flops
+    return {family: done[family] / spent[family] for family in done}
+
+
+def paces_timed(profile: str, device: str) -> dict[str, float]:
+    """Timed now, in a program of its own: we never load torch."""
+    command = [sys.executable, "-m", "experiments.estimate", profile, device]
+    printed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    found: dict[str, float] = json.loads(printed)
+    return found
+
+
+def _pace(spec: RunSpec, device: str) -> float:
+    """Of training steps on random tokens, with nothing else at work."""
+    import torch
+
+    from experiments.loss import cross_entropy
+    from experiments.optimisation import build_optimizer
+    from experiments.train import precision_context
+    from model import build
+
+    config, place = spec.model, torch.device(device)
+    model = build(config).to(place)
+    optimizer = build_optimizer(model, spec.recipe)
+    two = config.family == "encoder_decoder"
+    length = config.context_length // (2 if two else 1)
+    of_one = spec.flops / spec.recipe.steps / spec.recipe.batch_size
+    batch = spec.recipe.batch_size
+    if place.type == "cpu" and of_one:  # a network for a GPU would take minutes a step
+        batch = min(batch, max(1, round(_MUCH / of_one)))
+    tokens = torch.randint(config.vocab_size, (batch, length), device=place)
+    targets = tokens[:, 0] % config.n_classes if config.n_classes else tokens
+
+    def step() -> None:
+        with precision_context(spec.precision, place):
+            loss = cross_entropy(model(*[tokens] * (2 if two else 1)), targets)
+        if loss.requires_grad:  # a bigram is counted
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    step()
+    began = time.perf_counter()
+    for _ in range(_STEPS):
+        step()
+    if place.type != "cpu":
+        torch.accelerator.synchronize()
+    per_step = (time.perf_counter() - began) / _STEPS
+    return batch * of_one / per_step
+
+
+def main(profile: str, device: str) -> None:
+    """Time the first run of each family, and print what was found as JSON."""
+    import torch
+
+    torch.set_num_threads(1)
+    planned = outline(PROFILES[profile], None, default_precision(device))
+    first: dict[str, RunSpec] = {}
+    for spec in runs_of(planned):
+        first.setdefault(spec.model.family, spec)
+    print(json.dumps({family: _pace(spec, device) for family, spec in first.items()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
