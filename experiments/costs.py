@@ -48,7 +48,7 @@ class Effort(NamedTuple):
     seconds: float
 
 
-EFFORTS = dict.fromkeys(PROFILES, Effort((128, 256, 512, 1024, 2048, 4096), 5, seconds=0.1))
+EFFORTS = dict.fromkeys(PROFILES, Effort((128, 256, 512, 1024, 2048, 4096), 5, seconds=0.06))
 EFFORTS["smoke"] = Effort((128, 256, 512), 2, seconds=0.02)
 
 
@@ -105,11 +105,12 @@ def network(base: ModelConfig, length: int, direction: str, device: torch.device
 def lengthening(
     make: Callable[..., Job], base: ModelConfig, lengths: Sequence[int], device: torch.device
 ) -> Iterator[Job]:
-    """A job for each length and direction, while the next is sure to be bearable."""
-    for length, direction in itertools.product(lengths, _DIRECTIONS):
-        job = make(base, length, direction, device)
-        seconds, peak = tried(job.run, device)
-        yield job._replace(peak_bytes=peak)
+    """A job for each length and direction, while the next length is sure to be bearable."""
+    for length in lengths:
+        for direction in _DIRECTIONS:
+            job = make(base, length, direction, device)
+            seconds, peak = tried(job.run, device)
+            yield job._replace(peak_bytes=peak)
         if 4 * seconds > _SECONDS or 4 * (peak or 0) > _BYTES:  # as twice the length may take
             return
 
@@ -128,13 +129,14 @@ def generations(base: ModelConfig, device: torch.device) -> Iterator[Job]:
     as many, and one. The bytes are what a cache holds of all that was read.
     """
     start = torch.zeros(1, 1, dtype=torch.long, device=device)
-    for heads in sorted({base.n_heads, max(base.n_heads // 2, 1), 1}, reverse=True):
+    shared = {"multi-head": base.n_heads, "grouped": max(base.n_heads // 2, 1), "multi-query": 1}
+    for name, heads in shared.items():
         config = replace(base, n_kv_heads=heads, position="rope", context_length=_NEW_TOKENS)
         model, cache = build(config).to(device), Cache()
         run = partial(generate, model, start, _NEW_TOKENS, temperature=0.0)
         model(run()[:, :_NEW_TOKENS], cache=cache)  # the last token is written, and never read
         flops = sum(flops_per_token(config, read + 1) for read in range(_NEW_TOKENS))
-        yield Job(run, f"generation kv-heads {heads}", None, _NEW_TOKENS, flops, cache.nbytes)
+        yield Job(run, f"generation {name}", None, _NEW_TOKENS, flops, cache.nbytes)
 
 
 def matrix_product(effort: Effort, device: torch.device) -> Job:

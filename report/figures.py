@@ -76,7 +76,8 @@ def currency_curves(tables: Tables, ablation: str) -> HTML:
     # seconds differ from seed to seed: a curve's points are put where their mean is
     spent = points.groupby(["variant", "step"])[["seconds", "flops"]].transform("mean")
     points = points.drop(columns=["seconds", "flops"]).join(spent)
-    points = points[points["step"] > 0]
+    points = points[(points["step"] > 0) & points["flops"].notna()]
+    order = [name for name in order if name in set(points["variant"])]
     if points.empty:
         return HTML("")
     figure, both = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
@@ -84,8 +85,8 @@ def currency_curves(tables: Tables, ablation: str) -> HTML:
         both, {"seconds": "seconds of training", "flops": "FLOPs of training"}.items(), strict=True
     ):
         sns.lineplot(
-            points, x=column, y="loss", hue="variant", hue_order=order, style="variant",
-            style_order=order, dashes=len(order) > 4, palette=palette(names), errorbar=interval,
+            points[points[column] > 0],  # a bigram has no operations to be drawn against
+            x=column, y="loss", hue="variant", hue_order=order, style="variant", style_order=order, dashes=len(order) > 4, palette=palette(names), errorbar=interval,
             ax=axes, legend=column == "flops",
         )  # fmt: skip
         axes.set(xlabel=label, ylabel="validation loss (nats per character)", xscale="log")

@@ -21,7 +21,7 @@ from model import ModelConfig, build
 from model.attention import Attention, Scoring
 
 CPU = torch.device("cpu")
-ALL = ("positions", "lengths", "heads", "pruning", "layers", "samples")
+ALL = ("positions", "lengths", "heads", "pruning", "layers", "samples", "atlas")
 
 
 def subject(config: ModelConfig, recipe: Recipe, corpus: Corpus, **changes) -> Subject:
@@ -75,6 +75,39 @@ def test_entropy_of_even_attention(config: ModelConfig):
     scores = _head_scores(model, tokens, tokens)
     expected = sum(math.log(n) for n in range(1, 9)) / 8
     assert scores["entropy"].flatten().tolist() == pytest.approx([expected] * 8, abs=1e-5)
+
+
+def test_variance_of_logits_that_are_known(config: ModelConfig):
+    """Keys that score 0, 1, 0, 1, … whoever asks: n of them, half of which are 1."""
+
+    class Scores(Attends):
+        def forward(self, tokens: Tensor) -> Tensor:
+            time = tokens.shape[1]
+            scores = (torch.arange(time) % 2.0).expand(len(tokens), 2, time, time)
+            scores = scores * torch.tensor([1.0, 3.0])[:, None, None]  # of the second, threefold
+            eye = torch.eye(time).expand_as(scores)
+            return self.attend(scores, eye, eye, Scoring(1.0), 0.0)
+
+    tokens = torch.zeros(2, 16, dtype=torch.long)
+    found = _head_scores(Scores(config, []), tokens, tokens)["logit_variance"][0].tolist()
+    shares = [(n // 2) / n for n in range(2, 17)]
+    expected = sum(share * (1 - share) for share in shares) / len(shares)
+    assert found == pytest.approx([expected, 9 * expected], rel=1e-4)
+
+
+def test_the_atlas_is_the_attention_to_one_passage(config, recipe, corpus):
+    trained = subject(config, recipe, corpus)
+    rows = PROBES["atlas"](trained)["atlas"]
+    time, text = (
+        config.context_length,
+        "".join(row["token"] for row in rows[: config.context_length]),
+    )
+    assert len(rows) == config.n_layers * config.n_heads * time
+    passage = trained.task.tokens["val"][:time]
+    assert text == "".join(corpus.vocabulary[token] for token in passage)
+    for row in rows:
+        assert len(row["weights"]) == row["query"] + 1
+        assert sum(row["weights"]) == pytest.approx(1, abs=1e-3)
 
 
 def test_positions_and_lengths_agree_with_the_loss(config, recipe, corpus):

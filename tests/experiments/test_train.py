@@ -9,7 +9,7 @@ import torch
 from experiments.batches import batch_starts, evaluation_starts, windows_at
 from experiments.corpus import Corpus
 from experiments.optimisation import build_optimizer, learning_rate_at
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import TUNING_SEED, Recipe, RunSpec
 from experiments.train import evaluate_on, train
 from model import ModelConfig, build, parameter_count
 
@@ -29,6 +29,16 @@ def run(spec: RunSpec, corpus: Corpus):
 def without_time(values: dict) -> dict:
     timings = ("seconds", "train_seconds", "tokens_per_second")
     return {name: value for name, value in values.items() if name not in timings}
+
+
+def test_what_a_rate_is_chosen_from_has_no_look_at_the_test_split(spec: RunSpec, corpus: Corpus):
+    compared, _ = run(spec, corpus)
+    trial, _ = run(dataclasses.replace(spec, seed=TUNING_SEED), corpus)
+    assert {name for name in compared if name not in trial} == {
+        "test_loss",
+        "test_accuracy",
+        "test_exact_match",
+    }
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])

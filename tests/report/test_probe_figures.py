@@ -17,7 +17,7 @@ from report import probes
 from report.tables import Tables
 from report.verdict import judge
 
-ALL = ("positions", "lengths", "heads", "pruning", "layers", "samples")
+ALL = ("positions", "lengths", "heads", "pruning", "layers", "samples", "atlas")
 
 
 @pytest.fixture

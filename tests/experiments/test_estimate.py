@@ -1,0 +1,65 @@
+"""How long a plan takes: by hand from runs that were made, and from timing a few steps."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from experiments import estimate
+from experiments.hardware import environment
+from experiments.plan import outline, runs_of
+from experiments.profiles import PROFILES
+from experiments.spec import Recipe, RunSpec
+from experiments.store import RunFolder
+from model import ModelConfig
+from model.accounting import flops_per_token
+
+
+@pytest.fixture
+def spec(config: ModelConfig, recipe: Recipe) -> RunSpec:
+    return RunSpec(model=config, recipe=recipe, corpus="c", seed=0, precision="fp32")
+
+
+def finish(results: Path, spec: RunSpec, **summary) -> None:
+    folder = RunFolder(results, spec.run_id)
+    folder.start(spec)
+    folder.finish({"status": "done", "hardware": environment()["hardware"]} | summary)
+
+
+def test_arithmetic_by_hand(spec: RunSpec):
+    forward, whole = (16 * flops_per_token(spec.model, 16, backward) for backward in (False, True))
+    assert spec.flops == 6 * 4 * whole
+    # four windows before, at steps 3 and 6, and of the training split; eight of two splits
+    assert spec.evaluation_flops == (4 * 4 + 2 * 8) * forward
+
+
+def test_half_a_context_each_for_source_and_target(spec: RunSpec):
+    both = dataclasses.replace(
+        spec,
+        model=dataclasses.replace(spec.model, family="encoder_decoder", vocab_size=25),
+        recipe=dataclasses.replace(spec.recipe, task="sort"),
+    )
+    assert both.flops == 6 * 4 * 8 * flops_per_token(both.model, 8, backward=True)
+
+
+def test_pace_of_what_was_made_here(spec: RunSpec, tmp_path: Path):
+    other = dataclasses.replace(spec, seed=1)
+    elsewhere = dataclasses.replace(spec, seed=2)
+    failed = dataclasses.replace(spec, seed=3)
+    finish(tmp_path, spec, wall_seconds=2.7)
+    finish(tmp_path, other, wall_seconds=4.7)
+    finish(tmp_path, elsewhere, wall_seconds=100.0, hardware="another")
+    finish(tmp_path, failed, status="failed", wall_seconds=100.0)
+    paces = estimate.paces_seen([spec, other, elsewhere, failed], tmp_path)
+    work = spec.flops + spec.evaluation_flops
+    assert paces == {"decoder": pytest.approx(2 * work / 6)}
+    assert estimate.seconds([spec] * 10, paces) == pytest.approx(10 * (3 + 0.7))
+
+
+def test_pace_of_a_few_steps_is_that_of_every_family():
+    paces = estimate.paces_timed("smoke", "cpu")
+    planned = runs_of(outline(PROFILES["smoke"], None))
+    assert set(paces) == {spec.model.family for spec in planned}
+    assert paces.pop("bigram") == 0
+    assert all(pace > 1e7 for pace in paces.values())
+    assert estimate.seconds(planned, paces | {"bigram": 0.0}) > 0
