@@ -106,19 +106,20 @@ def _run(
         study.save(folder)
     job = Job(text, folder, hardware.environment())
     slots = hardware.slots(device, chosen.runs_per_gpu, jobs)
-    outcome = Outcome(0, 0, {})
-    for trying in (True, False):  # what comes of the trials decides what the members are
+    outcome, asked = Outcome(), dict[str, RunSpec]()
+    for stage in ("all rates", "the best two", "the comparison"):  # each decides what the next is
         planned = study.plan(folder, ablations or None)
-        members = planned.trials if trying else planned.members
+        members = planned.members if stage == "the comparison" else planned.trials
         if retry:
             members = [member for member in members if _failed(folder, member)]
+        asked |= {spec.run_id: spec for spec in runs_of(members)}
         outcome += run_study(members, job, slots, executor)
     if not retry and not is_measured(folder, "costs"):
         click.echo("measuring what attention, norms and generation cost on this machine")
         measure_costs(folder, chosen.name, device)
     click.echo(
         f"profile {chosen.name}, corpus {text.name}: {outcome.trained} runs trained,"
-        f" {outcome.found} were done, {len(outcome.failed)} failed"
+        f" {len(asked) - outcome.trained} were done, {len(outcome.failed)} failed"
     )
     for label, reason in outcome.failed.items():
         click.echo(f"failed: {label}: {reason}")

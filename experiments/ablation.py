@@ -35,8 +35,8 @@ class Variant:
     arithmetic allows, the warm-up's share of them kept.
 
     `rate_of` names a variant of the same ablation, itself or another: this one is trained at the
-    learning rate that is best for that one, of the profile's `rates`, by validation loss with a
-    seed that no comparison uses.
+    learning rate that is best for that one, of the profile's `rates`, by validation loss with
+    seeds that no comparison uses.
     """
 
     name: str

@@ -87,6 +87,7 @@ def collect(results: Path) -> None:
                 "variant": trial.variant,
                 "rate": trial.rate,
                 "learning_rate": trial.spec.recipe.learning_rate,
+                "seed": trial.spec.seed,
                 "run_id": trial.spec.run_id,
                 "chosen": plan.rates.get((trial.ablation, trial.variant)) == trial.rate,
             }

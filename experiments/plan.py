@@ -1,9 +1,10 @@
 """From ablations to the list of runs: every variant of every ablation, for every seed; and before
-them, for the variants that ask for it, one run at each of several learning rates.
+them, for the variants that ask for it, one run at each of several learning rates, and another one
+at the best two.
 """
 
 import dataclasses
-import math
+import statistics
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -98,11 +99,13 @@ def plan(
                     probes=probes if seed < TUNING_SEED else (),
                 )
 
-    def trials(name: str, ablation: Ablation, variant: Variant) -> list[Member]:
+    def trials(
+        name: str, ablation: Ablation, variant: Variant, rates: Iterable[float], seed: int
+    ) -> list[Member]:
         return [
             Member(name, variant.name, spec, rate)
-            for rate in profile.rates
-            for spec in specs(ablation, variant, rate, [TUNING_SEED])
+            for rate in rates
+            for spec in specs(ablation, variant, rate, [seed])
         ]
 
     for name, ablation in ablations.items():
@@ -113,15 +116,20 @@ def plan(
                 rate = None
                 if variant.rate_of:
                     key = (name, variant.rate_of)
-                    tried = trials(name, ablation, by_name[variant.rate_of])
+                    swept = by_name[variant.rate_of]
+                    tried = trials(name, ablation, swept, profile.rates, TUNING_SEED)
                     if not tried:  # the corpus does not have its task
                         continue
+                    # One seed may have been lucky: the best two are tried with another.
+                    finalists = ranked(tried, score)[:2]
+                    tried += trials(name, ablation, swept, finalists, TUNING_SEED + 1)
                     if key not in {(t.ablation, t.variant) for t in found.trials}:
                         found.trials.extend(tried)
-                    rate = best_rate(tried, score)
-                    if rate is None:
+                    best = ranked([t for t in tried if t.rate in finalists], score)
+                    if not best:
                         found.waiting.extend(Waiting(name, variant.name, s) for s in its_seeds)
                         continue
+                    rate = best[0]
                     found.rates[key] = rate
                 for spec in specs(ablation, variant, rate, its_seeds):
                     found.members.append(Member(name, variant.name, spec))
@@ -154,14 +162,17 @@ def outline(profile: Profile, seeds: int | None, precision: Precision = "fp32") 
     return [*found.trials, *found.members]
 
 
-def best_rate(trials: Iterable[Member], score: Score) -> float | None:
-    """The rate of the lowest validation loss, the lower of two equal ones; None while one is not
-    over.
+def ranked(trials: Iterable[Member], score: Score) -> list[float]:
+    """The rates that were tried, from the lowest mean validation loss over seeds on, the lower of
+    two equally good ones first; none while one of the trials is not over.
     """
-    scores = {trial.rate: score(trial.spec) for trial in trials}
-    if not scores or None in scores.values():
-        return None
-    return min(scores, key=lambda rate: (scores[rate], rate or math.inf))
+    scores: dict[float, list[float]] = {}
+    for trial in trials:
+        found = score(trial.spec)
+        if found is None or trial.rate is None:
+            return []
+        scores.setdefault(trial.rate, []).append(found)
+    return sorted(scores, key=lambda rate: (statistics.fmean(scores[rate]), rate))
 
 
 def runs_of(members: Iterable[Member]) -> list[RunSpec]:

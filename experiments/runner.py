@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -19,16 +19,13 @@ from experiments.store import RunFolder
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a study ended: runs trained now, runs that were there, and the failed with reasons."""
+    """How a study ended: runs trained now, and the failed with reasons."""
 
-    trained: int
-    found: int
-    failed: dict[str, str]
+    trained: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
 
     def __add__(self, other: "Outcome") -> "Outcome":
-        return Outcome(
-            self.trained + other.trained, self.found + other.found, self.failed | other.failed
-        )
+        return Outcome(self.trained + other.trained, self.failed | other.failed)
 
 
 def run_study(members: list[Member], job: Job, slots: list[str], executor: str) -> Outcome:
@@ -37,7 +34,7 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
     A round is one seed of everything. Ctrl-C ends all workers at once.
     """
     if not members:
-        return Outcome(0, 0, {})
+        return Outcome()
     specs = runs_of(members)
     todo = [spec for spec in specs if not RunFolder(job.results, spec.run_id).finished(spec.probes)]
     labels: dict[str, str] = {}
@@ -68,7 +65,7 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
         summary = RunFolder(job.results, spec.run_id).summary()
         if summary and summary["status"] == "failed":
             failed[labels[spec.run_id]] = summary["reason"]
-    return Outcome(len(todo), len(specs) - len(todo), failed)
+    return Outcome(len(todo), failed)
 
 
 def measure_costs(results: Path, profile: str, device: str) -> None:

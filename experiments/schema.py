@@ -110,8 +110,9 @@ COLUMNS: dict[str, list[Column]] = {
         ("variant", _TEXT, "the variant whose learning rates are tried"),
         ("rate", _REAL, "multiple of the base's learning rate"),
         ("learning_rate", _REAL, "the learning rate itself"),
-        ("run_id", _TEXT, "the run that tried it, with a seed that no comparison uses"),
-        ("chosen", _BOOL, "whether its validation loss was the lowest"),
+        ("seed", _WHOLE, "the first tries all rates, the second the best two; in no comparison"),
+        ("run_id", _TEXT, "the run that tried it"),
+        ("chosen", _BOOL, "whether this rate's mean validation loss was the lower of those two"),
     ],
     "positions": [
         ("run_id", _TEXT, "the run"),

@@ -86,8 +86,9 @@ def currency_curves(tables: Tables, ablation: str) -> HTML:
     ):
         sns.lineplot(
             points[points[column] > 0],  # a bigram has no operations to be drawn against
-            x=column, y="loss", hue="variant", hue_order=order, style="variant", style_order=order, dashes=len(order) > 4, palette=palette(names), errorbar=interval,
-            ax=axes, legend=column == "flops",
+            x=column, y="loss", hue="variant", hue_order=order, style="variant",
+            style_order=order, dashes=len(order) > 4, palette=palette(names),
+            errorbar=interval, ax=axes, legend=column == "flops",
         )  # fmt: skip
         axes.set(xlabel=label, ylabel="validation loss (nats per character)", xscale="log")
         axes.set_ylim(top=min(points["loss"].max(), 1.1 * tables.uniform_loss))

@@ -26,12 +26,14 @@ def rate_curves(tables: Tables, ablation: str) -> HTML:
         return NOTHING
     names = [v.name for v in tables.ablations[ablation].variants if v.name in set(rows["variant"])]
     colours = palette(names)
+    first = done["seed"] == done["seed"].min()  # which tried all rates; the second, the best two
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
-    sns.lineplot(
-        done, x="learning_rate", y="val_loss", hue="variant", hue_order=names, style="variant",
-        style_order=names, dashes=False, markers=True, palette=colours, ax=axes,
-    )  # fmt: skip
-    chosen = done[done["chosen"]]
+    looks = {"x": "learning_rate", "y": "val_loss", "hue": "variant", "hue_order": names}
+    looks |= {"style": "variant", "style_order": names, "palette": colours, "ax": axes}
+    sns.lineplot(done[first], **looks, dashes=False, markers=True)
+    if not first.all():
+        sns.scatterplot(done[~first], **looks, legend=False)
+    chosen = done[done["chosen"] & first]
     for row in records(chosen):
         axes.plot(
             row["learning_rate"], row["val_loss"], "o", markersize=11, fillstyle="none",
@@ -41,13 +43,13 @@ def rate_curves(tables: Tables, ablation: str) -> HTML:
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     ends = {rows["rate"].min(), rows["rate"].max()}
     at_an_end = [row["variant"] for row in records(chosen) if row["rate"] in ends]
-    lost = rows[rows["status"] == "diverged"].groupby("variant").size()
+    lost = rows[rows["status"] == "diverged"].groupby("variant")["rate"].nunique()
     told = "; ".join(
         f"{row['variant']} is best at {row['learning_rate']:g}" for row in records(chosen)
     )
     caption = (
         f"Loss after training at each of {rows['rate'].nunique()} learning rates, with a seed that"
-        " no comparison uses; rings mark what was chosen."
+        " no comparison uses, and at the best two with another; rings mark the better mean."
     )
     if at_an_end:
         caption += (

@@ -3,8 +3,11 @@
 from experiments.ablation import Ablation, Claim, Times, Variant
 
 # As many tokens a step as the base has, in more and shorter sequences.
+# ALiBi, which leans to what is near: a pilot with other seeds saw every network of two layers find
+# the way within this budget, and with RoPE one in two.
 TASK = {
     "recipe.task": "repeat",
+    "model.position": "alibi",
     "model.context_length": Times(0.25),
     "recipe.batch_size": Times(4),
 }
@@ -18,9 +21,9 @@ ABLATION = Ablation(
         Variant("one-layer", TASK | {"model.n_layers": 1}, rate_of="one-layer"),
         Variant("two-layers", TASK | {"model.n_layers": 2}, rate_of="two-layers"),
         Variant(
-            "two-layers-no-position",
-            TASK | {"model.n_layers": 2, "model.position": "none"},
-            rate_of="two-layers-no-position",
+            "two-layers-rope",
+            TASK | {"model.n_layers": 2, "model.position": "rope"},
+            rate_of="two-layers-rope",
         ),
         Variant("lstm", TASK | {"model.family": "lstm", "model.n_layers": 2}, rate_of="lstm"),
     ],

@@ -123,6 +123,10 @@ def test_a_rate_waits_for_its_trials():
     assert sorted(trial.rate for trial in found.trials) == sorted(rates)
     assert {trial.variant for trial in found.trials} == {"base"}
     assert {trial.spec.seed for trial in found.trials} == {TUNING_SEED}
+    first_seed = whole_plan(TUNED, score=lambda spec: 1.0 if spec.seed == TUNING_SEED else None)
+    again = [t for t in first_seed.trials if t.spec.seed == TUNING_SEED + 1]
+    assert len(first_seed.waiting) == 4
+    assert sorted(trial.rate for trial in again) == sorted(rates)  # the best two of two
     assert {member.variant for member in found.members} == {"base"}
     assert {(w.variant, w.seed) for w in found.waiting} == {
         (variant, seed) for variant in ("own-rate", "at-the-base's") for seed in (0, 1)
@@ -131,6 +135,21 @@ def test_a_rate_waits_for_its_trials():
         TUNED, score=lambda spec: None if spec.recipe.learning_rate > 0.004 else 1.0
     )
     assert len(unfinished.waiting) == 4
+
+
+def test_the_best_two_are_tried_again_and_their_mean_decides():
+    """The lucky one of the first seed is not taken; nor one that was not among the best two."""
+    base = PROFILES["cpu"].recipe.learning_rate
+    first = {0.03: 9.0, 0.1: 3.0, 0.3: 2.1, 1: 2.0, 3: 2.5, 10: math.inf}
+
+    def score(spec: RunSpec) -> float:
+        rate = min(first, key=lambda rate: abs(rate * base - spec.recipe.learning_rate))
+        return first[rate] if spec.seed == TUNING_SEED else {0.3: 2.2, 1: 3.3}[rate]
+
+    found = whole_plan(TUNED, "cpu", score=score)
+    again = [t.rate for t in found.trials if t.spec.seed == TUNING_SEED + 1]
+    assert sorted(again) == [0.3, 1]
+    assert found.rates == {("one", "base"): 0.3}
 
 
 @pytest.mark.parametrize(
