@@ -34,7 +34,7 @@ all: $(installed) ## Train what is not done yet, all ablations, and write the re
 	@$(python) -m experiments run
 $(ABLATIONS): $(installed)
 	@$(python) -m experiments run $@
-list: $(installed) ## The ablations, their variants and how many runs they make
+list: $(installed) ## The ablations, their variants, how many runs, and how long they will take
 	@$(python) -m experiments list
 report: $(installed) ## Rebuild the report from what has been run so far
 	@$(python) -m experiments report

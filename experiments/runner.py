@@ -14,6 +14,7 @@ from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Event, Finished, Job
 from experiments.plan import Member, runs_of
 from experiments.progress import display
+from experiments.spec import TUNING_SEED
 from experiments.store import RunFolder
 
 
@@ -44,7 +45,7 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
     if todo or not is_measured(job.results, "identities"):
         _run_program("identities", job.results)
     if todo:
-        left = Counter(spec.seed for spec in todo)
+        left = Counter(spec.seed for spec in todo if spec.seed < TUNING_SEED)
         try:
             with (
                 contextlib.closing(EXECUTORS[executor](todo, job, slots)) as events,
@@ -53,7 +54,7 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
                 shown.say(f"{len(todo)} runs to train, {len(specs) - len(todo)} already done")
                 for event in events:
                     shown.show(event, _outcome(event, job.results))
-                    if isinstance(event, Finished):
+                    if isinstance(event, Finished) and event.spec.seed in left:
                         left[event.spec.seed] -= 1
                         if left[event.spec.seed] == 0 and left.total():
                             pages.refresh()

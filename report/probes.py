@@ -8,8 +8,9 @@ import seaborn as sns
 from IPython.display import HTML
 
 from report.figures import interval, palette, show
+from report.stats import estimate
 from report.tables import Tables, records
-from report.text import counted, number
+from report.text import counted, number, plus_minus
 
 NOTHING = HTML("")
 
@@ -90,14 +91,14 @@ def head_table(tables: Tables, ablation: str) -> HTML:
     lines = []
     for (variant, score), some in rows.groupby(["variant", "score"], sort=False):
         best = some.groupby("seed")[["value", "untrained", "shuffled"]].max()
-        cells = "".join(f"<td>{number(best[kind].mean())}</td>" for kind in best)
+        cells = "".join(f"<td>{plus_minus(estimate(list(best[kind])))}</td>" for kind in best)
         lines.append(f"<tr><td>{html.escape(str(variant))}</td><td>{score}</td>{cells}</tr>")
     head = "<th>variant</th><th>score</th><th>trained</th><th>untrained</th><th>shuffled text</th>"
     return HTML(
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        '</table></div><p class="note">The largest value over all heads, mean over'
-        f" {counted(rows['seed'].nunique(), 'seed')}. Previous, first and induction are shares of"
-        " attention; entropy is in nats, distance in characters.</p>"
+        '</table></div><p class="note">The largest value over all heads, mean ± half the 95 %'
+        f" interval over {counted(rows['seed'].nunique(), 'seed')}. Previous, first and induction"
+        " are shares of attention; entropy is in nats, distance in characters.</p>"
     )
 
 

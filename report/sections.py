@@ -11,8 +11,9 @@ from IPython.display import HTML
 
 from experiments.collect import read_table
 from experiments.study import Study
+from report.stats import scaled
 from report.tables import Tables, records
-from report.text import counted, duration, number, p_text
+from report.text import counted, duration, number, p_text, plus_minus
 from report.verdict import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, VERDICTS
 
 
@@ -142,19 +143,14 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
             found = tables.variant_estimate(ablation, variant.name, column)
             if found is None:
                 cells.append("–")
-            elif column == "parameters" or column in ("tokens_per_second", "train_seconds"):
+            elif column == "parameters":
                 cells.append(f"{found.mean:,.0f}")
             elif column == "flops":
                 cells.append(f"{found.mean:.3g}")
             elif column == "utilisation":
-                cells.append(f"{found.mean:.0%}")
+                cells.append(plus_minus(scaled(found, 100)) + " %")
             else:
-                width = (
-                    ""
-                    if found.low is None or found.high is None or found.high == found.low
-                    else f" ± {number((found.high - found.low) / 2, found.low, found.high)}"
-                )
-                cells.append(number(found.mean, found.low, found.high) + width)
+                cells.append(plus_minus(found))
         rows.append(tuple(cells))
     note = (
         '<p class="note">Mean ± half the 95 % interval over seeds; losses in nats per target, which'

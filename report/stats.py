@@ -43,6 +43,12 @@ def estimate(values: Values, confidence: float = 0.95) -> Estimate:
     return Estimate(mean, float(low), float(high), n)
 
 
+def scaled(found: Estimate, factor: float) -> Estimate:
+    """The same in another unit."""
+    low, high = (None if end is None else end * factor for end in (found.low, found.high))
+    return Estimate(found.mean * factor, low, high, found.n)
+
+
 def t_test_p(values: Values) -> float | None:
     """Two-sided p of a mean of zero, Student's t. None below two values."""
     if len(values) < 2:

@@ -3,6 +3,7 @@ head. Each is nothing where an ablation has none of it.
 """
 
 import html
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -13,7 +14,7 @@ from report.costs import attention_share, exponents, overtakes
 from report.figures import interval, palette, show
 from report.stats import estimate
 from report.tables import Tables, records
-from report.text import counted, number
+from report.text import counted, number, plus_minus
 
 NOTHING = HTML("")
 
@@ -28,7 +29,12 @@ def rate_curves(tables: Tables, ablation: str) -> HTML:
     colours = palette(names)
     first = done["seed"] == done["seed"].min()  # which tried all rates; the second, the best two
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
-    looks = {"x": "learning_rate", "y": "val_loss", "hue": "variant", "hue_order": names}
+    looks: dict[str, Any] = {
+        "x": "learning_rate",
+        "y": "val_loss",
+        "hue": "variant",
+        "hue_order": names,
+    }
     looks |= {"style": "variant", "style_order": names, "palette": colours, "ax": axes}
     sns.lineplot(done[first], **looks, dashes=False, markers=True)
     if not first.all():
@@ -115,16 +121,15 @@ def logit_table(tables: Tables, ablation: str) -> HTML:
         for score in ("logit_variance", "entropy"):
             for kind in ("untrained", "value"):
                 means = some[some["score"] == score].groupby("seed")[kind].mean()
-                found = estimate(list(means))
-                cells.append(number(found.mean, found.low, found.high))
+                cells.append(plus_minus(estimate(list(means))))
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     titles = ("variant", "d_k", "logit variance, untrained", "trained", "entropy, untrained")
     head = "".join(f"<th>{title}</th>" for title in (*titles, "trained"))
     return HTML(
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
         '</table></div><p class="note">Variance of a query\'s logits over the keys it sees, and the'
-        " entropy of its weights in nats: means over queries of held-out text, over all heads and"
-        f" over {counted(rows['seed'].nunique(), 'seed')}; the interval decides the digits.</p>"
+        " entropy of its weights in nats: means over queries of held-out text and over all heads, ±"
+        f" half the 95 % interval over {counted(rows['seed'].nunique(), 'seed')}.</p>"
     )
 
 
@@ -208,16 +213,16 @@ def cost_table(tables: Tables, ablation: str) -> HTML:
         cells = (
             str(what),
             str(direction),
-            number(found.mean, found.low, found.high),
+            plus_minus(found),
             "–" if pd.isna(held) else f"{held:,.0f}",
         )
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "<th>measured alone</th><th>direction</th><th>milliseconds</th><th>bytes</th>"
     return HTML(
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        '</table></div><p class="note">Means over repeats, one thread, nothing else running; the'
-        " interval decides the digits. Bytes: the most that tensors took at a time; of a"
-        " generation, what its cache holds at the end.</p>"
+        '</table></div><p class="note">Mean ± half the 95 % interval over repeats; one thread,'
+        " nothing else running. Bytes: the most that tensors took at a time; of a generation, what"
+        " its cache holds at the end.</p>"
     )
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+from report.stats import Estimate
+
 
 def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """`value` to the digit in which its interval has two figures; three decimals without one."""
@@ -11,6 +13,14 @@ def number(value: float | None, low: float | None = None, high: float | None = N
         return f"{value:.3f}".replace("-", "−")
     decimals = max(0, min(6, 1 - math.floor(math.log10((high - low) / 2))))
     return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def plus_minus(found: Estimate) -> str:
+    """A mean ± half its 95 % interval; the mean alone where there is none."""
+    if found.low is None or found.high is None or found.high == found.low:
+        return number(found.mean, found.low, found.high)
+    half = (found.high - found.low) / 2
+    return f"{number(found.mean, found.low, found.high)} ± {number(half, found.low, found.high)}"
 
 
 def seeds_text(n: int) -> str:
