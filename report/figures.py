@@ -49,8 +49,8 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     sns.lineplot(
         **common, style="variant", style_order=order, dashes=len(order) > 4, errorbar=interval
     )
-    _floor(axes, tables)
-    axes.set(xlabel="tokens trained on", ylabel="validation loss (nats per character)")
+    floors = _floors(axes, tables, ablation)
+    axes.set(xlabel="tokens trained on", ylabel=loss_label(tables, ablation))
     # One spike would press all curves flat: nothing above the uniform guess is shown, and told.
     highest = max(1.1 * tables.uniform_loss, float(points.loc[points["step"] == 0, "loss"].max()))
     if cut := int((points["loss"] > highest).sum()):
@@ -63,7 +63,7 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
         alt=f"Learning curves of {len(order)} variants. " + _endings(points, order),
         caption=f"Validation loss over training: mean of {counted(seeds, 'seed')}"
         + (" with its 95 % interval, single seeds faint." if seeds > 1 else ", no interval.")
-        + " The dotted line is the loss of guessing by character frequency alone."
+        + floors
         + (f" {counted(cut, 'point')} above {highest:.1f} cut off." if cut else ""),
     )
 
@@ -90,7 +90,7 @@ def currency_curves(tables: Tables, ablation: str) -> HTML:
             style_order=order, dashes=len(order) > 4, palette=palette(names),
             errorbar=interval, ax=axes, legend=column == "flops",
         )  # fmt: skip
-        axes.set(xlabel=label, ylabel="validation loss (nats per character)", xscale="log")
+        axes.set(xlabel=label, ylabel=loss_label(tables, ablation), xscale="log")
         axes.set_ylim(top=min(points["loss"].max(), 1.1 * tables.uniform_loss))
     both[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     ends = points.sort_values("step").groupby("variant")[["seconds", "flops"]].last()
@@ -162,8 +162,30 @@ def interval(values: pd.Series) -> tuple[float, float]:
     return found.low, found.high
 
 
-def _floor(axes: Axes, tables: Tables) -> None:
-    axes.axhline(tables.study.unigram_loss, color="0.4", linestyle=":", linewidth=1)
+def loss_label(tables: Tables, ablation: str) -> str:
+    """The axis of a validation loss: what it is a mean over."""
+    per = "character" if _is_text(tables, ablation) else "target"
+    return f"validation loss (nats per {per})"
+
+
+def _is_text(tables: Tables, ablation: str) -> bool:
+    """Whether characters are predicted in all variants of an ablation."""
+    tasks = tables.members.loc[tables.members["ablation"] == ablation, "recipe.task"].dropna()
+    return bool(tasks.isin(["language", "continuation", "masked"]).all())
+
+
+def _floors(axes: Axes, tables: Tables, ablation: str) -> str:
+    """Lines at what a guess loses that has learnt nothing or little, where characters are
+    predicted; and what the caption says of them.
+    """
+    if not _is_text(tables, ablation):
+        return ""
+    for guess in (tables.uniform_loss, tables.study.unigram_loss):
+        axes.axhline(guess, color="0.4", linestyle=":", linewidth=1)
+    return (
+        " The dotted lines are a guess among all characters alike, and one by their frequency"
+        " alone."
+    )
 
 
 def _endings(points: pd.DataFrame, order: list[str]) -> str:

@@ -57,9 +57,9 @@ def length_curves(tables: Tables, ablation: str) -> HTML:
 
 
 def layer_gradients(tables: Tables, ablation: str) -> HTML:
-    """Gradient norm by layer before the first step, and after the last."""
+    """Gradients and activations by layer, before the first step and after the last."""
     rows = tables.probe("layers", ablation)
-    rows = rows[rows["part"] == "feed_forward"].dropna(subset=["gradient_norm"])
+    rows = rows[rows["part"] == "feed_forward"]
     if rows.empty:
         return NOTHING
     last = rows.groupby("run_id")["step"].transform("max")
@@ -67,19 +67,27 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
     rows["when"] = rows["step"].map(
         lambda step: "before the first step" if step == 0 else "at the end"
     )
+    quantities = {"gradient_norm": "norm of the gradient", "output_rms": "size of the output"}
+    rows = rows.rename(columns=quantities).melt(
+        ["variant", "seed", "layer", "when"], [*quantities.values()], "quantity"
+    )
+    rows = rows[rows["value"] > 0]  # NaN of a lost run, and what is too small for float32
     names = [variant.name for variant in tables.ablations[ablation].variants]
     present = [name for name in names if name in set(rows["variant"])]
     grid = sns.relplot(
-        rows, x="layer", y="gradient_norm", hue="variant", hue_order=present, col="when",
-        kind="line", marker="o", errorbar=interval, palette=palette(names), height=3.4, aspect=1.1,
+        rows, x="layer", y="value", hue="variant", hue_order=present, col="when", row="quantity",
+        kind="line", marker="o", errorbar=interval, palette=palette(names), height=3.0, aspect=1.2,
+        facet_kws={"sharey": "row"},
     )  # fmt: skip
-    grid.set(yscale="log", xlabel="layer", ylabel="norm of the gradient")
-    grid.set_titles("{col_name}")
+    grid.set(yscale="log", xlabel="layer")
+    grid.set_titles("{row_name}, {col_name}")
+    grid.set_ylabels("")
     return show(
         grid.figure,
-        alt=f"Gradient norms by layer of {', '.join(present)}.",
-        caption="Norm of the loss's gradient by each feed-forward network's last matrix, on one"
-        f" fixed batch: mean of {counted(rows['seed'].nunique(), 'seed')}, 95 % interval.",
+        alt=f"Gradients and activations by layer of {', '.join(present)}.",
+        caption="Of each feed-forward network, on one fixed batch: the norm of the loss's gradient"
+        " by its last matrix, and the root mean square of what it writes. Mean of"
+        f" {counted(rows['seed'].nunique(), 'seed')}, 95 % interval.",
     )
 
 

@@ -11,7 +11,7 @@ import seaborn as sns
 from IPython.display import HTML
 
 from report.costs import attention_share, exponents, overtakes
-from report.figures import interval, palette, show
+from report.figures import interval, loss_label, palette, show
 from report.stats import estimate
 from report.tables import Tables, records
 from report.text import counted, number, plus_minus
@@ -45,7 +45,7 @@ def rate_curves(tables: Tables, ablation: str) -> HTML:
             row["learning_rate"], row["val_loss"], "o", markersize=11, fillstyle="none",
             color=colours[row["variant"]],
         )  # fmt: skip
-    axes.set(xscale="log", xlabel="peak learning rate", ylabel="validation loss (nats per target)")
+    axes.set(xscale="log", xlabel="peak learning rate", ylabel=loss_label(tables, ablation))
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     ends = {rows["rate"].min(), rows["rate"].max()}
     at_an_end = [row["variant"] for row in records(chosen) if row["rate"] in ends]
