@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from IPython.display import HTML
+from matplotlib.ticker import MaxNLocator
 
 from report.figures import interval, palette, show
 from report.stats import estimate
@@ -82,6 +83,8 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
     grid.set(yscale="log", xlabel="layer")
     grid.set_titles("{row_name}, {col_name}")
     grid.set_ylabels("")
+    for axes in grid.axes.flat:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return show(
         grid.figure,
         alt=f"Gradients and activations by layer of {', '.join(present)}.",
