@@ -105,6 +105,9 @@ class PageRefresher:
         if self.process is None or self.process.poll() is not None:
             with (self.results / "report.log").open("wb") as log:
                 self.process = subprocess.Popen(self._command(), stdout=log, stderr=log)
+            # Runs are timed: what is built beside them takes what they leave.
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(self.process.pid).nice(19)
 
     def build(self, *, only_if_changed: bool) -> int:
         """Build the page now and wait for it. Returns its exit status; it says what broke."""

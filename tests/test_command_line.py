@@ -56,9 +56,14 @@ def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
     runs = read_table(results, "runs")
     assert (runs["status"] == "done").all()
     assert runs["run_id"].is_unique
-    planned = read_table(results, "membership")
+    planned, tuning = read_table(results, "membership"), read_table(results, "tuning")
     asked = planned[planned["ablation"].isin(SOME)]
-    assert set(asked["run_id"]) == set(runs["run_id"]) < set(planned["run_id"])
+    tried = set(tuning.loc[tuning["ablation"].isin(SOME), "run_id"])
+    assert asked["run_id"].notna().all()  # what waited for a learning rate has it
+    assert set(asked["run_id"]) | tried == set(runs["run_id"])
+    assert set(runs["run_id"]) < set(planned["run_id"].dropna()) | set(tuning["run_id"])
+    assert len(read_table(results, "costs")) > 0
+    assert len(read_table(results, "theory")) > 0
     assert set(read_table(results, "curves")["run_id"]) == set(runs["run_id"])
     claims = read_table(results, "claims")
     exact = claims["scale"] == "exact"  # needs no run

@@ -85,7 +85,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
 SHOWN = {
     probes.position_curves: "Loss by place in the context",
     probes.length_curves: "Not to be read past its training length: odd",
-    probes.layer_gradients: "mean of 5 seeds",
+    probes.layer_gradients: "Mean of 5 seeds",
     probes.head_table: "<td>0.800</td><td>0.050</td><td>0.020</td>",
     probes.pruning_curve: "Heads switched off together",
     probes.samples: "to &lt;be&gt; &amp; not",
