@@ -83,7 +83,8 @@ class Claim:
     sentence claims. What a metric is, `METRICS` says, and `COST_METRICS` of what is measured apart
     from training.
     With `log`, the metric's natural logarithm is used, and the effect is shown as a ratio.
-    With `equal`, the sentence claims that there is no difference beyond the margin.
+    With `equal`, the sentence claims that there is no difference beyond the margin; with
+    `no_worse`, that there is none to the worse.
 
     Where nothing needs training, `check` names an identity of `IDENTITIES` instead, which holds or
     does not.
@@ -99,6 +100,7 @@ class Claim:
     threshold: float = 0.0
     log: bool = False
     equal: bool = False
+    no_worse: bool = False
     why_margin: str = ""
     published: str = ""
 
@@ -212,6 +214,10 @@ def _check_names(name: str, ablation: Ablation) -> None:
             raise UserError(
                 f"ablation '{name}': claim '{claim.id}' needs a check, or an effect with its margin"
                 " and the reason for it"
+            )
+        if claim.equal and claim.no_worse:
+            raise UserError(
+                f"ablation '{name}': claim '{claim.id}' is equal, or no worse: not both"
             )
         metrics = [*METRICS, *COST_METRICS]
         if claim.metric not in metrics:

@@ -218,7 +218,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("n", _WHOLE, "paired seeds that the effect rests on"),
         ("planned", _WHOLE, "seeds that were planned"),
         ("diverged", _WHOLE, "runs among them that diverged, scored as a uniform guess"),
-        ("p", _REAL, "two-sided paired t-test; for 'equal' claims two one-sided tests"),
+        ("p", _REAL, "two-sided paired t-test; two one-sided ones for 'equal', one for 'no worse'"),
         ("p_holm", _REAL, "p, corrected over all claims (Holm)"),
         ("p_sign_flip", _REAL, "exact sign-flip test; cannot go below 2/2^n; null for 'equal'"),
         ("verdict", _TEXT, "supported, contradicted, undecided or not tested"),

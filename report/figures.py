@@ -91,7 +91,9 @@ def currency_curves(tables: Tables, ablation: str) -> HTML:
             errorbar=interval, ax=axes, legend=column == "flops",
         )  # fmt: skip
         axes.set(xlabel=label, ylabel=loss_label(tables, ablation), xscale="log")
-        axes.set_ylim(top=min(points["loss"].max(), 1.1 * tables.uniform_loss))
+        # An interval about a lost run reaches anywhere.
+        highest = min(points["loss"].max(), 1.1 * tables.uniform_loss)
+        axes.set_ylim(points["loss"].min() - 0.1, highest)
     both[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     ends = points.sort_values("step").groupby("variant")[["seconds", "flops"]].last()
     told = "; ".join(
@@ -164,11 +166,11 @@ def interval(values: pd.Series) -> tuple[float, float]:
 
 def loss_label(tables: Tables, ablation: str) -> str:
     """The axis of a validation loss: what it is a mean over."""
-    per = "character" if _is_text(tables, ablation) else "target"
+    per = "character" if is_text(tables, ablation) else "target"
     return f"validation loss (nats per {per})"
 
 
-def _is_text(tables: Tables, ablation: str) -> bool:
+def is_text(tables: Tables, ablation: str) -> bool:
     """Whether characters are predicted in all variants of an ablation."""
     tasks = tables.members.loc[tables.members["ablation"] == ablation, "recipe.task"].dropna()
     return bool(tasks.isin(["language", "continuation", "masked"]).all())
@@ -178,7 +180,7 @@ def _floors(axes: Axes, tables: Tables, ablation: str) -> str:
     """Lines at what a guess loses that has learnt nothing or little, where characters are
     predicted; and what the caption says of them.
     """
-    if not _is_text(tables, ablation):
+    if not is_text(tables, ablation):
         return ""
     for guess in (tables.uniform_loss, tables.study.unigram_loss):
         axes.axhline(guess, color="0.4", linestyle=":", linewidth=1)

@@ -11,6 +11,7 @@ from IPython.display import HTML
 
 from experiments.collect import read_table
 from experiments.study import Study
+from report.figures import is_text
 from report.stats import scaled
 from report.tables import Tables, records
 from report.text import counted, duration, number, p_text, plus_minus
@@ -59,8 +60,9 @@ def verdict_table(claims: pd.DataFrame, link: bool = False) -> HTML:
     """The claims with verdict, effect, interval, n and p."""
     body = "".join(_verdict_row(row, link) for row in records(claims))
     notes = []
-    if len(claims):
-        most = int(claims["n"].max())
+    seeded = claims[claims["p_sign_flip"].notna()]
+    if len(seeded):
+        most = int(seeded["n"].max())
         if most >= 2 and 2 / 2**most > 0.05:
             notes.append(
                 f"With {most} paired seeds an exact sign-flip test cannot go below"
@@ -132,6 +134,8 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
         "flops": "FLOPs",
         "utilisation": "of peak",
     }
+    if is_text(tables, ablation):
+        del columns["val_exact_match"]  # no text is
     rows = []
     for variant in tables.ablations[ablation].variants:
         mine = (tables.members["ablation"] == ablation) & (

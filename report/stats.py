@@ -84,6 +84,15 @@ def equivalence_p(values: Values, margin: float) -> float | None:
     return float(DescrStatsW(np.asarray(values, dtype=float)).ttost_mean(-margin, margin)[0])
 
 
+def no_worse_p(values: Values, margin: float) -> float | None:
+    """p of a one-sided t-test that the mean lies below -margin (non-inferiority)."""
+    if len(values) < 2:
+        return None
+    if _constant(values):
+        return 0.0 if values[0] > -margin else 1.0
+    return float(stats.ttest_1samp(values, -margin, alternative="greater").pvalue)
+
+
 def holm(ps: Sequence[float | None]) -> list[float | None]:
     """Holm's correction over the p-values that there are; None stays None."""
     there = [p for p in ps if p is not None]

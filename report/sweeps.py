@@ -86,7 +86,7 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     table = rows.pivot_table(
         index="kind", columns="model.n_layers", values="score", aggfunc="mean", sort=False
     )
-    table = table[sorted(table.columns)]
+    table = table[sorted(table.columns)].rename(columns=int)
     figure, axes = plt.subplots(figsize=(1.6 + 1.2 * layers, 1.0 + 0.55 * kinds))
     sns.heatmap(
         table, annot=True, fmt=".2f", cmap="viridis_r", ax=axes,

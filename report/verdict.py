@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.ablation import COST_METRICS, METRICS, Claim
 from experiments.collect import write_table
@@ -12,6 +13,7 @@ from report.stats import (
     equivalence_p,
     estimate,
     holm,
+    no_worse_p,
     seeds_needed,
     sign_flip_p,
     t_test_p,
@@ -70,18 +72,18 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         lacking = ", ".join(f"{n} {s}" for s, n in counts.items() if s not in ("done", "diverged"))
         return row | {"verdict": NOT_TESTED, "why": f"no seed has every run it needs: {lacking}"}
     found = estimate(list(values))
-    verdict = decide(found, margin, equal=claim.equal)
+    verdict = decide(found, margin, claim)
     array = values.to_numpy(dtype=float)
     row |= {
         "effect": _shown(found.mean, claim),
         "low": _shown(found.low, claim),
         "high": _shown(found.high, claim),
-        "p": equivalence_p(array, margin) if claim.equal else t_test_p(array),
-        "p_sign_flip": None if claim.equal else sign_flip_p(array),
+        "p": _p(array, margin, claim),
+        "p_sign_flip": None if claim.equal or claim.no_worse else sign_flip_p(array),
         "verdict": verdict,
     }
     if verdict == UNDECIDED and claim.metric not in COST_METRICS:
-        distance = distance_to_decision(found.mean, margin, equal=claim.equal)
+        distance = distance_to_decision(found.mean, margin, claim)
         row["seeds_needed"] = seeds_needed(array, distance)
     return row | {"why": _why(row, claim)}
 
@@ -107,16 +109,26 @@ def _stated(ablation: str, claim: Claim) -> dict[str, Any]:
     }
 
 
-def decide(found: Estimate, margin: float, *, equal: bool) -> str:
+def _p(values: npt.NDArray[np.float64], margin: float, claim: Claim) -> float | None:
+    if claim.equal:
+        return equivalence_p(values, margin)
+    return no_worse_p(values, margin) if claim.no_worse else t_test_p(values)
+
+
+def decide(found: Estimate, margin: float, claim: Claim) -> str:
     """The verdict on an interval. `margin` is the smallest effect that counts.
 
     An effect is claimed: supported above +margin, contradicted below zero or within ±margin.
     No effect is claimed: supported within ±margin, contradicted wholly beyond it on one side.
+    No effect to the worse: supported above -margin, contradicted below.
     """
     if found.low is None or found.high is None:
         return UNDECIDED
     within = -margin < found.low and found.high < margin
-    if equal:
+    if claim.no_worse:
+        worse = found.high < -margin
+        return SUPPORTED if found.low > -margin else CONTRADICTED if worse else UNDECIDED
+    if claim.equal:
         beyond = found.low > margin or found.high < -margin
         return SUPPORTED if within else CONTRADICTED if beyond else UNDECIDED
     if found.low > margin:
@@ -124,9 +136,11 @@ def decide(found: Estimate, margin: float, *, equal: bool) -> str:
     return CONTRADICTED if found.high < 0 or within else UNDECIDED
 
 
-def distance_to_decision(mean: float, margin: float, *, equal: bool) -> float:
+def distance_to_decision(mean: float, margin: float, claim: Claim) -> float:
     """How far the mean lies from the nearest bound that would decide, were the interval narrow."""
-    if equal:
+    if claim.no_worse:
+        return abs(mean + margin)
+    if claim.equal:
         return abs(abs(mean) - margin)
     if mean > margin:
         return mean - margin
@@ -142,14 +156,18 @@ def rule(claim: Claim) -> str:
         none, inside = "1", f"between {1 / (1 + claim.margin):.3g} and {1 + claim.margin:g}"
     else:
         least, none, inside = f"+{claim.margin:g}", "0", f"within ±{claim.margin:g}"
-    if claim.equal:
+    worst = f"{1 / (1 + claim.margin):.3g}" if claim.log else f"−{claim.margin:g}"
+    if claim.no_worse:
+        says = f"Supported if the 95 % interval lies above {worst}, contradicted if wholly below"
+    elif claim.equal:
         says = f"Supported if the 95 % interval lies {inside}, contradicted if wholly outside"
     else:
         says = (
             f"Supported if the 95 % interval lies wholly above {least}, contradicted if wholly"
             f" below {none} or {inside}"
         )
-    return f"{says}; else undecided. The margin: {claim.why_margin}."
+    of_what = f" The effect is what exceeds {claim.threshold:g}." if claim.threshold else ""
+    return f"{says}; else undecided.{of_what} The margin: {claim.why_margin}."
 
 
 def unit(claim: Claim) -> str:

@@ -36,6 +36,15 @@ ABLATION = Ablation(
             equal=True,
         ),
         Claim(
+            id="planted-no-worse",
+            sentence="It does no harm.",
+            said_by="nobody",
+            effect={"base": 1, ODD_NAME: -1},
+            margin=0.1,
+            why_margin="it is a test",
+            no_worse=True,
+        ),
+        Claim(
             id="planted-speed",
             sentence="It is faster.",
             said_by="nobody",

@@ -11,6 +11,7 @@ from report.stats import (
     equivalence_p,
     estimate,
     holm,
+    no_worse_p,
     seeds_needed,
     sign_flip_p,
     t_test_p,
@@ -65,6 +66,17 @@ def test_equivalence_by_hand():
     assert equivalence_p([0.1, 0.1], 0.2) == 0.0
     assert equivalence_p([0.3, 0.3], 0.2) == 1.0
     assert equivalence_p([0.3], 0.2) is None
+
+
+def test_no_worse_by_hand():
+    values = [-0.1, 0.0, 0.1]  # as for equivalence, on one side
+    expected = scipy_stats.t.sf(0.5 / (0.1 / math.sqrt(3)), 2)
+    assert no_worse_p(values, 0.5) == pytest.approx(expected)
+    assert no_worse_p([9.9, 10.0, 10.1], 0.5) < 1e-4
+    assert no_worse_p([-0.9, -1.0, -1.1], 0.5) > 0.95
+    assert no_worse_p([5.0, 5.0], 0.2) == 0.0
+    assert no_worse_p([-0.3, -0.3], 0.2) == 1.0
+    assert no_worse_p([0.3], 0.2) is None
 
 
 def test_holm_by_hand():

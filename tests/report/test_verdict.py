@@ -14,6 +14,8 @@ from report.stats import Estimate
 from report.tables import Tables, records
 from report.verdict import decide, distance_to_decision, judge, judge_all
 
+MORE = Claim(id="x", sentence="", said_by="")
+EQUAL, NO_WORSE = dataclasses.replace(MORE, equal=True), dataclasses.replace(MORE, no_worse=True)
 NOISE = [0.01, -0.01, 0.02, -0.02, 0.0]
 
 
@@ -24,20 +26,21 @@ def verdicts(results: Path):
 
 
 @pytest.mark.parametrize(
-    ("shift", "verdict", "equal"),
+    ("shift", "verdict", "equal", "no_worse"),
     [
-        (0.5, "supported", "contradicted"),
-        (0.0, "contradicted", "supported"),
-        (0.04, "contradicted", "supported"),
-        (-0.5, "contradicted", "contradicted"),
-        (0.1, "undecided", "undecided"),
-        (-0.1, "contradicted", "undecided"),
+        (0.5, "supported", "contradicted", "contradicted"),
+        (0.0, "contradicted", "supported", "supported"),
+        (0.04, "contradicted", "supported", "supported"),
+        (-0.5, "contradicted", "contradicted", "supported"),
+        (0.1, "undecided", "undecided", "undecided"),
+        (-0.1, "contradicted", "undecided", "supported"),
     ],
 )
-def test_known_effects(tmp_path, monkeypatch, shift, verdict, equal):
+def test_known_effects(tmp_path, monkeypatch, shift, verdict, equal, no_worse):
     found = verdicts(plant(tmp_path, monkeypatch, [shift + noise for noise in NOISE]))
     row = found.loc["planted"]
     assert (row["verdict"], found.loc["planted-equal", "verdict"]) == (verdict, equal)
+    assert found.loc["planted-no-worse", "verdict"] == no_worse
     assert row["effect"] == pytest.approx(shift)
     assert row["low"] < shift < row["high"]
     assert (row["n"], row["planned"]) == (5, 5)
@@ -108,26 +111,31 @@ def test_bounds_themselves_are_undecided():
     def of(low: float, high: float) -> Estimate:
         return Estimate((low + high) / 2, low, high, 5)
 
-    assert decide(of(0.1, 0.2), 0.1, equal=False) == "undecided"
-    assert decide(of(-0.1, 0.05), 0.1, equal=False) == "undecided"
-    assert decide(of(-0.3, -0.2), 0.1, equal=False) == "contradicted"
-    assert decide(of(-0.1, 0.1), 0.1, equal=True) == "undecided"
-    assert decide(of(-0.3, -0.2), 0.1, equal=True) == "contradicted"
+    assert decide(of(0.1, 0.2), 0.1, MORE) == "undecided"
+    assert decide(of(-0.1, 0.05), 0.1, MORE) == "undecided"
+    assert decide(of(-0.3, -0.2), 0.1, MORE) == "contradicted"
+    assert decide(of(-0.1, 0.1), 0.1, EQUAL) == "undecided"
+    assert decide(of(-0.3, -0.2), 0.1, EQUAL) == "contradicted"
+    assert decide(of(-0.1, 0.3), 0.1, NO_WORSE) == "undecided"
+    assert decide(of(-0.09, 0.3), 0.1, NO_WORSE) == "supported"
+    assert decide(of(-0.3, -0.1), 0.1, NO_WORSE) == "undecided"
 
 
 @pytest.mark.parametrize(
-    ("mean", "equal", "distance"),
+    ("mean", "claim", "distance"),
     [
-        (0.3, False, 0.2),
-        (0.05, False, 0.05),
-        (-0.05, False, 0.05),
-        (-0.3, False, 0.3),
-        (0.0, True, 0.1),
-        (-0.3, True, 0.2),
+        (0.3, MORE, 0.2),
+        (0.05, MORE, 0.05),
+        (-0.05, MORE, 0.05),
+        (-0.3, MORE, 0.3),
+        (0.0, EQUAL, 0.1),
+        (-0.3, EQUAL, 0.2),
+        (0.0, NO_WORSE, 0.1),
+        (-0.3, NO_WORSE, 0.2),
     ],
 )
-def test_distance_to_the_nearest_bound_that_decides(mean, equal, distance):
-    assert distance_to_decision(mean, 0.1, equal=equal) == pytest.approx(distance)
+def test_distance_to_the_nearest_bound_that_decides(mean, claim, distance):
+    assert distance_to_decision(mean, 0.1, claim) == pytest.approx(distance)
 
 
 @pytest.mark.parametrize(("holds", "verdict"), [(True, "supported"), (False, "contradicted")])
