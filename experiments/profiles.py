@@ -50,7 +50,7 @@ PROFILES = {
         ),
         Profile(
             name="cpu",
-            purpose="real conclusions from small networks, on two cores within an hour",
+            purpose="real conclusions from small networks, on two processor cores",
             model={"context_length": 128, "d_model": 64, "n_layers": 4, "n_heads": 4, "d_ff": 256},
             recipe=Recipe(
                 steps=400,
