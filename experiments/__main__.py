@@ -110,6 +110,8 @@ def _run(
     for stage in ("all rates", "the best two", "the comparison"):  # each decides what the next is
         planned = study.plan(folder, ablations or None)
         members = planned.members if stage == "the comparison" else planned.trials
+        # A trial that failed a moment ago is not made again.
+        members = [member for member in members if member.spec.run_id not in asked]
         if retry:
             members = [member for member in members if _failed(folder, member)]
         asked |= {spec.run_id: spec for spec in runs_of(members)}

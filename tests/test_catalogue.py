@@ -38,6 +38,7 @@ CATALOGUE = {
         "quadratic-memory-fused",
         "quadratic-model",
     ],
+    "beside the catalogue": ["initialisation"],
     "size": ["depth", "width", "depth-compute", "width-compute", "base-size", "base-size-untied"],
     "activations": ["gelu", "swiglu"],
     "RMSNorm": ["rmsnorm", "rmsnorm-speed", "rmsnorm-layer"],

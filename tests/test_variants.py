@@ -146,7 +146,7 @@ def same_weights(**changes) -> tuple[nn.Module, nn.Module]:
         {"norm": "rmsnorm"},
         {"position": "alibi"},
         {"attention_scale": False},
-        {"embedding_scale": True},
+        {"embedding_scale": False},
         {"attention": "reference", "masking": "after_softmax"},
     ],
     ids=str,

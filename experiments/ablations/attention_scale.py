@@ -43,6 +43,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["heads", "samples"],
-    limits="Weights start small here (0.02), so that scores start small, scaled or not, and the"
-    " softmax is far from saturated; Vaswani's argument is about scores of unit inputs.",
+    limits="Vaswani's argument is about scores of unit inputs; a network's start as small or as"
+    " large as its weights make them. One learning rate, the base's, with and without.",
 )

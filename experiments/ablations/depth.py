@@ -60,8 +60,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["layers"],
-    limits="A quarter of the base's tokens. One initialisation (GPT-2's, its residual scaling left"
-    " out where there is no residual); one made for it may rescue a variant. The claims are judged"
-    " in the deepest stacks, each at its own learning rate; the grid shares the base's, as does"
-    " the stack that has neither.",
+    limits="A quarter of the base's tokens. One initialisation, the base's; one made for it may"
+    " rescue a variant. The claims are judged in the deepest stacks, each at its own learning rate;"
+    " the grid shares the base's, as does the stack that has neither.",
 )

@@ -2,7 +2,11 @@
 
 from experiments.ablation import Ablation, Claim, Times, Variant
 
-TASK = {"recipe.task": "genre", "recipe.learning_rate": Times(0.1)}
+TASK = {
+    "recipe.task": "genre",
+    "recipe.learning_rate": Times(0.1),
+    "recipe.final_eval_windows": Times(4),
+}
 
 ABLATION = Ablation(
     title="Families: telling the genre",

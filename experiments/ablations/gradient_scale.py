@@ -74,6 +74,6 @@ ABLATION = Ablation(
     probes=["layers"],
     core=True,
     limits="The theorem's own setting: Xavier's weights, embeddings of unit size. With GPT-2's"
-    " small embeddings, which the study trains, the order is the other way round. The losses are"
-    " those of untrained networks and mean nothing.",
+    " small embeddings a pilot saw the order the other way round. The losses are those of untrained"
+    " networks and mean nothing.",
 )

@@ -40,6 +40,6 @@ ABLATION = Ablation(
     ],
     probes=["layers", "samples"],
     core=True,
-    limits="One initialisation (GPT-2's, its residual scaling left out where there is no residual);"
-    " one made for it may rescue a variant. Claims are judged with each at its own rate.",
+    limits="One initialisation, the base's; one made for it may rescue a variant. Claims are judged"
+    " with each at its own rate.",
 )

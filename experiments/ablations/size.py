@@ -17,6 +17,8 @@ ABLATION = Ablation(
         Variant("deep-equal-flops", DEEP, match_flops=True),
         Variant("wide-equal-flops", WIDE, match_flops=True),
         Variant("base-own-rate", rate_of="base"),
+        Variant("deep-own-rate", DEEP, rate_of="deep"),
+        Variant("deep-equal-flops-own-rate", DEEP, match_flops=True, rate_of="deep"),
         Variant("wide-own-rate", WIDE, rate_of="wide"),
         Variant("wide-equal-flops-own-rate", WIDE, match_flops=True, rate_of="wide"),
     ],
@@ -40,7 +42,7 @@ ABLATION = Ablation(
             id="depth",
             sentence="Doubling the layers lowers the loss.",
             said_by="practice notes; Kaplan 2020",
-            effect={"base": 1, "deep": -1},
+            effect={"base-own-rate": 1, "deep-own-rate": -1},
             margin=0.01,
             why_margin="a hundredth of a nat is one per cent of perplexity",
         ),
@@ -56,7 +58,7 @@ ABLATION = Ablation(
             id="depth-compute",
             sentence="Doubling the layers lowers the loss at equal arithmetic too.",
             said_by="a reading of Kaplan 2020",
-            effect={"base": 1, "deep-equal-flops": -1},
+            effect={"base-own-rate": 1, "deep-equal-flops-own-rate": -1},
             margin=0.01,
             why_margin="as at equal tokens",
         ),
@@ -70,7 +72,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
-    limits="Depth at the base's learning rate; width at the base's and at its own, which the"
-    " claims are judged at, chosen at equal tokens."
+    limits="The claims are judged with each at its own learning rate, chosen at equal tokens."
     " Equal arithmetic means fewer steps of the same batch, with the schedule compressed.",
 )

@@ -174,14 +174,14 @@ def test_nothing_measured_is_not_tested(tables: Tables):
 
 
 def finish(tables: Tables, trials: list[Member]) -> None:
-    """The nearer to a tenth, the better; ten times diverges."""
+    """The nearer to three tenths, the better; ten times diverges."""
     for trial in trials:
         folder = RunFolder(tables.results, trial.spec.run_id)
         folder.start(trial.spec)
         if trial.rate == 10:
             folder.finish({"status": "diverged", "reason": ""})
         else:
-            loss = 2 + abs(math.log(trial.rate / 0.1))
+            loss = 2 + abs(math.log(trial.rate / 0.3))
             folder.finish({"status": "done", "val_loss": loss, "steps": 400, "train_seconds": 1.0})
 
 
@@ -199,13 +199,13 @@ def test_a_rate_not_chosen_is_missing_and_one_chosen_is_shown(tables: Tables):
     finish(tables, [t for t in plan.trials if t.spec.seed == TUNING_SEED + 1])
     chosen = Tables.load(_collected(tables.results))
     shown = sweeps.rate_curves(chosen, "planted").data
-    assert "base is best at 0.001." in shown
+    assert "base is best at 0.003." in shown
     assert "Diverged, and not drawn: base at 1 rate." in shown
     assert "end of what was tried" not in shown
     plan = Study.load(tables.results).plan(tables.results)
     assert not plan.waiting
     own = [m.spec.recipe.learning_rate for m in plan.members if m.variant == "own-rate"]
-    assert own == pytest.approx([0.001] * 2)
+    assert own == pytest.approx([0.003] * 2)
     assert len(runs_of(plan.members)) == 6
 
 
