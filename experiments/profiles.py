@@ -60,11 +60,11 @@ PROFILES = {
             model=_VASWANI
             | {"context_length": 128, "d_model": 64, "n_layers": 4, "n_heads": 4, "d_ff": 256},
             recipe=Recipe(
-                steps=300,
+                steps=250,
                 batch_size=8,
                 learning_rate=1e-2,
-                warmup_steps=30,
-                eval_every=30,
+                warmup_steps=25,
+                eval_every=25,
                 eval_windows=32,
                 final_eval_windows=256,
             ),
