@@ -10,6 +10,8 @@ TASK = {
     "model.position": "alibi",
     "model.context_length": Times(0.25),
     "recipe.batch_size": Times(4),
+    "recipe.steps": Times(1.6),
+    "recipe.warmup_steps": Times(1.6),
 }
 
 ABLATION = Ablation(

@@ -7,6 +7,8 @@ TASK = {
     "model.position": "learned",
     "model.context_length": Times(0.25),
     "recipe.batch_size": Times(4),
+    "recipe.steps": Times(1.6),
+    "recipe.warmup_steps": Times(1.6),
 }
 BOTH = {"model.family": "encoder_decoder", "model.n_layers": Times(0.5)}
 
