@@ -73,7 +73,7 @@ PROFILES = {
             fewer_seeds=3,
         ),
         # nanoGPT's recipe for characters on one GPU: its network, its schedule, its dropout, but
-        # a quarter of its 5,000 steps. `make list PROFILE=gpu` counts 6e17 floating-point
+        # less than a fifth of its 5,000 steps. `make list PROFILE=gpu` counts 6e17 floating-point
         # operations; nanoGPT's own 5,000 steps of 6e15 take three minutes on an A100, which is
         # 3e13 a second, and so all of it five and a half hours.
         Profile(
@@ -90,10 +90,10 @@ PROFILES = {
                 "bias": False,
             },
             recipe=Recipe(
-                steps=1200,
+                steps=900,
                 batch_size=64,
                 learning_rate=1e-3,
-                warmup_steps=120,
+                warmup_steps=90,
                 eval_every=100,
                 eval_windows=256,
                 final_eval_windows=1024,
