@@ -2,8 +2,8 @@
 
 from experiments.ablation import Ablation, Claim, Times, Variant
 
-# Half the batch pays for the layers. In half the steps a pilot with another seed saw post-LN train
-# at no rate, and nothing can then be said of its warm-up.
+# Half the batch pays for the layers. In half the steps as well, post-LN trained at no rate, and
+# nothing can then be said of its warm-up.
 DEEP = {"model.n_layers": Times(2), "recipe.batch_size": Times(0.5)}
 PRE = DEEP | {"model.norm_placement": "pre"}
 POST = DEEP | {"model.norm_placement": "post"}
@@ -43,5 +43,5 @@ ABLATION = Ablation(
         ),
     ],
     limits="Half of the base's tokens, to pay for the layers; a longer training may tell them apart"
-    " less or more.",
+    " less or more. A quarter was tried first, at which post-LN trained at no rate.",
 )
