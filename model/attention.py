@@ -50,7 +50,7 @@ def attention_weights(q: Tensor, k: Tensor, scoring: Scoring) -> Tensor:
     """q: [batch, heads, queries, head_dim]; k: [batch, heads, keys, head_dim]. Returns
     [batch, heads, queries, keys], exactly zero where hidden.
     """
-    scores = scoring.scale * (q @ k.transpose(-2, -1))
+    scores = (scoring.scale * q) @ k.transpose(-2, -1)  # fewer queries to scale than scores
     if scoring.bias is not None:
         scores = scores + scoring.bias
     hidden = scoring.hidden(q.shape[-2], k.shape[-2], q.device)
@@ -58,7 +58,8 @@ def attention_weights(q: Tensor, k: Tensor, scoring: Scoring) -> Tensor:
         return scores.softmax(dim=-1)
     if scoring.masking == "after_softmax":
         return scores.softmax(dim=-1).masked_fill(hidden, 0.0)
-    return scores.masked_fill(hidden, -math.inf).softmax(dim=-1)
+    mask = torch.zeros_like(hidden, dtype=scores.dtype).masked_fill(hidden, -math.inf)
+    return (scores + mask).softmax(dim=-1)  # added: then the backward pass has nothing to mask
 
 
 def attend_reference(
@@ -71,8 +72,12 @@ def attend_reference(
 def attend_fused(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: float = 0.0) -> Tensor:
     """The same as `attend_reference` in one kernel that never stores the weights (Dao 2022).
 
-    It masks before the softmax: `ModelConfig` refuses the other.
+    It masks before the softmax: `ModelConfig` refuses the other. On a processor and in bfloat16 its
+    backward pass takes several times as long as in float32 (torch 2.13), and up to some length the
+    definition is faster.
     """
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[-2] <= _SHORT:
+        return attend_reference(q, k, v, scoring, dropout)
     queries, keys, mask = q.shape[-2], k.shape[-2], scoring.bias
     # The kernel's own causal mask spares the half that is hidden, but allows no other beside it.
     own = scoring.causal and mask is None and scoring.real is None and queries == keys
@@ -83,6 +88,8 @@ def attend_fused(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: flo
         q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=own, scale=scoring.scale
     )
 
+
+_SHORT = 512  # keys: at 1024 the two took as long, forward and backward, on a Zen 4 core
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Scoring, float], Tensor]
 KERNELS: dict[str, Kernel] = {"reference": attend_reference, "fused": attend_fused}

@@ -154,9 +154,12 @@ def _rotations(length: int, head_dim: int) -> tuple[Tensor, Tensor]:
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x: [batch, heads, time, head_dim]; cos, sin: [time, head_dim]. Returns x's shape."""
+    """x: [batch, heads, time, head_dim]; cos, sin: [time, head_dim]. Returns x's shape and type: in
+    float32 the scores would have to be, where bfloat16 was asked for.
+    """
     half = x.shape[-1] // 2
-    return x * cos + torch.cat([x[..., half:], x[..., :half]], dim=-1) * sin
+    turned = x * cos + torch.cat([x[..., half:], x[..., :half]], dim=-1) * sin
+    return turned.to(x.dtype)
 
 
 def _frequencies(width: int) -> Tensor:

@@ -7,12 +7,14 @@ import torch
 
 from model import ModelConfig, build
 from model.attention import (
+    Attention,
     Scoring,
     attend_fused,
     attend_reference,
     attention_weights,
     recorded_attention,
 )
+from model.position import POSITIONS
 
 
 def random_qkv() -> list[torch.Tensor]:
@@ -145,3 +147,30 @@ def test_grouped_queries_equal_full_heads_with_repeated_keys_and_values(
     full.load_state_dict(weights)
     tokens = torch.randint(config.vocab_size, (2, 9))
     torch.testing.assert_close(grouped(tokens), full(tokens), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_under_autocast_attention_is_in_bfloat16_throughout(config: ModelConfig, position: str):
+    """A position that turned queries and keys into float32 would take the slow way round."""
+    model = build(dataclasses.replace(config, position=position))
+    seen = set()
+
+    def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *more) -> torch.Tensor:
+        seen.update(each.dtype for each in (q, k, v))
+        return attend_fused(q, k, v, *more)
+
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.attend = attend
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        model(torch.zeros(1, 8, dtype=torch.long)).sum().backward()
+    assert seen == {torch.bfloat16}
+
+
+def test_short_bfloat16_on_a_processor_is_the_definition_and_long_is_not():
+    torch.manual_seed(0)
+    for length, same in ((512, True), (513, False)):
+        q, k, v = torch.randn(3, 1, 1, length, 8).bfloat16()
+        reference, fused = (f(q, k, v, Scoring(1.0)) for f in (attend_reference, attend_fused))
+        assert torch.equal(reference, fused) is same
+        torch.testing.assert_close(reference, fused, rtol=0.05, atol=0.05)
