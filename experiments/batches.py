@@ -1,5 +1,7 @@
 """Which tokens a model sees, and when."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,16 +9,21 @@ from torch import Tensor
 from experiments.corpus import Corpus
 
 
-def batch_starts(seed: int, steps: int, batch_size: int, highest: int) -> Tensor:
-    """Where the windows of every batch begin: [steps, batch_size], from 0 up to below `highest`.
+def drawn(steps: int, draw: Callable[[int], np.ndarray]) -> Tensor:
+    """What `draw` draws for each step, [steps, ...]: all before the first one, so that the loop
+    draws nothing and copies nothing to the device.
 
-    Row t depends on the seed and on t alone, so that every variant of a seed sees the same
+    Where `draw(t)` depends on the seed and on t alone, every variant of a seed sees the same
     batches in the same order, and a run can go on from any step.
     """
-    rows = [
-        np.random.default_rng([seed, t]).integers(highest, size=batch_size) for t in range(steps)
-    ]
-    return torch.from_numpy(np.stack(rows))
+    return torch.from_numpy(np.stack([draw(step) for step in range(steps)]))
+
+
+def batch_starts(seed: int, steps: int, batch_size: int, highest: int) -> Tensor:
+    """Where the windows of every batch begin: [steps, batch_size], from 0 up to below `highest`."""
+    return drawn(
+        steps, lambda step: np.random.default_rng([seed, step]).integers(highest, size=batch_size)
+    )
 
 
 def evaluation_starts(length: int, context_length: int, windows: int) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.batches import batch_starts, evaluation_starts, load_tokens, windows_at
+from experiments.batches import batch_starts, drawn, evaluation_starts, load_tokens, windows_at
 from experiments.corpus import SPLITS, Corpus
 from experiments.loss import IGNORED
 from experiments.spec import GENRES, SYMBOLS, RunSpec
@@ -40,8 +40,7 @@ class LanguageModelling:
 
     def training(self, step: int) -> Batch:
         """Batch `step` of the run's seed."""
-        window = windows_at(self.tokens["train"], self.starts[step], self.context)
-        return self.batch(*window, key=(self.spec.seed, step, 1))
+        return self.batch(*windows_at(self.tokens["train"], self.starts[step], self.context))
 
     def evaluation(self, split: str, examples: int) -> Iterator[Batch]:
         """At most so many examples of a split; none where it is too short."""
@@ -49,15 +48,11 @@ class LanguageModelling:
         if len(tokens) <= self.context:
             return
         starts = evaluation_starts(len(tokens), self.context, examples).to(self.device)
-        for i, some in enumerate(starts.split(_CHUNK)):
-            yield self.batch(
-                *windows_at(tokens, some, self.context), key=(SPLITS.index(split), i, 2)
-            )
+        for some in starts.split(_CHUNK):
+            yield self.batch(*windows_at(tokens, some, self.context))
 
-    def batch(self, window: Tensor, following: Tensor, key: tuple[int, int, int]) -> Batch:
-        """window, following: [batch, context_length], tokens and the token after each; key: what
-        anything random depends on.
-        """
+    def batch(self, window: Tensor, following: Tensor) -> Batch:
+        """window, following: [batch, context_length], tokens and the token after each."""
         return Batch((window,), following)
 
 
@@ -66,17 +61,37 @@ class MaskedTokens(LanguageModelling):
     token of its own.
     """
 
-    def batch(self, window: Tensor, following: Tensor, key: tuple[int, int, int]) -> Batch:
-        random = np.random.default_rng(key).random(tuple(window.shape))
-        hidden = torch.from_numpy(random < 0.15).to(self.device)
-        mask = self.spec.model.vocab_size - 1
+    def __init__(self, spec: RunSpec, corpus: Corpus, device: torch.device) -> None:
+        super().__init__(spec, corpus, device)
+        recipe = spec.recipe
+        hidden = drawn(
+            recipe.steps, lambda step: self._draw(recipe.batch_size, (spec.seed, step, 1))
+        )
+        self.hidden = hidden.to(device)
+
+    def training(self, step: int) -> Batch:
+        """Batch `step` of the run's seed."""
+        return self._masked(super().training(step), self.hidden[step])
+
+    def evaluation(self, split: str, examples: int) -> Iterator[Batch]:
+        """At most so many examples of a split; none where it is too short."""
+        for i, batch in enumerate(super().evaluation(split, examples)):
+            hidden = self._draw(len(batch.targets), (SPLITS.index(split), i, 2))
+            yield self._masked(batch, torch.from_numpy(hidden).to(self.device))
+
+    def _draw(self, size: int, key: tuple[int, int, int]) -> np.ndarray:
+        hidden: np.ndarray = np.random.default_rng(key).random((size, self.context)) < 0.15
+        return hidden
+
+    def _masked(self, batch: Batch, hidden: Tensor) -> Batch:
+        (window,), mask = batch.inputs, self.spec.model.vocab_size - 1
         return Batch((window.masked_fill(hidden, mask),), window.masked_fill(~hidden, IGNORED))
 
 
 class Continuation(LanguageModelling):
     """Predict the second half of a window from what came before, its first half given."""
 
-    def batch(self, window: Tensor, following: Tensor, key: tuple[int, int, int]) -> Batch:
+    def batch(self, window: Tensor, following: Tensor) -> Batch:
         half = self.context // 2
         if self.spec.model.family == "encoder_decoder":
             return Batch((window[:, :half], window[:, half:]), following[:, half:])
@@ -95,6 +110,8 @@ class Genre:
         self.passages = {
             split: [self._starts(corpus, split, genre) for genre in GENRES] for split in SPLITS
         }
+        # [steps, 2, batch]: where a passage starts, and its genre
+        self.drawn = drawn(spec.recipe.steps, self._draw).to(device)
 
     def _starts(self, corpus: Corpus, split: str, genre: str) -> np.ndarray:
         """Every place where a passage of a genre may begin, without running into another play."""
@@ -107,10 +124,13 @@ class Genre:
 
     def training(self, step: int) -> Batch:
         """Batch `step` of the run's seed."""
+        return self._batch("train", *self.drawn[step])
+
+    def _draw(self, step: int) -> np.ndarray:
         random = np.random.default_rng([self.spec.seed, step, 3])
         genres = random.integers(len(GENRES), size=self.spec.recipe.batch_size)
         starts = [random.choice(self.passages["train"][genre]) for genre in genres]
-        return self._batch("train", np.array(starts), genres)
+        return np.stack([np.array(starts), genres])
 
     def evaluation(self, split: str, examples: int) -> Iterator[Batch]:
         """Evenly spaced passages, as many of each genre."""
@@ -123,16 +143,17 @@ class Genre:
         ]
         genres = np.repeat(np.arange(len(GENRES)), each)
         for chunk in np.array_split(np.arange(len(genres)), -(-len(genres) // _CHUNK)):
-            yield self._batch(split, np.concatenate(starts)[chunk], genres[chunk])
+            two = np.stack([np.concatenate(starts)[chunk], genres[chunk]])
+            yield self._batch(split, *torch.from_numpy(two).to(self.device))
 
-    def _batch(self, split: str, starts: np.ndarray, genres: np.ndarray) -> Batch:
-        begin = torch.from_numpy(starts).to(self.device)
+    def _batch(self, split: str, starts: Tensor, genres: Tensor) -> Batch:
+        """starts, genres: [batch]."""
         offsets = torch.arange(self.length, device=self.device)
-        passage = self.tokens[split][begin[:, None] + offsets].long()
+        passage = self.tokens[split][starts[:, None] + offsets].long()
         token = torch.full_like(passage[:, :1], self.spec.model.vocab_size - 1)
         # Where each can be read by the network: an encoder's first place, a decoder's last.
         parts = [token, passage] if self.spec.model.family == "encoder" else [passage, token]
-        return Batch((torch.cat(parts, dim=1),), torch.from_numpy(genres).to(self.device))
+        return Batch((torch.cat(parts, dim=1),), genres)
 
 
 class Sequences:
@@ -149,19 +170,26 @@ class Sequences:
             "reverse": lambda source: source.flip(1),
             "sort": lambda source: source.sort(dim=1).values,
         }[spec.recipe.task]
+        size = spec.recipe.batch_size
+        self.drawn = drawn(
+            spec.recipe.steps, lambda step: self._draw(size, (spec.seed, step, 7))
+        ).to(device)
 
     def training(self, step: int) -> Batch:
         """Batch `step` of the run's seed."""
-        return self._batch(self.spec.recipe.batch_size, (self.spec.seed, step, 7))
+        return self._batch(self.drawn[step])
 
     def evaluation(self, split: str, examples: int) -> Iterator[Batch]:
         """Sequences of which hardly any can have been trained on: there are SYMBOLS^length."""
         for i, begin in enumerate(range(0, examples, _CHUNK)):
-            yield self._batch(min(_CHUNK, examples - begin), (SPLITS.index(split), i, 11))
+            found = self._draw(min(_CHUNK, examples - begin), (SPLITS.index(split), i, 11))
+            yield self._batch(torch.from_numpy(found).to(self.device))
 
-    def _batch(self, size: int, key: tuple[int, int, int]) -> Batch:
-        drawn = np.random.default_rng(key).integers(SYMBOLS, size=(size, self.length))
-        source = torch.from_numpy(drawn).to(self.device)
+    def _draw(self, size: int, key: tuple[int, int, int]) -> np.ndarray:
+        return np.random.default_rng(key).integers(SYMBOLS, size=(size, self.length))
+
+    def _batch(self, source: Tensor) -> Batch:
+        """source: [batch, length]."""
         target, start = self.answer(source), torch.full_like(source[:, :1], SYMBOLS)
         family = self.spec.model.family
         if family == "encoder":
@@ -183,23 +211,32 @@ class Repeats:
     def __init__(self, spec: RunSpec, corpus: Corpus, device: torch.device) -> None:
         self.spec, self.device = spec, device
         self.longest = min(SYMBOLS, spec.model.context_length // 2)
+        size = spec.recipe.batch_size
+        self.drawn = drawn(
+            spec.recipe.steps, lambda step: self._draw(size, (spec.seed, step, 13))
+        ).to(device)
 
     def training(self, step: int) -> Batch:
         """Batch `step` of the run's seed."""
-        return self._batch(self.spec.recipe.batch_size, (self.spec.seed, step, 13))
+        return self._batch(self.drawn[step])
 
     def evaluation(self, split: str, examples: int) -> Iterator[Batch]:
         """Patterns of which hardly any can have been trained on."""
         for i, begin in enumerate(range(0, examples, _CHUNK)):
-            yield self._batch(min(_CHUNK, examples - begin), (SPLITS.index(split), i, 17))
+            found = self._draw(min(_CHUNK, examples - begin), (SPLITS.index(split), i, 17))
+            yield self._batch(torch.from_numpy(found).to(self.device))
 
-    def _batch(self, size: int, key: tuple[int, int, int]) -> Batch:
+    def _draw(self, size: int, key: tuple[int, int, int]) -> np.ndarray:
+        """[batch, 1 + time + 1]: a pattern's length, and the window that repeats it."""
         random, context = np.random.default_rng(key), self.spec.model.context_length
         periods = random.integers(self.longest // 2, self.longest, size=size, endpoint=True)
         symbols = random.permuted(np.tile(np.arange(SYMBOLS), (size, 1)), axis=1)
         place = np.arange(context + 1) % periods[:, None]  # [batch, time + 1]
-        window = torch.from_numpy(np.take_along_axis(symbols, place, axis=1)).to(self.device)
-        unknown = torch.from_numpy(np.arange(context) < periods[:, None]).to(self.device)
+        return np.column_stack([periods, np.take_along_axis(symbols, place, axis=1)])
+
+    def _batch(self, found: Tensor) -> Batch:
+        periods, window = found[:, :1], found[:, 1:]
+        unknown = torch.arange(window.shape[1] - 1, device=self.device) < periods
         return Batch((window[:, :-1],), window[:, 1:].masked_fill(unknown, IGNORED))
 
 
