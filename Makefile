@@ -6,7 +6,7 @@ PYTHON ?=
 # Which network `make model` shows; without a name it lists them.
 NETWORK ?=
 # Handed on to the program through the environment, so that no quoting can go wrong.
-export PROFILE CORPUS SEEDS JOBS EXECUTOR DEVICE
+export PROFILE CORPUS SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -19,13 +19,14 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list report retry columns model test lint clean complete $(ABLATIONS)
+.PHONY: help setup all list report retry bench columns model test lint clean complete $(ABLATIONS)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '  make %-12s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
 	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a file)' \
 	  '           SEEDS  JOBS  EXECUTOR (local)  DEVICE (auto, cuda, mps, cpu)' \
+	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
 	  '           VENV (where to keep the environment)  PYTHON (one of your own, used as it is)'
 
 setup: $(installed) ## Make the virtual environment and install the pinned packages
@@ -40,6 +41,8 @@ report: $(installed) ## Rebuild the report from what has been run so far
 	@$(python) -m experiments report
 retry: $(installed) ## Train again the runs that failed
 	@$(python) -m experiments retry
+bench: $(installed) ## How fast this machine trains; half an hour, with nothing else running
+	@$(python) -m experiments bench
 columns: $(installed) ## The data dictionary of the tables
 	@$(python) -m experiments columns
 model: $(installed) ## A network's parameters, FLOPs and shapes: make model NETWORK=vaswani-base

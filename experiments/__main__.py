@@ -1,62 +1,39 @@
 """The command line: `python -m experiments run`, `retry`, `list`, `columns`."""
 
+import datetime
 import errno
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from experiments import estimate, hardware
-from experiments.ablation import load_ablations, nearest
+from experiments.ablation import load_ablations
 from experiments.collect import is_measured
-from experiments.corpus import NAMES, Corpus, prepare
+from experiments.corpus import Corpus, prepare
 from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Job
+from experiments.options import one_of, profile_named, takes
 from experiments.plan import Member, outline, runs_of
 from experiments.profiles import PROFILES, Profile
 from experiments.runner import Outcome, PageRefresher, measure_costs, run_study
 from experiments.schema import COLUMNS, describe
-from experiments.spec import TUNING_SEED, RunSpec
-from experiments.store import RunFolder
+from experiments.spec import RunSpec
+from experiments.store import RunFolder, note_call
 from experiments.study import Study
 
-_AT_LEAST_ONE = click.IntRange(min=1)
-_SEEDS = click.IntRange(1, TUNING_SEED)
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "profile": {"default": "auto", "help": "auto, " + ", ".join(PROFILES)},
-    "corpus": {"default": "shakespeare", "help": ", ".join(NAMES) + ", or the path of a text"},
-    "seeds": {"type": _SEEDS, "help": "how many; if not given, the profile decides"},
-    "jobs": {"type": _AT_LEAST_ONE, "help": "runs at once; if not given, the machine decides"},
-    "executor": {"default": "local", "help": ", ".join(EXECUTORS)},
-    "device": {"default": "auto", "help": ", ".join(hardware.DEVICES)},
-}
-_FOLDERS = {"results": "folder for results", "data": "folder for corpora"}
-
-
-def takes(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Options for a command; all but the folders can come from the environment as well."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for name in reversed(names):
-            if name in _FOLDERS:
-                option = click.option(
-                    f"--{name}", type=Path, default=Path(name), help=_FOLDERS[name]
-                )
-            else:
-                option = click.option(f"--{name}", envvar=name.upper(), **_OPTIONS[name])
-            command = option(command)
-        return command
-
-    return add
-
-
-_TRAINING = ("profile", "corpus", "seeds", "jobs", "executor", "device", "results", "data")
+_TRAINING = (
+    *("profile", "corpus", "seeds", "jobs", "executor", "device", "precision", "compile"),
+    *("slots_per_gpu", "results", "data"),
+)
 
 
 @click.group()
@@ -89,23 +66,27 @@ def _run(
     jobs: int | None,
     executor: str,
     device: str,
+    precision: str,
+    compile: bool,
+    slots_per_gpu: int | None,
     results: Path,
     data: Path,
 ) -> None:
-    _one_of("ablation", ablations, list(load_ablations()))
-    _one_of("executor", [executor], list(EXECUTORS))
-    chosen = _profile(profile, device)
+    one_of("ablation", ablations, list(load_ablations()))
+    one_of("executor", [executor], list(EXECUTORS))
+    chosen = profile_named(profile, device)
+    one_of("precision", [precision], list(hardware.PRECISIONS))
     device = hardware.resolve_device(device)
+    slots = hardware.slots(device, slots_per_gpu, chosen.runs_per_gpu, jobs)
+    chosen = chosen.computed(hardware.resolve_precision(precision, device), compile)
     outline(chosen, 1)
     text = prepare(corpus, data)
-    precision = hardware.default_precision(device)
-    study = Study.of(chosen, text, seeds, precision)
+    study = Study.of(chosen, text, seeds)
     folder = results / chosen.name
     _check_length(text, study.plan(folder).members)
     if not retry:
         study.save(folder)
     job = Job(text, folder, hardware.environment())
-    slots = hardware.slots(device, chosen.runs_per_gpu, jobs)
     outcome, asked = Outcome(), dict[str, RunSpec]()
     for stage in ("all rates", "the best two", "the comparison"):  # each decides what the next is
         planned = study.plan(folder, ablations or None)
@@ -119,6 +100,8 @@ def _run(
     if not retry and not is_measured(folder, "costs"):
         click.echo("measuring what attention, norms and generation cost on this machine")
         measure_costs(folder, chosen.name, device)
+    if outcome.trained:
+        _note(folder, outcome, len(slots))
     click.echo(
         f"profile {chosen.name}, corpus {text.name}: {outcome.trained} runs trained,"
         f" {len(asked) - outcome.trained} were done, {len(outcome.failed)} failed"
@@ -131,20 +114,17 @@ def _run(
     sys.exit(1 if outcome.failed else status)
 
 
-def _profile(name: str, device: str) -> Profile:
-    """The profile that is named; for "auto", the one for the device."""
-    _one_of("profile", [name], ["auto", *PROFILES])
-    _one_of("device", [device], list(hardware.DEVICES))
-    if name == "auto":
-        name = "gpu" if hardware.resolve_device(device) == "cuda" else "cpu"
-    return PROFILES[name]
-
-
-def _one_of(what: str, given: list[str], allowed: list[str]) -> None:
-    for value in given:
-        if value not in allowed:
-            hint = nearest(value, allowed) or ","
-            raise UserError(f"unknown {what} '{value}'{hint} there are {', '.join(allowed)}")
+def _note(folder: Path, outcome: Outcome, workers: int) -> None:
+    """Leave with the results how much of this call was training."""
+    began = psutil.Process().create_time()  # the program's own loading is a part of it
+    note_call(
+        folder,
+        started=datetime.datetime.fromtimestamp(began, datetime.UTC).isoformat(timespec="seconds"),
+        seconds=time.time() - began,
+        workers=workers,
+        trained=outcome.trained,
+        wall_seconds=outcome.wall_seconds,
+    )
 
 
 def _check_length(corpus: Corpus, members: list[Member]) -> None:
@@ -163,17 +143,22 @@ def _failed(folder: Path, member: Member) -> bool:
 
 
 @cli.command("list")
-@takes("profile", "seeds", "jobs", "device", "results")
+@takes("profile", "seeds", "jobs", "device", "slots_per_gpu", "results")
 def list_ablations(
-    profile: str, seeds: int | None, jobs: int | None, device: str, results: Path
+    profile: str,
+    seeds: int | None,
+    jobs: int | None,
+    device: str,
+    slots_per_gpu: int | None,
+    results: Path,
 ) -> None:
     """The ablations, their variants, how many runs they make, and how long those will take here."""
-    chosen = _profile(profile, device)
+    chosen = profile_named(profile, device)
     device, folder = hardware.resolve_device(device), results / chosen.name
     members = _planned(chosen, folder, seeds)
     runs = runs_of(members)
     left = [run for run in runs if not RunFolder(folder, run.run_id).finished(run.probes)]
-    slots = len(hardware.slots(device, chosen.runs_per_gpu, jobs))
+    slots = len(hardware.slots(device, slots_per_gpu, chosen.runs_per_gpu, jobs))
     seen = estimate.paces_seen(runs, folder)
     paces = seen if {run.model.family for run in runs} <= set(seen) else {}
     paces = paces or estimate.paces_timed(chosen.name, device) | seen
@@ -212,14 +197,25 @@ def _planned(profile: Profile, folder: Path, seeds: int | None) -> list[Member]:
 @takes("profile", "device", "results")
 def report(profile: str, device: str, results: Path) -> None:
     """Rebuild the page for what has been run so far."""
-    sys.exit(PageRefresher(results / _profile(profile, device).name).build(only_if_changed=False))
+    folder = results / profile_named(profile, device).name
+    sys.exit(PageRefresher(folder).build(only_if_changed=False))
+
+
+@cli.command()
+@takes("profile", "corpus", "device", "results", "data")
+def bench(profile: str, corpus: str, device: str, results: Path, data: Path) -> None:
+    """Measure how fast this machine trains; nothing else may be running."""
+    folder = results / profile_named(profile, device).name
+    words = [folder, data, hardware.resolve_device(device), corpus]
+    program = [sys.executable, "-m", "experiments.bench", *map(str, words)]
+    sys.exit(subprocess.run(program, check=False).returncode)
 
 
 @cli.command()
 @takes("profile", "results")
 def clean(profile: str, results: Path) -> None:
     """Delete the results of the profile that is named."""
-    _one_of("profile to delete", [profile], list(PROFILES))
+    one_of("profile to delete", [profile], list(PROFILES))
     folder = results / profile
     if folder.exists():
         shutil.rmtree(folder)

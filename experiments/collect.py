@@ -12,7 +12,7 @@ from experiments.errors import UserError
 from experiments.files import write_atomically
 from experiments.plan import Member
 from experiments.schema import VERSION, schema
-from experiments.store import RunFolder
+from experiments.store import MEASURED, RunFolder, calls
 from experiments.study import Study
 
 PROBE_TABLES = (
@@ -25,8 +25,6 @@ PROBE_TABLES = (
     "samples",
     "measures",
 )
-
-MEASURED = ("identities", "theory", "costs")  # apart from any training
 
 
 def collect(results: Path) -> None:
@@ -51,9 +49,7 @@ def collect(results: Path) -> None:
         for member in begun
         for point in RunFolder(results, member.spec.run_id).points()
     ]
-    for table in MEASURED:  # which a run of the study writes by itself
-        if not is_measured(results, table):
-            write_table(results, table, [])
+    write_missing(results)
     found: dict[str, list[dict[str, Any]]] = {table: [] for table in PROBE_TABLES}
     for member in begun:
         run = {"run_id": member.spec.run_id}
@@ -64,6 +60,7 @@ def collect(results: Path) -> None:
         write_table(results, table, rows)
     write_table(results, "runs", [_row(member, results) for member in begun])
     write_table(results, "curves", points)
+    write_table(results, "calls", calls(results))
     write_table(
         results,
         "membership",
@@ -96,6 +93,13 @@ def collect(results: Path) -> None:
     )
 
 
+def write_missing(results: Path) -> None:
+    """Write the tables of what has not been measured yet, empty."""
+    for table in MEASURED:
+        if not is_measured(results, table):
+            write_table(results, table, [])
+
+
 def _row(member: Member, results: Path) -> dict[str, Any]:
     spec = member.spec
     summary = RunFolder(results, spec.run_id).summary() or {"status": "unfinished"}
@@ -105,7 +109,6 @@ def _row(member: Member, results: Path) -> dict[str, Any]:
         "variant": member.variant,
         "seed": spec.seed,
         "corpus_hash": spec.corpus,
-        "precision": spec.precision,
         **{f"model.{k}": v for k, v in spec.model.relevant().items()},
         **{f"recipe.{k}": v for k, v in spec.recipe.relevant(spec.model.family).items()},
         **summary,

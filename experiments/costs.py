@@ -37,7 +37,7 @@ _VOCABULARY = 84  # characters, as the study's own corpus has
 _NEW_TOKENS = 256  # that are generated
 _SECONDS, _BYTES = 2.0, 8e9  # that one run may take
 _DIRECTIONS = ("forward", "both")  # without and with the backward pass
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what is multiplied, by precision
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}  # what is multiplied, by precision
 
 
 class Effort(NamedTuple):
@@ -83,7 +83,7 @@ def attention(base: ModelConfig, length: int, direction: str, device: torch.devi
     """Scores, softmax and mixing of one sequence's queries, keys and values, all heads, causal;
     the arithmetic is the definition's, its masked half included, whatever the kernel does.
     """
-    dtype = _DTYPES[default_precision(device.type)]
+    dtype = DTYPES[default_precision(device.type)]
     shape = (3, 1, base.n_heads, length, base.head_dim)
     q, k, v = torch.randn(shape, device=device, dtype=dtype, requires_grad=True)
     forward = partial(KERNELS[base.attention], q, k, v, Scoring(base.head_dim**-0.5), 0.0)
@@ -141,7 +141,7 @@ def generations(base: ModelConfig, device: torch.device) -> Iterator[Job]:
 
 def matrix_product(effort: Effort, device: torch.device) -> Job:
     """Of some square matrix products the one that computes fastest: what the machine can do."""
-    dtype = _DTYPES[default_precision(device.type)]
+    dtype = DTYPES[default_precision(device.type)]
     sizes = (2048, 4096, 8192) if device.type == "cuda" else (512, 1024, 2048)
     runs = {n: partial(torch.matmul, *torch.randn(2, n, n, device=device).to(dtype)) for n in sizes}
     best = max(runs, key=lambda n: n**3 / timed(runs[n], effort.seconds, device))

@@ -78,7 +78,7 @@ def _pace(spec: RunSpec, device: str) -> float:
     targets = tokens[:, 0] % config.n_classes if config.n_classes else tokens
 
     def step() -> None:
-        with precision_context(spec.precision, place):
+        with precision_context(spec.recipe.precision, place):
             loss = cross_entropy(model(*[tokens] * (2 if two else 1)), targets)
         if loss.requires_grad:  # a bigram is counted
             optimizer.zero_grad()
@@ -100,7 +100,7 @@ def main(profile: str, device: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    planned = outline(PROFILES[profile], None, default_precision(device))
+    planned = outline(PROFILES[profile].computed(default_precision(device)), None)
     first: dict[str, RunSpec] = {}
     for spec in runs_of(planned):
         first.setdefault(spec.model.family, spec)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.corpus import Corpus
+from experiments.hardware import see_one_card
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
 
@@ -73,8 +74,7 @@ def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Gener
             while waiting and free:
                 spec, slot = waiting.pop(), free.pop()
                 receiver, sender = context.Pipe(duplex=False)
-                arguments = (spec, job.corpus, job.results, slot, job.environment, sender)
-                process = context.Process(target=_work, args=arguments)
+                process = context.Process(target=_work, args=(spec, job, slot, sender))
                 process.start()
                 sender.close()  # now the worker's end alone: when it dies, we read end-of-file
                 running[receiver] = (process, spec, slot)
@@ -98,11 +98,11 @@ def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Gener
             process.join()
 
 
-def _work(*arguments: Any) -> None:
+def _work(spec: RunSpec, job: Job, slot: str, progress: Connection) -> None:
     # Imported here: the parent never loads torch.
     from experiments.worker import work
 
-    work(*arguments)
+    work(spec, job.corpus, job.results, see_one_card(slot), job.environment, progress)
 
 
 def _note_sudden_death(spec: RunSpec, job: Job, exit_code: int | None) -> None:

@@ -7,12 +7,13 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from experiments.errors import UserError
 from experiments.spec import Precision
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
+PRECISIONS = ("auto", *get_args(Precision))
 
 
 def resolve_device(wanted: str) -> str:
@@ -29,13 +30,20 @@ def resolve_device(wanted: str) -> str:
     return wanted
 
 
-def slots(device: str, runs_per_gpu: int, jobs: int | None) -> list[str]:
-    """The torch device of each run that may go on at the same time."""
+def slots(device: str, asked: int | None, profile: int, jobs: int | None) -> list[str]:
+    """The torch device of each run that may go on at the same time: on a card as many as were
+    asked for, or as the profile says.
+
+    Raises:
+        UserError: slots of cards were asked for on another device.
+    """
     if device == "cuda":
         import torch
 
         cards = torch.cuda.device_count()
-        return [f"cuda:{i % cards}" for i in range(jobs or cards * runs_per_gpu)]
+        return [f"cuda:{i % cards}" for i in range(jobs or cards * (asked or profile))]
+    if asked:
+        raise UserError(f"SLOTS_PER_GPU is for the device cuda, and this is {device}: use JOBS")
     if device == "mps":
         return ["mps"] * (jobs or 1)
     return ["cpu"] * (jobs or usable_cores())
@@ -46,9 +54,26 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def see_one_card(slot: str) -> str:
+    """Hide from this process all graphics cards but its slot's. Returns the torch device that the
+    slot then is. To be called before CUDA starts.
+    """
+    kind, _, index = slot.partition(":")
+    if kind != "cuda":
+        return slot
+    visible = [card for card in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(index)] if visible else index
+    return "cuda:0"
+
+
 def default_precision(device: str) -> Precision:
     """bfloat16 autocast on CUDA, float32 elsewhere."""
     return "bf16" if device == "cuda" else "fp32"
+
+
+def resolve_precision(wanted: str, device: str) -> Precision:
+    """What `wanted`, one of PRECISIONS, comes to on a device."""
+    return default_precision(device) if wanted == "auto" else cast(Precision, wanted)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from experiments.ablation import Ablation, Variant, load_ablations
 from experiments.errors import UserError
 from experiments.profiles import Profile
-from experiments.spec import TUNING_SEED, Precision, RunSpec, Task
+from experiments.spec import TUNING_SEED, RunSpec, Task
 
 # Validation loss of a run that tries a learning rate: infinite where it diverged, None where it is
 # not over.
@@ -66,7 +66,6 @@ def plan(
     corpus_hash: str,
     seeds: int,
     fewer_seeds: int,
-    precision: Precision,
     score: Score,
     without: Collection[Task] = (),
 ) -> Plan:
@@ -95,7 +94,6 @@ def plan(
                     recipe=recipe,
                     corpus=corpus_hash,
                     seed=seed,
-                    precision=precision,
                     probes=probes if seed < TUNING_SEED else (),
                 )
 
@@ -142,7 +140,7 @@ def plan(
     return found
 
 
-def outline(profile: Profile, seeds: int | None, precision: Precision = "fp32") -> list[Member]:
+def outline(profile: Profile, seeds: int | None) -> list[Member]:
     """The plan before any corpus is at hand, for as many characters as the default one has: right
     but for the run ids, what follows from the vocabulary, and the learning rates still to choose.
 
@@ -156,7 +154,6 @@ def outline(profile: Profile, seeds: int | None, precision: Precision = "fp32") 
         corpus_hash="",
         seeds=seeds or profile.seeds,
         fewer_seeds=seeds or profile.fewer_seeds,
-        precision=precision,
         score=lambda spec: spec.recipe.learning_rate,  # as if the lowest rate were always chosen
     )
     return [*found.trials, *found.members]

@@ -1,9 +1,9 @@
 """Profiles: the base network and recipe, and how many seeds, for a kind of machine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.spec import Recipe
+from experiments.spec import Precision, Recipe
 from model import ModelConfig
 
 
@@ -26,6 +26,11 @@ class Profile:
     def base_model(self, vocab_size: int) -> ModelConfig:
         """The network that variants differ from."""
         return ModelConfig(vocab_size=vocab_size, **self.model)
+
+    def computed(self, precision: Precision, compiled: bool = False) -> "Profile":
+        """The profile with its base computed in this precision, and compiled or not."""
+        recipe = replace(self.recipe, precision=precision, compiled=compiled)
+        return replace(self, recipe=recipe)
 
 
 # The first transformer's initialisation. In a short training GPT-2's small weights hold every
@@ -73,9 +78,8 @@ PROFILES = {
             fewer_seeds=3,
         ),
         # nanoGPT's recipe for characters on one GPU: its network, its schedule, its dropout, but
-        # less than a fifth of its 5,000 steps. `make list PROFILE=gpu` counts 6e17 floating-point
-        # operations; nanoGPT's own 5,000 steps of 6e15 take three minutes on an A100, which is
-        # 3e13 a second, and so all of it five and a half hours.
+        # less than a fifth of its 5,000 steps, so that all of it takes less than six hours. README,
+        # "On a GPU", has the arithmetic.
         Profile(
             name="gpu",
             purpose="nanoGPT's network for characters as the base, on one GPU in six hours",
@@ -94,6 +98,7 @@ PROFILES = {
                 batch_size=64,
                 learning_rate=1e-3,
                 warmup_steps=90,
+                log_every=100,
                 eval_every=100,
                 eval_windows=256,
                 final_eval_windows=1024,

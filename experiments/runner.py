@@ -20,13 +20,20 @@ from experiments.store import RunFolder
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a study ended: runs trained now, and the failed with reasons."""
+    """How a study ended: runs trained now, the seconds that their workers took together, and the
+    failed with reasons.
+    """
 
     trained: int = 0
+    wall_seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
 
     def __add__(self, other: "Outcome") -> "Outcome":
-        return Outcome(self.trained + other.trained, self.failed | other.failed)
+        return Outcome(
+            self.trained + other.trained,
+            self.wall_seconds + other.wall_seconds,
+            self.failed | other.failed,
+        )
 
 
 def run_study(members: list[Member], job: Job, slots: list[str], executor: str) -> Outcome:
@@ -61,12 +68,14 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
                             shown.say(f"seed {event.spec.seed} is complete: refreshing the page")
         finally:
             pages.stop()
-    failed = {}
-    for spec in specs:
-        summary = RunFolder(job.results, spec.run_id).summary()
-        if summary and summary["status"] == "failed":
-            failed[labels[spec.run_id]] = summary["reason"]
-    return Outcome(len(todo), failed)
+    summaries = {spec.run_id: RunFolder(job.results, spec.run_id).summary() or {} for spec in specs}
+    failed = {
+        labels[run_id]: summary["reason"]
+        for run_id, summary in summaries.items()
+        if summary.get("status") == "failed"
+    }
+    taken = sum(summaries[spec.run_id].get("wall_seconds", 0.0) for spec in todo)
+    return Outcome(len(todo), taken, failed)
 
 
 def measure_costs(results: Path, profile: str, device: str) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from experiments.spec import Recipe
 from model import ModelConfig
 
-VERSION = 3
+VERSION = 4
 
 Column = tuple[str, pa.DataType, str]
 
@@ -52,7 +52,6 @@ COLUMNS: dict[str, list[Column]] = {
         ("status", _TEXT, "done, diverged, failed, or unfinished (started and not over)"),
         ("reason", _TEXT, "why it diverged or failed"),
         ("corpus_hash", _TEXT, "SHA-256 of the vocabulary and all tokens"),
-        ("precision", _TEXT, "fp32, or bf16 autocast"),
         *_config_columns("model", ModelConfig),
         *_config_columns("recipe", Recipe),
         ("parameters", _WHOLE, "trainable parameters, a tied matrix counted once"),
@@ -60,6 +59,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("tokens", _WHOLE, "tokens trained on"),
         ("flops", _REAL, "floating-point operations of its training, counted from the formulas"),
         ("train_seconds", _REAL, "seconds of training, evaluation left out"),
+        ("probe_seconds", _REAL, "seconds that its probes took"),
         ("wall_seconds", _REAL, "seconds from the worker's start to its end"),
         ("tokens_per_second", _REAL, "tokens / train_seconds, other runs at work beside it"),
         *_scores("train"),
@@ -74,12 +74,20 @@ COLUMNS: dict[str, list[Column]] = {
         ("device", _TEXT, "cpu, cuda or mps"),
         ("device_name", _TEXT, "the processor's or graphics card's name"),
         ("threads", _WHOLE, "processor threads the run used"),
+        ("peak_memory", _WHOLE, "most bytes it held, of the card's memory or the machine's"),
         ("hardware", _TEXT, "the machine's processor and cores"),
         ("python_version", _TEXT, ""),
         ("torch_version", _TEXT, ""),
         ("numpy_version", _TEXT, ""),
         ("git_revision", _TEXT, "the code's commit; +changes if the tree differed from it"),
         ("started", _TEXT, "when the run began, ISO 8601, UTC"),
+    ],
+    "calls": [
+        ("started", _TEXT, "when a call that trained something began, ISO 8601, UTC"),
+        ("seconds", _REAL, "from there until its last page was begun"),
+        ("workers", _WHOLE, "runs at the same time"),
+        ("trained", _WHOLE, "runs that it trained"),
+        ("wall_seconds", _REAL, "of these runs together"),
     ],
     "curves": [
         ("run_id", _TEXT, "the run"),
@@ -197,6 +205,21 @@ COLUMNS: dict[str, list[Column]] = {
         ("check", _TEXT, "what is checked, without any training"),
         ("holds", _BOOL, "whether it holds"),
         ("why", _TEXT, "the numbers that say so"),
+    ],
+    "bench": [
+        ("what", _TEXT, "what was timed"),
+        ("precision", _TEXT, "fp32, or bf16 autocast"),
+        ("compiled", _BOOL, "whether by torch.compile"),
+        ("varied", _TEXT, "which of the next four is not as usual; empty where none"),
+        ("width", _WHOLE, "d_model of the network"),
+        ("context", _WHOLE, "tokens of a window"),
+        ("batch", _WHOLE, "windows of a step"),
+        ("workers", _WHOLE, "runs at the same time"),
+        ("repeat", _WHOLE, "which time it was"),
+        ("seconds", _REAL, "how long it took, from nothing started to all written"),
+        ("tokens_per_second", _REAL, "of all workers together"),
+        ("flops_per_second", _REAL, "arithmetic, of all workers together"),
+        ("loss", _REAL, "validation loss at the end, nats per character"),
     ],
     "claims": [
         ("claim", _TEXT, "the claim's id"),

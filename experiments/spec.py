@@ -38,6 +38,7 @@ _CHOICES = {
     "task": get_args(Task),
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
+    "precision": get_args(Precision),
 }
 
 _COUNTS = ("steps", "batch_size", "log_every", "eval_every", "eval_windows", "final_eval_windows")
@@ -59,6 +60,8 @@ class Recipe:
     """
 
     task: Task = "language"
+    precision: Precision = "fp32"
+    compiled: bool = False
     steps: int
     batch_size: int
     learning_rate: float
@@ -88,6 +91,7 @@ class Recipe:
         )
         for name in _RATES:
             self._require(name, float, lambda v: 0 < v < math.inf, "a number above 0")
+        self._require("compiled", bool, lambda v: True, "true or false")
         self._require("weight_decay", float, lambda v: 0 <= v < math.inf, "a number of at least 0")
         for name in _FRACTIONS:
             self._require(
@@ -104,7 +108,7 @@ class Recipe:
         if self.schedule != "cosine":
             unread |= {"final_learning_rate_ratio"}
         if family == "bigram":  # counted: nothing is optimised
-            unread |= {"optimizer", "schedule", "warmup_steps", *_FRACTIONS, *_RATES}
+            unread |= {"compiled", "optimizer", "schedule", "warmup_steps", *_FRACTIONS, *_RATES}
             unread = (unread | {"weight_decay"}) - {"label_smoothing"}
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if name not in unread}
@@ -131,21 +135,17 @@ def fields_for(task: Task, corpus_vocabulary: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One training: a network, a recipe, a corpus (by content hash), a seed, a precision; and what
-    is to be looked at besides, which changes none of its numbers.
+    """One training: a network, a recipe, a corpus (by content hash) and a seed; and what is to be
+    looked at besides, which changes none of its numbers.
     """
 
     model: ModelConfig
     recipe: Recipe
     corpus: str
     seed: int
-    precision: Precision
     probes: tuple[Probe, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.precision not in get_args(Precision):
-            allowed = " or ".join(get_args(Precision))
-            raise ValueError(f"precision={self.precision!r} cannot work: it must be {allowed}")
         if type(self.seed) is not int or self.seed < 0:
             raise ValueError(
                 f"seed={self.seed!r} cannot work: it must be a whole number, 0 or more"
@@ -171,7 +171,6 @@ class RunSpec:
             "recipe": self.recipe.relevant(self.model.family),
             "corpus": self.corpus,
             "seed": self.seed,
-            "precision": self.precision,
         }
 
     @functools.cached_property

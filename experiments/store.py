@@ -5,6 +5,7 @@ results/<profile>/runs/<run_id>/spec.json       the run, as planned
                                 probes/*.json   what each probe found
                                 summary.json    written last: status, reason, final numbers
                                 log.txt         whatever the worker printed
+results/<profile>/calls.jsonl                   one line per call that trained something
 """
 
 import json
@@ -16,6 +17,7 @@ from experiments.files import write_atomically
 from experiments.spec import RunSpec
 
 Status = Literal["done", "diverged", "failed"]
+MEASURED = ("identities", "theory", "costs", "bench")  # tables of what is apart from any run
 FINISHED = ("done", "diverged")  # a run that diverged has its answer; one that failed has none
 
 
@@ -64,6 +66,22 @@ class RunFolder:
         return RunSpec.from_json((self.path / "spec.json").read_text())
 
     def points(self) -> list[dict[str, Any]]:
-        """The points of the curves; a line cut short by a killed worker is left out."""
-        lines = self.metrics.read_text().splitlines(keepends=True) if self.metrics.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        """The points of the curves."""
+        return _lines(self.metrics)
+
+
+def note_call(results: Path, **call: Any) -> None:
+    """Note how a call that trained something spent its time."""
+    with (results / "calls.jsonl").open("a") as file:
+        file.write(json.dumps(call) + "\n")
+
+
+def calls(results: Path) -> list[dict[str, Any]]:
+    """What `note_call` noted."""
+    return _lines(results / "calls.jsonl")
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    """A file's lines, but for the last where it was cut short."""
+    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -30,12 +30,11 @@ class Study:
     seeds: int
     fewer_seeds: int
     precision: Precision
+    compiled: bool
     has_genres: bool
 
     @classmethod
-    def of(
-        cls, profile: Profile, corpus: Corpus, seeds: int | None, precision: Precision
-    ) -> "Study":
+    def of(cls, profile: Profile, corpus: Corpus, seeds: int | None) -> "Study":
         """The study of a corpus that is at hand; with `seeds`, as many for every ablation."""
         return cls(
             profile_name=profile.name,
@@ -46,14 +45,15 @@ class Study:
             unigram_loss=corpus.unigram_loss,
             seeds=seeds or profile.seeds,
             fewer_seeds=seeds or profile.fewer_seeds,
-            precision=precision,
+            precision=profile.recipe.precision,
+            compiled=profile.recipe.compiled,
             has_genres=bool(corpus.works),
         )
 
     @property
     def profile(self) -> Profile:
         """The profile that the study runs."""
-        return PROFILES[self.profile_name]
+        return PROFILES[self.profile_name].computed(self.precision, self.compiled)
 
     def plan(self, results: Path, only: list[str] | None = None) -> Plan:
         """The plan for the ablation files as they now are, of all ablations or of those named, as
@@ -72,7 +72,6 @@ class Study:
             corpus_hash=self.corpus_hash,
             seeds=self.seeds,
             fewer_seeds=self.fewer_seeds,
-            precision=self.precision,
             score=functools.partial(_validation_loss, results),
             without=without,
         )

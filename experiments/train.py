@@ -46,8 +46,14 @@ def train(
     norms: list[Tensor] = []
     seconds, status, reason, step = 0.0, "done", "", 0
 
+    def loss_of(inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        with precision_context(recipe.precision, device):
+            return cross_entropy(model(*inputs), targets, recipe.label_smoothing)
+
+    training_loss = torch.compile(loss_of) if recipe.compiled else loss_of
+
     def evaluate(split: str, examples: int) -> Scores:
-        return evaluate_on(model, task, split, examples, spec.precision)
+        return evaluate_on(model, task, split, examples, recipe.precision)
 
     def look() -> None:
         record_point("val", evaluate("val", recipe.eval_windows).loss)
@@ -72,8 +78,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         inputs, targets = task.training(step)
-        with precision_context(spec.precision, device):
-            loss = cross_entropy(model(*inputs), targets, recipe.label_smoothing)
+        loss = training_loss(inputs, targets)
         if isinstance(model, Bigram):
             model.count(inputs[0], targets)
         else:

@@ -4,6 +4,7 @@ import datetime
 import json
 import math
 import os
+import resource
 import signal
 import sys
 import time
@@ -48,8 +49,9 @@ def work(
         folder.start(spec)
     except OSError:
         sys.exit(1)  # a disk that takes nothing: the parent meets it as well, and says so once
-    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     began = time.perf_counter()
+    observer = Observer(spec, folder)
     with folder.log.open("w") as log, folder.metrics.open("a", buffering=1) as metrics:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
@@ -61,13 +63,12 @@ def work(
                 progress.send((point["step"], point["loss"], speed))
 
         try:
-            observer = Observer(spec, folder)
             summary = train(spec, corpus, torch.device(device), record, observer)
         except BrokenPipeError:
             sys.exit(1)  # the parent is gone
         except Exception as error:
             traceback.print_exc()
-            summary = {"status": "failed", "reason": one_line(error)}
+            summary = {"status": "failed", "reason": reason(error)}
     folder.finish(
         summary
         | environment
@@ -75,7 +76,9 @@ def work(
             "device": device.partition(":")[0],
             "device_name": device_name(device),
             "threads": torch.get_num_threads(),
+            "peak_memory": peak_memory(torch.device(device)),
             "started": started,
+            "probe_seconds": observer.seconds,
             "wall_seconds": time.perf_counter() - began,
         }
     )
@@ -87,9 +90,15 @@ class Observer:
     def __init__(self, spec: RunSpec, folder: RunFolder) -> None:
         self.spec, self.folder = spec, folder
         self.layers: list[dict[str, Any]] = []
+        self.seconds = 0.0
 
     def __call__(self, step: int, model: nn.Module, task: Task) -> None:
         """At every evaluation: follow the layers; at the last one, all else."""
+        began = time.perf_counter()
+        self._look(step, model, task)
+        self.seconds += time.perf_counter() - began
+
+    def _look(self, step: int, model: nn.Module, task: Task) -> None:
         last = step == self.spec.recipe.steps
         if not isinstance(task, LanguageModelling):
             return
@@ -114,6 +123,17 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def one_line(error: BaseException) -> str:
-    """An error's type and message, on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def reason(error: BaseException) -> str:
+    """Why a run failed, on one line: an error's type and message."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"out of memory: fewer runs at once (SLOTS_PER_GPU) leave more to each. {said}"
+    return said
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes this process has held: of the graphics card's memory, or of the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from experiments.errors import UserError
-from report.page import build
+from report.freshness import is_fresh
 
 
 @click.command()
@@ -15,8 +15,13 @@ from report.page import build
 @click.option("--picture", type=click.Path(path_type=Path), help="save the forest plot there too")
 def main(results: Path, if_changed: bool, picture: Path | None) -> None:
     """Write the page for the runs that lie in the folder RESULTS."""
+    if if_changed and is_fresh(results):
+        click.echo(f"report: {results / 'report.html'}")
+        return
+    from report.page import build  # papermill and what it brings take seconds to load
+
     try:
-        page, broken = build(results, only_if_changed=if_changed)
+        page, broken = build(results)
     except UserError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -1,8 +1,9 @@
 """The page: tables to claims, notebooks executed, all joined into one file."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
-import hashlib
+import functools
 import html
 import multiprocessing
 import os
@@ -20,17 +21,16 @@ from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 
 import report
-from experiments.ablation import load_ablations
-from experiments.collect import MEASURED, PROBE_TABLES, collect
+from experiments.collect import collect, write_missing
 from experiments.files import write_atomically
 from experiments.hardware import usable_cores
 from experiments.study import Study
+from report.freshness import state
 from report.sections import title
 from report.tables import Tables
 from report.verdict import judge_all
 
 ROOT = Path(report.__file__).parent
-TABLES = ("runs", "curves", "membership", "tuning", *PROBE_TABLES, *MEASURED, "claims")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Section:
     error: str = ""
 
 
-def build(results: Path, *, only_if_changed: bool = False) -> tuple[Path, dict[str, str]]:
+def build(results: Path) -> tuple[Path, dict[str, str]]:
     """Write `claims.parquet` and `report.html` for what lies in `results` by now.
 
     Returns the page's path, and the error of every section whose notebook broke, by its heading.
@@ -55,13 +55,12 @@ def build(results: Path, *, only_if_changed: bool = False) -> tuple[Path, dict[s
     Raises:
         UserError: there are no results.
     """
+    study, page = Study.load(results), results / "report.html"
+    write_missing(results)
+    built_from = state(results)  # before the tables: what changes from here on makes it stale
     if (results / "runs").exists():
         collect(results)
     judge_all(results)
-    page, key_file, key = results / "report.html", results / "report.key", _key(results)
-    if only_if_changed and page.exists() and key_file.exists() and key_file.read_text() == key:
-        return page, {}
-    study = Study.load(results)
     (results / "notebooks.log").unlink(missing_ok=True)
     sections = execute(sections_of(Tables.load(results)), results)
     environment = jinja2.Environment(
@@ -70,7 +69,7 @@ def build(results: Path, *, only_if_changed: bool = False) -> tuple[Path, dict[s
     text = environment.get_template("page.html.j2").render(title=title(study), sections=sections)
     broken = {section.heading: section.error for section in sections if section.error}
     write_atomically(page, text.encode())
-    write_atomically(key_file, (key if not broken else "broken").encode())
+    write_atomically(results / "report.key", (built_from if not broken else "broken").encode())
     return page, broken
 
 
@@ -81,6 +80,7 @@ def sections_of(tables: Tables) -> list[Section]:
     lead = f"Not run: {', '.join(absent)}. `make NAME` trains one alone." if absent else ""
     found = Section("findings", "What was found", lead, "findings", {})
     derived = Section("theory", "Theory, in numbers", "", "theory", {})
+    fast = Section("speed", "How fast it trains", "", "speed", {})
     made = Section("method", "How it was made", "", "method", {})
     middle = [
         Section(
@@ -96,7 +96,7 @@ def sections_of(tables: Tables) -> list[Section]:
         )
         for name in present
     ]
-    return [found, *middle, derived, made]
+    return [found, *middle, derived, fast, made]
 
 
 def execute(sections: list[Section], results: Path) -> list[Section]:
@@ -115,7 +115,9 @@ def execute(sections: list[Section], results: Path) -> list[Section]:
 
 
 def _execute(sections: list[Section], results: Path, folder: str) -> list[Section]:
-    """The sections in one kernel. A cell that breaks ends none but itself."""
+    """The sections in one kernel. A cell that breaks ends none but itself; where the kernel dies,
+    each section gets one of its own.
+    """
     os.environ |= {
         "JUPYTER_RUNTIME_DIR": folder,
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not one of the user's own
@@ -129,24 +131,26 @@ def _execute(sections: list[Section], results: Path, folder: str) -> list[Sectio
     # Kernels talk to stderr when they are shut down; what they say is kept, but not shown.
     with (results / "notebooks.log").open("ab") as log:
         os.dup2(log.fileno(), 2)
-    broken = ""
+    run = functools.partial(
+        papermill.execute_notebook,
+        source,
+        cwd=ROOT.parent,
+        progress_bar=False,
+        # Each kernel's sockets are files of its own: side by side they would race for ports.
+        config=Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/{name}"}}),
+    )
     try:
-        papermill.execute_notebook(
-            source,
-            executed,
-            cwd=ROOT.parent,
-            progress_bar=False,
-            # Each kernel's sockets are files of its own: side by side they would race for ports.
-            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/{name}"}}),
-        )
-    except papermill.PapermillExecutionError:
-        pass  # the cells that broke say so themselves
-    except (
-        Exception
-    ) as error:  # the kernel died, or never came up: the other kernels' sections stand
-        broken = f"{type(error).__name__}: {error}"
-    cells = nbformat.read(executed, as_version=4).cells if executed.exists() else []
-    return [_shown(section, cells, broken) for section in sections]
+        try:
+            cells = run(None).cells  # written after every cell, it takes twice as long
+        except papermill.PapermillExecutionError:  # but where a cell breaks, what is not is lost
+            with contextlib.suppress(papermill.PapermillExecutionError):
+                run(executed)
+            cells = nbformat.read(executed, as_version=4).cells
+    except Exception as error:  # the kernel died, or never came up
+        if len(sections) > 1:
+            return [_execute([section], results, folder)[0] for section in sections]
+        return [_shown(sections[0], [], f"{type(error).__name__}: {error}")]
+    return [_shown(section, cells) for section in sections]
 
 
 def _joined(sections: list[Section], results: Path, folder: str) -> nbformat.NotebookNode:
@@ -169,7 +173,7 @@ def _joined(sections: list[Section], results: Path, folder: str) -> nbformat.Not
     return joined
 
 
-def _shown(section: Section, cells: list[nbformat.NotebookNode], broken: str) -> Section:
+def _shown(section: Section, cells: list[nbformat.NotebookNode], broken: str = "") -> Section:
     """The outputs of a section's executed cells as HTML, without code, scripts and styles."""
     mine = [
         cell
@@ -177,8 +181,7 @@ def _shown(section: Section, cells: list[nbformat.NotebookNode], broken: str) ->
         if cell.cell_type == "code" and cell.metadata.get("section") == section.anchor
     ]
     errors = [o for cell in mine for o in cell.outputs if o.output_type == "error"]
-    ran = bool(mine) and all(cell.execution_count for cell in mine)
-    error = f"{errors[0].ename}: {errors[0].evalue}" if errors else "" if ran else broken
+    error = f"{errors[0].ename}: {errors[0].evalue}" if errors else broken
     for cell in mine:
         cell.outputs = [
             o for o in cell.outputs if o.output_type in ("display_data", "execute_result")
@@ -188,14 +191,3 @@ def _shown(section: Section, cells: list[nbformat.NotebookNode], broken: str) ->
     if error:
         body += f'<p class="warning">This section broke off: {html.escape(error)}</p>'
     return dataclasses.replace(section, body=body, error=error)
-
-
-def _key(results: Path) -> str:
-    """A hash of all that the page is made of: tables, study, and the code that shows them."""
-    digest = hashlib.sha256()
-    files = [results / f"{name}.parquet" for name in TABLES] + [results / "study.json"]
-    files += sorted(path for path in ROOT.rglob("*") if path.suffix in (".py", ".j2"))
-    for file in files:
-        digest.update(file.name.encode() + file.read_bytes())
-    digest.update(repr(load_ablations()).encode())
-    return digest.hexdigest()

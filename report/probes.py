@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from report.figures import interval, palette, show
 from report.stats import estimate
 from report.tables import Tables, records
-from report.text import counted, number, plus_minus
+from report.text import counted, number, plus_minus, table
 
 NOTHING = HTML("")
 
@@ -102,15 +102,14 @@ def head_table(tables: Tables, ablation: str) -> HTML:
     lines = []
     for (variant, score), some in rows.groupby(["variant", "score"], sort=False):
         best = some.groupby("seed")[["value", "untrained", "shuffled"]].max()
-        cells = "".join(f"<td>{plus_minus(estimate(list(best[kind])))}</td>" for kind in best)
-        lines.append(f"<tr><td>{html.escape(str(variant))}</td><td>{score}</td>{cells}</tr>")
-    head = "<th>variant</th><th>score</th><th>trained</th><th>untrained</th><th>shuffled text</th>"
-    return HTML(
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        '</table></div><p class="note">The largest value over all heads, mean ± half the 95 %'
+        lines.append((variant, score, *(plus_minus(estimate(list(best[kind]))) for kind in best)))
+    head = ("variant", "score", "trained", "untrained", "shuffled text")
+    note = (
+        "The largest value over all heads, mean ± half the 95 %"
         f" interval over {counted(rows['seed'].nunique(), 'seed')}. Previous, first and induction"
-        " are shares of attention; entropy is in nats, distance in characters.</p>"
+        " are shares of attention; entropy is in nats, distance in characters."
     )
+    return HTML(table(head, lines, note))
 
 
 def pruning_curve(tables: Tables, ablation: str) -> HTML:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import html
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from experiments.study import Study
 from report.figures import is_text
 from report.stats import scaled
 from report.tables import Tables, records
-from report.text import counted, duration, number, p_text, plus_minus
+from report.text import counted, duration, number, p_text, plus_minus, table
 from report.verdict import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, VERDICTS
 
 
@@ -116,7 +115,7 @@ def changes_table(tables: Tables, ablation: str) -> HTML:
             rate = tuning.get(variant.rate_of, "not chosen yet")
             differing.append(f"recipe.learning_rate = {rate}, the best for {variant.rate_of}")
         rows.append((variant.name, ", ".join(differing) or "the base itself"))
-    return _table(("variant", "differs from the base in"), rows)
+    return HTML(table(("variant", "differs from the base in"), rows))
 
 
 def metrics_table(tables: Tables, ablation: str) -> HTML:
@@ -157,17 +156,17 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
                 cells.append(plus_minus(found))
         rows.append(tuple(cells))
     note = (
-        '<p class="note">Mean ± half the 95 % interval over seeds; losses in nats per target, which'
+        "Mean ± half the 95 % interval over seeds; losses in nats per target, which"
         " in language modelling is a character. Accuracy is the share of targets that were the"
         " likeliest answer; all right, the share of examples of which every target was; of peak,"
         " the share of the operations per second that a matrix product reaches here by itself. A"
         " diverged run counts as a uniform guess in the validation loss and is left out"
-        " elsewhere.</p>"
+        " elsewhere."
     )
     head = ("variant", "runs", *columns.values())
     there = [place for place in range(len(head)) if any(row[place] != "–" for row in rows)]
     shown = [tuple(row[place] for place in there) for row in rows]
-    return HTML(_table(tuple(head[place] for place in there), shown).data + note)
+    return HTML(table([head[place] for place in there], shown, note))
 
 
 def how_it_was_made(results: Path, tables: Tables) -> HTML:
@@ -179,7 +178,7 @@ def how_it_was_made(results: Path, tables: Tables) -> HTML:
     def distinct(column: str) -> str:
         return ", ".join(sorted({str(value) for value in over[column].dropna()})) or "–"
 
-    recipe = dataclasses.asdict(study.profile.recipe)
+    recipe, most = dataclasses.asdict(study.profile.recipe), over["peak_memory"].max()
     base = study.profile.base_model(study.vocab_size).relevant()
     rows = [
         ("profile", f"{study.profile_name}: {study.profile.purpose}"),
@@ -189,7 +188,7 @@ def how_it_was_made(results: Path, tables: Tables) -> HTML:
         ("unigram guess", f"{number(study.unigram_loss)} nats per character"),
         ("base network", ", ".join(f"{k}={v}" for k, v in base.items())),
         ("base recipe", ", ".join(f"{k}={v}" for k, v in recipe.items())),
-        ("precision", distinct("precision")),
+        ("precision", distinct("recipe.precision")),
         ("device", distinct("device_name")),
         ("machine", distinct("hardware")),
         ("Python, torch, numpy", " / ".join(map(distinct, _VERSIONS))),
@@ -197,13 +196,16 @@ def how_it_was_made(results: Path, tables: Tables) -> HTML:
         ("data made", _dates(over)),
         ("time in workers", duration(float(over["wall_seconds"].fillna(0).sum()))),
         ("of it training", duration(float(over["train_seconds"].fillna(0).sum()))),
+        ("of it probes", duration(float(over["probe_seconds"].fillna(0).sum()))),
+        ("most memory of a run", "–" if pd.isna(most) else f"{most / 1e6:,.0f} MB"),
+        ("time by the clock", _by_the_clock(tables.calls)),
     ]
     on_disk = len(list((results / "runs").glob("*"))) if (results / "runs").exists() else 0
     if on_disk > len(runs):
         rows.append(
             ("left out", f"{on_disk - len(runs)} runs on disk that this study does not ask for")
         )
-    return _table(("", ""), rows)
+    return HTML(table(("", ""), rows))
 
 
 _VERSIONS = ("python_version", "torch_version", "numpy_version")
@@ -225,7 +227,7 @@ def failures(tables: Tables) -> HTML:
             )
             for row in records(bad)
         ]
-        parts.append(_table(("run", "variant", "seed", "status", "reason"), rows).data)
+        parts.append(table(("run", "variant", "seed", "status", "reason"), rows))
     else:
         parts.append("<p>No run failed and none diverged.</p>")
     if len(missing):
@@ -233,7 +235,7 @@ def failures(tables: Tables) -> HTML:
         for row in records(missing):
             seeds.setdefault(f"{row['ablation']}/{row['variant']}", []).append(str(row["seed"]))
         lacking = [(name, ", ".join(sorted(these))) for name, these in sorted(seeds.items())]
-        parts.append("<p>Planned and not there:</p>" + _table(("variant", "seeds"), lacking).data)
+        parts.append("<p>Planned and not there:</p>" + table(("variant", "seeds"), lacking))
     else:
         parts.append("<p>No planned run is missing.</p>")
     return HTML("".join(parts))
@@ -271,14 +273,16 @@ def _verdict_row(row: dict[str, Any], link: bool) -> str:
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> HTML:
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    return HTML(
-        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+def _by_the_clock(calls: pd.DataFrame) -> str:
+    """How long the calls took that trained, and how much of it the workers were at work."""
+    if calls.empty:
+        return "–"
+    there = float((calls["seconds"] * calls["workers"]).sum())
+    share = 100 * float(calls["wall_seconds"].sum()) / there
+    workers = ", ".join(str(n) for n in sorted(calls["workers"].unique()))
+    return (
+        f"{duration(float(calls['seconds'].sum()))} until the last page was begun, with {workers}"
+        f" workers, busy {share:.0f} % of it (calls that ran to their end)"
     )
 
 

@@ -2,7 +2,6 @@
 head. Each is nothing where an ablation has none of it.
 """
 
-import html
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,7 +13,7 @@ from report.costs import attention_share, exponents, overtakes
 from report.figures import interval, loss_label, palette, show
 from report.stats import estimate
 from report.tables import Tables, records
-from report.text import counted, number, plus_minus
+from report.text import counted, number, plus_minus, table
 
 NOTHING = HTML("")
 
@@ -117,20 +116,19 @@ def logit_table(tables: Tables, ablation: str) -> HTML:
     for variant, some in rows.groupby("variant", sort=False):
         config = runs.loc[some["run_id"].iloc[0]]
         width = config["model.d_model"] / config["model.n_heads"]
-        cells = [html.escape(str(variant)), f"{width:g}"]
+        cells = [str(variant), f"{width:g}"]
         for score in ("logit_variance", "entropy"):
             for kind in ("untrained", "value"):
                 means = some[some["score"] == score].groupby("seed")[kind].mean()
                 cells.append(plus_minus(estimate(list(means))))
-        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    titles = ("variant", "d_k", "logit variance, untrained", "trained", "entropy, untrained")
-    head = "".join(f"<th>{title}</th>" for title in (*titles, "trained"))
-    return HTML(
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        '</table></div><p class="note">Variance of a query\'s logits over the keys it sees, and the'
+        lines.append(cells)
+    spread, entropy = "logit variance, untrained", "entropy, untrained"
+    note = (
+        "Variance of a query's logits over the keys it sees, and the"
         " entropy of its weights in nats: means over queries of held-out text and over all heads, ±"
-        f" half the 95 % interval over {counted(rows['seed'].nunique(), 'seed')}.</p>"
+        f" half the 95 % interval over {counted(rows['seed'].nunique(), 'seed')}."
     )
+    return HTML(table(("variant", "d_k", spread, "trained", entropy, "trained"), lines, note))
 
 
 def cost_curves(tables: Tables, ablation: str) -> HTML:
@@ -216,14 +214,13 @@ def cost_table(tables: Tables, ablation: str) -> HTML:
             plus_minus(found),
             "–" if pd.isna(held) else f"{held:,.0f}",
         )
-        lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = "<th>measured alone</th><th>direction</th><th>milliseconds</th><th>bytes</th>"
-    return HTML(
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        '</table></div><p class="note">Mean ± half the 95 % interval over repeats; one thread,'
+        lines.append(cells)
+    note = (
+        "Mean ± half the 95 % interval over repeats; one thread,"
         " nothing else running. Bytes: the most that tensors took at a time; of a generation, what"
-        " its cache holds at the end.</p>"
+        " its cache holds at the end."
     )
+    return HTML(table(("measured alone", "direction", "milliseconds", "bytes"), lines, note))
 
 
 def _siblings(whats: list[str]) -> set[str]:

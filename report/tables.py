@@ -34,6 +34,8 @@ class Tables:
     curves: pd.DataFrame
     tuning: pd.DataFrame
     costs: pd.DataFrame
+    bench: pd.DataFrame
+    calls: pd.DataFrame
     identities: pd.DataFrame
     ablations: dict[str, Ablation]
 
@@ -67,6 +69,8 @@ class Tables:
             curves=read_table(results, "curves"),
             tuning=tuning,
             costs=costs,
+            bench=read_table(results, "bench"),
+            calls=read_table(results, "calls"),
             identities=read_table(results, "identities").set_index("check"),
             ablations=load_ablations(),
         )

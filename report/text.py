@@ -1,6 +1,8 @@
-"""Numbers and counts in words: the interval decides the digits."""
+"""Numbers and counts in words: the interval decides the digits; and tables of them."""
 
+import html
 import math
+from collections.abc import Iterable, Sequence
 
 from report.stats import Estimate
 
@@ -48,3 +50,19 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], note: str = "") -> str:
+    """Cells as an HTML table, which scrolls by itself where it is too wide; with a note below it,
+    itself HTML.
+    """
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    below = f'<p class="note">{note}</p>' if note else ""
+    return (
+        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+        + below
+    )

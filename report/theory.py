@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from report.derivations import DERIVATIONS
 from report.figures import show
 from report.tables import records
-from report.text import counted
+from report.text import counted, table
 
 NOTHING = HTML("")
 _LONG = 12  # rows, beyond which a table is folded away
@@ -36,10 +36,10 @@ def topic(rows: pd.DataFrame, name: str) -> HTML:
         f'<p>{html.escape(words)}</p><div class="wide">{convert(latex, display="block")}</div>'
         for words, latex in steps
     )
-    table = _table(some)
+    numbers = _numbers(some)
     if len(some) > _LONG:
-        table = f"<details><summary>All {len(some)} numbers</summary>{table}</details>"
-    return HTML(f"<h3>{html.escape(heading)}</h3>{derived}<p>{agreement(some)}</p>{table}")
+        numbers = f"<details><summary>All {len(some)} numbers</summary>{numbers}</details>"
+    return HTML(f"<h3>{html.escape(heading)}</h3>{derived}<p>{agreement(some)}</p>{numbers}")
 
 
 def agreement(rows: pd.DataFrame) -> str:
@@ -147,19 +147,13 @@ def _ends(rows: pd.DataFrame) -> str:
     return "; ".join(f"{row['line']} {_value(row['measured'])}" for row in last)
 
 
-def _table(rows: pd.DataFrame) -> str:
-    columns = ("setting", "quantity", "predicted", "measured", "difference")
-    head = "".join(f"<th>{column}</th>" for column in columns)
+def _numbers(rows: pd.DataFrame) -> str:
     lines = []
     for row in records(rows):
         predicted, measured = row["predicted"], row["measured"]
         numbers = (_value(predicted), _value(measured), _relative(predicted, measured))
-        cells = (row["setting"], row["quantity"], *numbers)
-        lines.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>")
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
-        "</table></div>"
-    )
+        lines.append((row["setting"], row["quantity"], *numbers))
+    return table(("setting", "quantity", "predicted", "measured", "difference"), lines)
 
 
 def _named(row: dict[str, object]) -> str:

@@ -38,7 +38,7 @@ CATALOGUE = {
         "quadratic-memory-fused",
         "quadratic-model",
     ],
-    "beside the catalogue": ["initialisation"],
+    "beside the catalogue": ["initialisation", "precision", "precision-speed"],
     "size": ["depth", "width", "depth-compute", "width-compute", "base-size", "base-size-untied"],
     "activations": ["gelu", "swiglu"],
     "RMSNorm": ["rmsnorm", "rmsnorm-speed", "rmsnorm-layer"],

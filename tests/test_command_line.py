@@ -39,7 +39,7 @@ def arguments(folder: Path, *words: str) -> list[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    ours = ("PROFILE", "CORPUS", "SEEDS", "JOBS", "EXECUTOR", "DEVICE")
+    ours = ("PROFILE", "CORPUS", "SEEDS", "JOBS", "EXECUTOR", "DEVICE", "PRECISION", "COMPILE")
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 
@@ -63,6 +63,13 @@ def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
     assert asked["run_id"].notna().all()  # what waited for a learning rate has it
     assert set(asked["run_id"]) | tried == set(runs["run_id"])
     assert set(runs["run_id"]) < set(planned["run_id"].dropna()) | set(tuning["run_id"])
+    (called,) = read_table(results, "calls").to_dict("records")
+    assert called["trained"] == len(runs)
+    assert called["wall_seconds"] == pytest.approx(runs["wall_seconds"].sum())
+    assert called["wall_seconds"] < called["workers"] * called["seconds"]
+    timed = runs[["train_seconds", "probe_seconds"]].sum(axis=1)
+    assert ((timed > 0) & (timed < runs["wall_seconds"])).all()
+    assert (runs["peak_memory"] < 1e9).all()  # bytes, torch and all
     assert len(read_table(results, "costs")) > 0
     assert len(read_table(results, "theory")) > 0
     assert set(read_table(results, "curves")["run_id"]) == set(runs["run_id"])
@@ -80,12 +87,15 @@ def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
     assert "broke off" not in page
 
 
-def test_a_second_call_trains_nothing_and_leaves_the_page(study, text_file: Path):
+def test_a_second_call_trains_nothing_and_leaves_the_page(study, text_file: Path, tmp_path: Path):
+    """And loads no torch, in no process: whoever tries finds one that breaks."""
     folder, _ = study
     page = folder / "results" / "smoke" / "report.html"
     stamp = page.stat().st_mtime_ns
-    again = call(folder, "run", *SOME, PROFILE="smoke", CORPUS=str(text_file))
-    assert again.returncode == 0
+    (tmp_path / "torch.py").write_text("raise RuntimeError('torch was loaded')")
+    own = {"PROFILE": "smoke", "CORPUS": str(text_file), "PYTHONPATH": str(tmp_path)}
+    again = call(folder, "run", *SOME, **own)
+    assert again.returncode == 0, again.stderr
     assert " 0 runs trained" in again.stdout
     assert page.stat().st_mtime_ns == stamp
 
@@ -125,6 +135,9 @@ BAD = {
     "profile": (["run", "--profile", "huge"], "there are auto, smoke, cpu, gpu"),
     "device": (["run", "--device", "tpu"], "there are auto, cuda, mps, cpu"),
     "executor": (["run", "--executor", "slurm"], "there are local"),
+    "precision": (["run", "--precision", "fp8"], "there are auto, fp32, bf16"),
+    "compile": (["run", "--compile", "perhaps"], "--compile"),
+    "slots": (["run", "--slots-per-gpu", "2", "--device", "cpu"], "for the device cuda"),
     "seeds": (["run", "--seeds", "0"], "--seeds"),
     "jobs": (["run", "--jobs", "many"], "--jobs"),
     "option": (["run", "--no-such-option"], "No such option"),

@@ -18,7 +18,7 @@ from experiments.study import Study
 
 @pytest.fixture
 def study(corpus: Corpus, tmp_path: Path) -> Study:
-    study = Study.of(PROFILES["smoke"], corpus, seeds=2, precision="fp32")
+    study = Study.of(PROFILES["smoke"], corpus, seeds=2)
     study.save(tmp_path)
     return study
 

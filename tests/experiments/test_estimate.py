@@ -17,7 +17,7 @@ from model.accounting import flops_per_token
 
 @pytest.fixture
 def spec(config: ModelConfig, recipe: Recipe) -> RunSpec:
-    return RunSpec(model=config, recipe=recipe, corpus="c", seed=0, precision="fp32")
+    return RunSpec(model=config, recipe=recipe, corpus="c", seed=0)
 
 
 def finish(results: Path, spec: RunSpec, **summary) -> None:

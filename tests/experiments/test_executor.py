@@ -18,7 +18,7 @@ from model import ModelConfig
 @pytest.fixture
 def spec(config: ModelConfig, recipe: Recipe, corpus: Corpus) -> RunSpec:
     model = dataclasses.replace(config, vocab_size=len(corpus.vocabulary))
-    return RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0, precision="fp32")
+    return RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0)
 
 
 def workers() -> list[psutil.Process]:

@@ -30,7 +30,6 @@ def test_a_tiny_gpt_learns_a_pattern_and_continues_it(
         ),
         corpus=corpus.hash,
         seed=0,
-        precision="fp32",
     )
     models, points = [], []
 

@@ -26,7 +26,7 @@ ALL = ("positions", "lengths", "heads", "pruning", "layers", "samples", "atlas")
 
 def subject(config: ModelConfig, recipe: Recipe, corpus: Corpus, **changes) -> Subject:
     model = dataclasses.replace(config, vocab_size=len(corpus.vocabulary), **changes)
-    spec = RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0, precision="fp32")
+    spec = RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0)
     torch.manual_seed(0)
     return Subject(build(model).eval(), spec, LanguageModelling(spec, corpus, CPU))
 
@@ -226,6 +226,5 @@ def test_probes_are_for_language_models(config: ModelConfig, recipe: Recipe):
             recipe=dataclasses.replace(recipe, task="masked"),
             corpus="",
             seed=0,
-            precision="fp32",
             probes=("heads",),
         )

@@ -13,7 +13,7 @@ from model import ModelConfig
 
 @pytest.fixture
 def specs(config: ModelConfig, recipe: Recipe) -> list[RunSpec]:
-    common = {"model": config, "recipe": recipe, "corpus": "c", "precision": "fp32"}
+    common = {"model": config, "recipe": recipe, "corpus": "c"}
     return [RunSpec(seed=seed, **common) for seed in (0, 1)]
 
 

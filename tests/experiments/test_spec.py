@@ -16,18 +16,19 @@ from model.accounting import flops_per_token
 
 @pytest.fixture
 def spec(config: ModelConfig, recipe: Recipe) -> RunSpec:
-    return RunSpec(model=config, recipe=recipe, corpus="c0", seed=0, precision="fp32")
+    return RunSpec(model=config, recipe=recipe, corpus="c0", seed=0)
 
 
 def test_everything_that_decides_the_numbers_changes_the_id(spec: RunSpec):
     others = [
         dataclasses.replace(spec, seed=1),
         dataclasses.replace(spec, corpus="c1"),
-        dataclasses.replace(spec, precision="bf16"),
+        dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, precision="bf16")),
+        dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, compiled=True)),
         dataclasses.replace(spec, model=dataclasses.replace(spec.model, position="none")),
         dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, learning_rate=1e-3)),
     ]
-    assert len({run.run_id for run in [spec, *others]}) == 6
+    assert len({run.run_id for run in [spec, *others]}) == 7
 
 
 def test_the_id_does_not_depend_on_how_the_spec_came_about(spec: RunSpec):
@@ -55,6 +56,8 @@ def test_an_lstm_has_one_id_whatever_transformer_fields_it_carries(spec: RunSpec
         ("beta2", 1.0),
         ("weight_decay", -0.1),
         ("gradient_clip", "1"),
+        ("compiled", 1),
+        ("precision", "fp16"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused_by_name(recipe: Recipe, field: str, value: object):
@@ -63,7 +66,7 @@ def test_a_recipe_that_cannot_work_is_refused_by_name(recipe: Recipe, field: str
 
 
 def whole_plan(ablations: dict[str, Ablation], profile: str = "smoke", **changes):
-    facts = {"vocab_size": 9, "corpus_hash": "c", "seeds": 2, "fewer_seeds": 2, "precision": "fp32"}
+    facts = {"vocab_size": 9, "corpus_hash": "c", "seeds": 2, "fewer_seeds": 2}
     facts["score"] = lambda spec: None
     return plan(PROFILES[profile], ablations, **facts | changes)
 
@@ -74,6 +77,19 @@ def smoke_plan(**ablations: Ablation):
 
 def ablation(*variants: Variant) -> Ablation:
     return Ablation(title="", question="", baseline=variants[0].name, variants=variants)
+
+
+def test_a_changed_ablation_asks_for_its_new_runs_alone():
+    plain, none = Variant("plain", {}), Variant("none", {"model.position": "none"})
+    fast = Variant("fast", {"recipe.learning_rate": 0.1})
+    faster = Variant("faster", {"recipe.learning_rate": 0.2})
+    others = {"other": ablation(plain, none)}
+    before = {member.spec.run_id for member in smoke_plan(**others, changed=ablation(plain, fast))}
+    after = smoke_plan(**others, changed=ablation(plain, fast, faster))
+    new = [member for member in after if member.spec.run_id not in before]
+    assert {(member.ablation, member.variant) for member in new} == {("changed", "faster")}
+    assert len(new) == 2  # seeds
+    assert before < {member.spec.run_id for member in after}
 
 
 def test_equal_runs_are_one():
@@ -227,7 +243,7 @@ def test_a_network_that_the_task_cannot_train_is_refused(
     """An encoder would be shown the very token that it has to predict."""
     model = dataclasses.replace(config, family=family)
     with pytest.raises(ValueError, match=f"family='{family}' cannot work"):
-        RunSpec(model=model, recipe=recipe, corpus="0", seed=0, precision="fp32")
+        RunSpec(model=model, recipe=recipe, corpus="0", seed=0)
 
 
 @pytest.mark.parametrize("changes", [{"model.n_layers": Times(2)}, {"model.d_model": 16}])

@@ -40,7 +40,7 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def made(config: ModelConfig, recipe: Recipe, corpus: Corpus, task: str, family: str, seed=0):
     model = dataclasses.replace(config, family=family, **fields_for(task, len(corpus.vocabulary)))
     recipe = dataclasses.replace(recipe, task=task)
-    spec = RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=seed, precision="fp32")
+    spec = RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=seed)
     return spec, TASKS[task](spec, corpus, CPU)
 
 

@@ -17,7 +17,7 @@ from model import ModelConfig, build, parameter_count
 @pytest.fixture
 def spec(config: ModelConfig, recipe: Recipe, corpus: Corpus) -> RunSpec:
     model = dataclasses.replace(config, vocab_size=len(corpus.vocabulary))
-    return RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0, precision="fp32")
+    return RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0)
 
 
 def run(spec: RunSpec, corpus: Corpus):
@@ -112,9 +112,28 @@ def test_gradients_are_clipped(spec: RunSpec, corpus: Corpus):
 
 def test_bf16_computes_in_bf16(spec: RunSpec, corpus: Corpus):
     fp32, _ = run(spec, corpus)
-    bf16, _ = run(dataclasses.replace(spec, precision="bf16"), corpus)
+    recipe = dataclasses.replace(spec.recipe, precision="bf16")
+    bf16, _ = run(dataclasses.replace(spec, recipe=recipe), corpus)
     assert bf16["val_loss"] != fp32["val_loss"]
     assert bf16["val_loss"] == pytest.approx(fp32["val_loss"], abs=0.05)
+
+
+def test_a_compiled_run_trains_the_compiled_network(
+    spec: RunSpec, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+):
+    """Evaluation and probes take the network as it is. What the compiler makes of it is not ours to
+    test, and takes it half a minute.
+    """
+    calls = []
+    monkeypatch.setattr(
+        "torch.compile", lambda loss: lambda *batch: calls.append(1) or loss(*batch)
+    )
+    plain, _ = run(spec, corpus)
+    assert not calls
+    recipe = dataclasses.replace(spec.recipe, compiled=True)
+    compiled, _ = run(dataclasses.replace(spec, recipe=recipe), corpus)
+    assert len(calls) == spec.recipe.steps
+    assert compiled["val_loss"] == plain["val_loss"]
 
 
 def test_evaluation_is_not_counted_as_training_time(

@@ -68,7 +68,7 @@ def plant(
 
     Instead of a number an effect can be "diverged" or "failed", or None for a run not made.
     """
-    for module in ("experiments.ablation", "experiments.study", "report.tables", "report.page"):
+    for module in ("experiments.ablation", "experiments.study", "report.tables"):
         monkeypatch.setattr(f"{module}.load_ablations", lambda: {"planted": ABLATION})
     study = Study(
         profile_name="cpu",
@@ -80,6 +80,7 @@ def plant(
         seeds=len(effects) if seeds is None else seeds,
         fewer_seeds=len(effects) if seeds is None else seeds,
         precision="fp32",
+        compiled=False,
         has_genres=False,
     )
     study.save(results)

@@ -14,6 +14,7 @@ from planted import plant
 
 from experiments.errors import UserError
 from report import page as pages
+from report.freshness import is_fresh
 from report.page import build, execute, sections_of
 
 
@@ -135,7 +136,7 @@ def test_a_broken_notebook_breaks_its_section_alone(tmp_path, monkeypatch):
     pages.judge_all(results)
     from report.tables import Tables
 
-    found, middle, _, made = sections_of(Tables.load(results))
+    found, middle, _, _, made = sections_of(Tables.load(results))
     assert middle.anchor == "planted"
     broken, whole = execute(
         [dataclasses.replace(middle, parameters={"ablation": "no-such"}), made], results
@@ -146,6 +147,45 @@ def test_a_broken_notebook_breaks_its_section_alone(tmp_path, monkeypatch):
     assert "No run failed" in whole.body
 
 
+def test_a_kernel_that_dies_takes_its_section_alone(tmp_path, monkeypatch):
+    results = plant(tmp_path, monkeypatch, [0.5, 0.4])
+    pages.collect(results)
+    pages.judge_all(results)
+    from report.tables import Tables
+
+    *_, made = sections_of(Tables.load(results))
+    source = (ROOT / "report" / "notebooks" / "method.py").read_text()
+    (tmp_path / "dying.py").write_text(source + "\n# %%\nimport os\n\nos._exit(1)\n")
+    dying = dataclasses.replace(made, anchor="dying", notebook=str(tmp_path / "dying"))
+    monkeypatch.setattr(pages, "usable_cores", lambda: 1)  # one kernel for both
+    dead, whole = execute([dying, made], results)
+    assert "DeadKernelError" in dead.error
+    assert "This section broke off: DeadKernelError" in dead.body
+    assert whole.error == ""
+    assert "No run failed" in whole.body
+
+
 def test_no_results_is_an_error_of_the_user(tmp_path: Path):
     with pytest.raises(UserError, match="run `make all` first"):
         build(tmp_path)
+
+
+def test_a_page_is_stale_once_anything_it_is_made_from_changes(page, monkeypatch):
+    _, _, checkout, results = page
+    monkeypatch.setattr("report.freshness.ROOT", checkout)  # whose code built it
+    assert is_fresh(results)
+    for file in (next(results.glob("runs/*/summary.json")), results / "costs.parquet"):
+        before, content = file.stat(), file.read_bytes()
+        file.write_bytes(content + b" ")
+        assert not is_fresh(results)
+        file.write_bytes(content)
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert is_fresh(results)
+    added = checkout / "experiments" / "ablations" / "another.py"
+    added.write_text("ABLATION = None")
+    assert not is_fresh(results)
+    added.unlink()
+    runs = results / "runs.parquet"
+    runs.rename(results / "elsewhere")
+    assert not is_fresh(results)
+    (results / "elsewhere").rename(runs)

@@ -1,0 +1,73 @@
+"""Options of the command line: what a user may choose, and what is said to a wrong choice."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from experiments import hardware
+from experiments.ablation import nearest
+from experiments.corpus import NAMES
+from experiments.errors import UserError
+from experiments.executor import EXECUTORS
+from experiments.profiles import PROFILES, Profile
+from experiments.spec import TUNING_SEED
+
+_AT_LEAST_ONE = click.IntRange(min=1)
+_SEEDS = click.IntRange(1, TUNING_SEED)
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "profile": {"default": "auto", "help": "auto, " + ", ".join(PROFILES)},
+    "corpus": {"default": "shakespeare", "help": ", ".join(NAMES) + ", or the path of a text"},
+    "seeds": {"type": _SEEDS, "help": "how many; if not given, the profile decides"},
+    "jobs": {"type": _AT_LEAST_ONE, "help": "runs at once; if not given, the machine decides"},
+    "executor": {"default": "local", "help": ", ".join(EXECUTORS)},
+    "device": {"default": "auto", "help": ", ".join(hardware.DEVICES)},
+    "precision": {"default": "auto", "help": ", ".join(hardware.PRECISIONS)},
+    "compile": {"type": bool, "default": False, "help": "1: torch.compile, in every training"},
+    "slots_per_gpu": {"type": _AT_LEAST_ONE, "help": "runs at once on each; else the profile's"},
+}
+_FOLDERS = {"results": "folder for results", "data": "folder for corpora"}
+
+
+def takes(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options for a command; all but the folders can come from the environment as well."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(names):
+            if name in _FOLDERS:
+                option = click.option(
+                    f"--{name}", type=Path, default=Path(name), help=_FOLDERS[name]
+                )
+            else:
+                flag = "--" + name.replace("_", "-")
+                option = click.option(flag, envvar=name.upper(), **_OPTIONS[name])
+            command = option(command)
+        return command
+
+    return add
+
+
+def profile_named(name: str, device: str) -> Profile:
+    """The profile that is named; for "auto", the one for the device.
+
+    Raises:
+        UserError: there is no such profile or device.
+    """
+    one_of("profile", [name], ["auto", *PROFILES])
+    one_of("device", [device], list(hardware.DEVICES))
+    if name == "auto":
+        name = "gpu" if hardware.resolve_device(device) == "cuda" else "cpu"
+    return PROFILES[name]
+
+
+def one_of(what: str, given: list[str], allowed: list[str]) -> None:
+    """Refuse what is not allowed.
+
+    Raises:
+        UserError: naming it, and the nearest that is.
+    """
+    for value in given:
+        if value not in allowed:
+            hint = nearest(value, allowed) or ","
+            raise UserError(f"unknown {what} '{value}'{hint} there are {', '.join(allowed)}")

@@ -1,0 +1,51 @@
+"""Which device a run gets."""
+
+import os
+
+import pytest
+
+from experiments import hardware
+from experiments.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("asked", "jobs", "cards"),
+    [(None, None, [0, 1, 0, 1, 0, 1]), (1, None, [0, 1]), (2, 3, [0, 1, 0]), (None, 1, [0])],
+)
+def test_runs_are_dealt_to_the_cards_in_turn(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int | None, cards: list[int]
+):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    slots = hardware.slots("cuda", asked, profile=3, jobs=jobs)
+    assert slots == [f"cuda:{card}" for card in cards]
+
+
+def test_slots_of_cards_are_refused_without_cards():
+    assert hardware.slots("cpu", None, profile=3, jobs=2) == ["cpu", "cpu"]
+    with pytest.raises(UserError, match="SLOTS_PER_GPU is for the device cuda, and this is cpu"):
+        hardware.slots("cpu", 2, profile=3, jobs=None)
+
+
+@pytest.mark.parametrize(
+    ("visible", "slot", "seen", "device"),
+    [
+        ("", "cuda:1", "1", "cuda:0"),
+        ("4,6", "cuda:1", "6", "cuda:0"),
+        ("GPU-a,GPU-b", "cuda:0", "GPU-a", "cuda:0"),
+        ("", "cpu", "", "cpu"),
+        ("4,6", "mps", "4,6", "mps"),
+    ],
+)
+def test_a_run_sees_its_own_card_alone(
+    monkeypatch: pytest.MonkeyPatch, visible: str, slot: str, seen: str, device: str
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert hardware.see_one_card(slot) == device
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
+
+
+def test_precision_is_what_was_asked_for_or_what_the_device_is_good_at():
+    assert hardware.resolve_precision("auto", "cuda") == "bf16"
+    assert hardware.resolve_precision("auto", "cpu") == "fp32"
+    assert hardware.resolve_precision("bf16", "cpu") == "bf16"
+    assert hardware.resolve_precision("fp32", "cuda") == "fp32"
