@@ -1,0 +1,245 @@
+"""How fast this machine trains, beside what that is to be compared with: `make bench`.
+
+A benchmark and no test: nothing else may be at work. What is compared is measured in turn, several
+times over, so that a slow minute does not hit one side alone, and in processes of its own.
+
+`python -m experiments.bench RESULTS DATA DEVICE CORPUS` writes the table "bench" into a profile's
+folder.
+"""
+
+import dataclasses
+import datetime
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from experiments.collect import write_table
+from experiments.corpus import Corpus, prepare
+from experiments.executor import Job, run_local
+from experiments.hardware import default_precision, environment, slots
+from experiments.plan import runs_of
+from experiments.profiles import PROFILES
+from experiments.spec import TUNING_SEED, Precision, Recipe, RunSpec
+from experiments.store import RunFolder
+from experiments.study import Study
+from model import ModelConfig
+
+# nanoGPT's recipe for a processor: its network, its steps, its rates; every 250 steps, 20 batches.
+NANOGPT: dict[str, Any] = {
+    "context_length": 64,
+    "d_model": 128,
+    "n_layers": 4,
+    "n_heads": 4,
+    "d_ff": 512,
+    "position": "learned",
+    "bias": False,
+}
+NANOGPT_RECIPE = Recipe(
+    steps=2000,
+    batch_size=12,
+    learning_rate=1e-3,
+    warmup_steps=100,
+    eval_every=250,
+    eval_windows=240,
+    final_eval_windows=240,
+)
+WAYS: tuple[tuple[Precision, bool], ...] = (("fp32", False), ("bf16", False), ("bf16", True))
+_REPEATS = 3
+_STEPS = 30  # that are timed where no whole run is needed
+_ALL = 10**6  # windows: as many as the split has
+# Where nanoGPT's recipe ends (1.88 by its README), and a training of ours that gets there.
+TO_QUALITY: dict[str, tuple[dict[str, Any], Recipe]] = {
+    "nanoGPT's recipe": (NANOGPT, dataclasses.replace(NANOGPT_RECIPE, final_eval_windows=_ALL)),
+    "LSTM of two layers, at ten times its learning rate": (
+        NANOGPT | {"family": "lstm", "n_layers": 2},
+        dataclasses.replace(
+            NANOGPT_RECIPE,
+            steps=650,
+            learning_rate=1e-2,
+            warmup_steps=65,
+            final_eval_windows=_ALL,
+        ),
+    ),
+}
+
+Row = dict[str, Any]
+
+
+def against_plain(corpus: Corpus, places: Sequence[str], repeat: int) -> Iterator[Row]:
+    """nanoGPT's recipe in the plainest loop, and whole runs of it in the study's own runner, one in
+    every slot, start and evaluations counted in.
+    """
+    kind = places[0].partition(":")[0]
+    spec = spec_of(corpus, NANOGPT, NANOGPT_RECIPE, TUNING_SEED)
+    speed = _elsewhere("plain", kind)["tokens_per_second"]
+    yield _row("plain loop", spec, repeat, workers=1, tokens_per_second=speed)
+    for precision, compiled in WAYS:
+        recipe = dataclasses.replace(NANOGPT_RECIPE, precision=precision, compiled=compiled)
+        specs = [spec_of(corpus, NANOGPT, recipe, TUNING_SEED + i) for i in range(len(places))]
+        seconds, _ = through_runner(specs, corpus, places)
+        speed = sum(each.tokens for each in specs) / seconds
+        found = {"seconds": seconds, "tokens_per_second": speed}
+        yield _row("whole runs", specs[0], repeat, workers=len(places), **found)
+
+
+def by_size(corpus: Corpus, places: Sequence[str], repeat: int) -> Iterator[Row]:
+    """Training alone, one thing at a time made smaller and larger: width, context, batch, workers;
+    beside the machine's peak.
+    """
+    many = len(places)
+    usual: dict[str, int] = {"width": 128, "context": 64, "batch": 12, "workers": many}
+    for precision in get_args(Precision):
+        flops = _elsewhere("peak", places[0], precision)["flops_per_second"]
+        yield {
+            "what": "matrix product", "precision": precision, "workers": 1, "repeat": repeat,
+            "flops_per_second": flops,
+        }  # fmt: skip
+        for varied, changes in [
+            ("", {}),
+            *(("width", {"width": n}) for n in (64, 256)),
+            *(("context", {"context": n, "batch": 768 // n}) for n in (32, 128, 256)),
+            *(("batch", {"batch": n}) for n in (4, 48)),
+            *(("workers", {"workers": n}) for n in range(1, many)),
+        ]:
+            size = usual | changes
+            network = NANOGPT | {
+                "d_model": size["width"], "d_ff": 4 * size["width"],
+                "context_length": size["context"],
+            }  # fmt: skip
+            recipe = dataclasses.replace(
+                NANOGPT_RECIPE, precision=precision, batch_size=size["batch"], steps=_STEPS,
+                warmup_steps=0, eval_windows=1, final_eval_windows=1,
+            )  # fmt: skip
+            specs = [spec_of(corpus, network, recipe, seed) for seed in range(size["workers"])]
+            _, found = through_runner(specs, corpus, places[: len(specs)])
+            speed = sum(summary["tokens_per_second"] for summary in found)
+            yield _row(
+                "training", specs[0], repeat, varied=varied, workers=len(specs),
+                tokens_per_second=speed,
+            )  # fmt: skip
+
+
+def between_runs(corpus: Corpus, places: Sequence[str], repeat: int) -> Iterator[Row]:
+    """Seconds that a slot is empty, from one run's end to the next one's beginning."""
+    recipe = dataclasses.replace(
+        NANOGPT_RECIPE, steps=1, warmup_steps=0, eval_windows=1, final_eval_windows=1
+    )
+    specs = [spec_of(corpus, NANOGPT, recipe, seed) for seed in range(5)]
+    _, found = through_runner(specs, corpus, places[:1])
+    began = [datetime.datetime.fromisoformat(one["started"]).timestamp() for one in found]
+    ended = [start + one["wall_seconds"] for start, one in zip(began, found, strict=True)]
+    gaps = [start - end for start, end in zip(began[1:], ended, strict=False)]
+    yield {"what": "between runs", "repeat": repeat, "seconds": statistics.median(gaps)}
+
+
+def to_quality(data: Path, device: str, repeat: int) -> Iterator[Row]:
+    """Seconds from nothing started to the loss that nanoGPT's recipe ends at, on all of what is
+    validated on: in its own way, with all cores, and in one run of ours.
+    """
+    for what in TO_QUALITY:
+        began = time.perf_counter()
+        loss = _elsewhere("quality", what, device, data)["loss"]
+        seconds = time.perf_counter() - began
+        yield {"what": what, "repeat": repeat, "seconds": seconds, "loss": loss}
+
+
+def around(results: Path, data: Path, corpus: str, repeat: int) -> Iterator[Row]:
+    """Seconds of `make all` when all is done, and of a new page; nothing of a study that is not."""
+    common = ["--profile", results.name, "--results", str(results.parent)]
+    words = {"run": [*common, "--data", str(data), "--corpus", corpus], "report": common}
+    for command in ("run", "report"):
+        began = time.perf_counter()
+        program = [sys.executable, "-m", "experiments", command]
+        subprocess.run([*program, *words[command]], stdout=subprocess.DEVNULL, check=True)
+        yield {
+            "what": f"{command}, all done",
+            "repeat": repeat,
+            "seconds": time.perf_counter() - began,
+        }
+
+
+def finished(results: Path, data: Path, corpus: str, device: str) -> bool:
+    """Whether `make all` would find nothing to train."""
+    profile = PROFILES[results.name].computed(default_precision(device))
+    planned = Study.of(profile, prepare(corpus, data), seeds=None).plan(results)
+    runs = runs_of([*planned.trials, *planned.members])
+    return not planned.waiting and all(
+        RunFolder(results, run.run_id).finished(run.probes) for run in runs
+    )
+
+
+def through_runner(
+    specs: Sequence[RunSpec], corpus: Corpus, places: Sequence[str]
+) -> tuple[float, list[dict[str, Any]]]:
+    """Seconds that whole runs take, from nothing started to the last one's end; their summaries."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(corpus, Path(folder), environment())
+        began = time.perf_counter()
+        for _ in run_local(specs, job, places):
+            pass
+        seconds = time.perf_counter() - began
+        found = [RunFolder(job.results, spec.run_id).summary() or {} for spec in specs]
+    for summary in found:
+        if summary.get("status") != "done":
+            raise RuntimeError(f"a run of the benchmark ended so: {summary}")
+    return seconds, found
+
+
+def _elsewhere(*words: object) -> Row:
+    """What one of the yardsticks finds, in a process that nothing else has touched."""
+    command = [sys.executable, "-m", "experiments.yardsticks", *map(str, words)]
+    printed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    found: Row = json.loads(printed)
+    return found
+
+
+def spec_of(corpus: Corpus, network: dict[str, Any], recipe: Recipe, seed: int) -> RunSpec:
+    """A run of a network on a corpus."""
+    config = ModelConfig(vocab_size=len(corpus.vocabulary), **network)
+    return RunSpec(model=config, recipe=recipe, corpus=corpus.hash, seed=seed)
+
+
+def _row(what: str, spec: RunSpec, repeat: int, **found: Any) -> Row:
+    found["flops_per_second"] = found["tokens_per_second"] * spec.flops / spec.tokens
+    return {
+        "what": what,
+        "precision": spec.recipe.precision,
+        "compiled": spec.recipe.compiled,
+        "width": spec.model.d_model,
+        "context": spec.model.context_length,
+        "batch": spec.recipe.batch_size,
+        "repeat": repeat,
+        **found,
+    }
+
+
+def main(results: Path, data: Path, device: str, studied: str) -> None:
+    """Measure all, saying what was found, and write the table."""
+    corpus = prepare("tinyshakespeare", data)
+    places = slots(device, None, PROFILES[results.name].runs_per_gpu, None)
+    whole = finished(results, data, studied, device)
+    if not whole:
+        print(f"{results} is not a whole study yet: calls when all is done are not timed")
+    rows: list[Row] = []
+    for repeat in range(_REPEATS):
+        for measured in (
+            against_plain(corpus, places, repeat),
+            to_quality(data, places[0], repeat),
+            by_size(corpus, places, repeat),
+            between_runs(corpus, places, repeat),
+            around(results, data, studied, repeat) if whole else (),
+        ):
+            for row in measured:
+                print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+                rows.append(row)
+    write_table(results, "bench", rows)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

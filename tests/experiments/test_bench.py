@@ -1,0 +1,89 @@
+"""The benchmark measures what it says, by the study's own runner."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from experiments import bench, yardsticks
+from experiments.collect import read_table, write_table
+from experiments.corpus import Corpus, prepare
+from experiments.plan import runs_of
+from experiments.profiles import PROFILES
+from experiments.store import RunFolder
+from experiments.study import Study
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same benchmark of a network that takes no time."""
+    recipe = dataclasses.replace(
+        bench.NANOGPT_RECIPE, steps=2, warmup_steps=0, eval_windows=1, final_eval_windows=1
+    )
+    monkeypatch.setattr(bench, "NANOGPT", bench.NANOGPT | {"n_layers": 1})
+    monkeypatch.setattr(bench, "NANOGPT_RECIPE", recipe)
+    monkeypatch.setattr(bench, "_STEPS", 1)
+    monkeypatch.setattr(bench, "WAYS", (("fp32", False), ("bf16", False)))
+    monkeypatch.setattr(yardsticks, "_ENOUGH", 0.0)
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)  # other tests count on one
+    monkeypatch.setattr(
+        bench, "_elsewhere", lambda name, *words: yardsticks.YARDSTICKS[name](*map(str, words))
+    )
+
+
+def test_whole_runs_stand_beside_the_plain_loop(small: None, corpus: Corpus, tmp_path: Path):
+    rows = list(bench.against_plain(corpus, ["cpu", "cpu"], repeat=0))
+    assert [(row["what"], row["precision"], row["workers"]) for row in rows] == [
+        ("plain loop", "fp32", 1),
+        ("whole runs", "fp32", 2),
+        ("whole runs", "bf16", 2),
+    ]
+    for row in rows[1:]:  # two runs of two steps, by the clock around them
+        assert row["tokens_per_second"] == pytest.approx(2 * 2 * 12 * 64 / row["seconds"])
+    write_table(tmp_path, "bench", rows)
+    assert len(read_table(tmp_path, "bench")) == 3
+
+
+def test_one_thing_is_changed_at_a_time(small: None, corpus: Corpus):
+    rows = list(bench.by_size(corpus, ["cpu", "cpu"], repeat=0))
+    usual = {"width": 128, "context": 64, "batch": 12, "workers": 2}
+    for row in rows:
+        if row["what"] == "training":
+            changed = {name for name, value in usual.items() if row[name] != value}
+            assert changed - {"batch"} == ({row["varied"]} - {"", "batch"})
+            if row["varied"] == "context":
+                assert row["context"] * row["batch"] == 768
+    peaks = {row["precision"]: row["flops_per_second"] for row in rows if "varied" not in row}
+    assert set(peaks) == {"fp32", "bf16"}
+
+
+def test_a_slot_between_two_runs(small: None, corpus: Corpus):
+    (row,) = bench.between_runs(corpus, ["cpu"], repeat=0)
+    assert 0 < row["seconds"] < 10
+
+
+def test_a_run_that_fails_ends_the_benchmark(corpus: Corpus, tmp_path: Path):
+    spec = bench.spec_of(corpus, bench.NANOGPT, bench.NANOGPT_RECIPE, 0)
+    missing = dataclasses.replace(corpus, folder=tmp_path / "nowhere")
+    with pytest.raises(RuntimeError, match="a run of the benchmark ended so"):
+        bench.through_runner([spec], missing, ["cpu"])
+
+
+def test_a_study_is_finished_when_all_of_its_runs_are(text_file: Path, tmp_path: Path):
+    """What would train something is not timed as a call with nothing to do."""
+    data, results = tmp_path / "data", tmp_path / "results" / "smoke"
+    corpus = prepare(str(text_file), data)
+    study = Study.of(PROFILES["smoke"], corpus, seeds=None)
+    assert not bench.finished(results, data, str(text_file), "cpu")
+    for _ in range(3):  # what the rates turn out to be decides what else is planned
+        planned = study.plan(results)
+        for spec in runs_of([*planned.trials, *planned.members]):
+            folder = RunFolder(results, spec.run_id)
+            folder.start(spec)
+            folder.finish({"status": "done", "val_loss": 1.0})
+            for probe in spec.probes:
+                folder.probe(probe).parent.mkdir(exist_ok=True)
+                folder.probe(probe).write_text("{}")
+    assert bench.finished(results, data, str(text_file), "cpu")
+    RunFolder(results, spec.run_id).finish({"status": "failed", "reason": "planted"})
+    assert not bench.finished(results, data, str(text_file), "cpu")
