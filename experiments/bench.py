@@ -73,7 +73,7 @@ Row = dict[str, Any]
 
 def against_plain(corpus: Corpus, places: Sequence[str], repeat: int) -> Iterator[Row]:
     """nanoGPT's recipe in the plainest loop, and whole runs of it in the study's own runner, one in
-    every slot, start and evaluations counted in.
+    every slot, their start and evaluations counted in.
     """
     kind = places[0].partition(":")[0]
     spec = spec_of(corpus, NANOGPT, NANOGPT_RECIPE, TUNING_SEED)
@@ -177,7 +177,9 @@ def finished(results: Path, data: Path, corpus: str, device: str) -> bool:
 def through_runner(
     specs: Sequence[RunSpec], corpus: Corpus, places: Sequence[str]
 ) -> tuple[float, list[dict[str, Any]]]:
-    """Seconds that whole runs take, from nothing started to the last one's end; their summaries."""
+    """Seconds that whole runs take, from the first one's start to the last one's end, and their
+    summaries. What all workers are forked from is loaded once: the first call's seconds have it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         job = Job(corpus, Path(folder), environment())
         began = time.perf_counter()

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from experiments import corpus as corpora
 from experiments import shakespeare
+from experiments.batches import load_tokens
 from experiments.corpus import prepare
 from experiments.errors import UserError
 from experiments.shakespeare import GENRES_OF_WORKS, HELD_OUT_WORKS, split_works
@@ -135,3 +137,14 @@ def test_no_network_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     with pytest.raises(UserError, match=r"cannot be fetched .*connect to a network"):
         prepare("tinyshakespeare", tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system lists no mappings")
+def test_what_a_worker_reads_stays_in_the_file_that_all_share(corpus):
+    loaded = load_tokens(corpus, "train", torch.device("cpu"))
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        begin, end = (int(address, 16) for address in line.split()[0].split("-"))
+        if begin <= loaded.data_ptr() < end:
+            assert line.endswith(str(corpus.folder / "train.npy"))
+            return
+    raise AssertionError("the tokens are nowhere")
