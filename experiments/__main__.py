@@ -207,6 +207,8 @@ def bench(profile: str, corpus: str, device: str, results: Path, data: Path) -> 
     """Measure how fast this machine trains; nothing else may be running."""
     folder = results / profile_named(profile, device).name
     words = [folder, data, hardware.resolve_device(device), corpus]
+    for name in (corpus, "tinyshakespeare"):  # here, where what is wrong with it is one line
+        prepare(name, data)
     program = [sys.executable, "-m", "experiments.bench", *map(str, words)]
     sys.exit(subprocess.run(program, check=False).returncode)
 

@@ -216,7 +216,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("batch", _WHOLE, "windows of a step"),
         ("workers", _WHOLE, "runs at the same time"),
         ("repeat", _WHOLE, "which time it was"),
-        ("seconds", _REAL, "how long it took, from nothing started to all written"),
+        ("seconds", _REAL, "how long it took"),
         ("tokens_per_second", _REAL, "of all workers together"),
         ("flops_per_second", _REAL, "arithmetic, of all workers together"),
         ("loss", _REAL, "validation loss at the end, nats per character"),

@@ -89,7 +89,7 @@ def attend_fused(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: flo
     )
 
 
-_SHORT = 512  # keys: at 1024 the two took as long, forward and backward, on a Zen 4 core
+_SHORT = 512  # keys: at 1024 forward and backward took as long with either (AMD EPYC, one core)
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Scoring, float], Tensor]
 KERNELS: dict[str, Kernel] = {"reference": attend_reference, "fused": attend_fused}

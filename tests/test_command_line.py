@@ -17,6 +17,10 @@ from experiments.ablation import COST_METRICS, load_ablations
 from experiments.collect import read_table
 
 ROOT = Path(__file__).parent.parent
+OURS = (
+    *("PROFILE", "CORPUS", "SEEDS", "JOBS", "EXECUTOR", "DEVICE"),
+    *("PRECISION", "COMPILE", "SLOTS_PER_GPU"),
+)
 SOME = ("heads", "ladder", "norm-kind")  # all of them are trained once, by `make all` itself
 
 
@@ -33,14 +37,13 @@ def call(folder: Path, *words: str, **environment: str) -> subprocess.CompletedP
 
 def arguments(folder: Path, *words: str) -> list[str]:
     where = ["--results", str(folder / "results")]
-    if words[0] in ("run", "retry"):
+    if words[0] in ("run", "retry", "bench"):
         where += ["--data", str(folder / "data")]
     return [sys.executable, "-m", "experiments", *words, *where]
 
 
 def clean_environment() -> dict[str, str]:
-    ours = ("PROFILE", "CORPUS", "SEEDS", "JOBS", "EXECUTOR", "DEVICE", "PRECISION", "COMPILE")
-    return {name: value for name, value in os.environ.items() if name not in ours}
+    return {name: value for name, value in os.environ.items() if name not in OURS}
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +144,7 @@ BAD = {
     "seeds": (["run", "--seeds", "0"], "--seeds"),
     "jobs": (["run", "--jobs", "many"], "--jobs"),
     "option": (["run", "--no-such-option"], "No such option"),
+    "benchmark": (["bench", "--corpus", "no/such/file.txt"], "does not exist"),
     "corpus": (["run", "--corpus", "no/such/file.txt"], "does not exist"),
     "nothing to report": (["report", "--profile", "gpu"], "run `make all` first"),
     "nothing named to delete": (["clean"], "unknown profile to delete 'auto'"),
@@ -152,7 +156,7 @@ def test_bad_input_is_one_line_and_status_2_and_changes_nothing(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     words, expected = BAD[case]
-    for name in ("PROFILE", "CORPUS", "SEEDS", "JOBS", "EXECUTOR", "DEVICE"):
+    for name in OURS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "argv", ["experiments", *arguments(tmp_path, *words)[3:]])
     with pytest.raises(SystemExit) as left:

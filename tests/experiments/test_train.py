@@ -134,6 +134,9 @@ def test_a_compiled_run_trains_the_compiled_network(
     compiled, _ = run(dataclasses.replace(spec, recipe=recipe), corpus)
     assert len(calls) == spec.recipe.steps
     assert compiled["val_loss"] == plain["val_loss"]
+    bigram = dataclasses.replace(spec.model, family="bigram")
+    run(dataclasses.replace(spec, model=bigram, recipe=recipe), corpus)
+    assert len(calls) == spec.recipe.steps  # counted, as its id says
 
 
 def test_evaluation_is_not_counted_as_training_time(
