@@ -10,6 +10,7 @@ folder.
 import dataclasses
 import datetime
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from experiments.collect import write_table
 from experiments.corpus import Corpus, prepare
 from experiments.executor import Job, run_local
 from experiments.hardware import default_precision, environment, slots
+from experiments.options import VARIABLES
 from experiments.plan import runs_of
 from experiments.profiles import PROFILES
 from experiments.spec import TUNING_SEED, Precision, Recipe, RunSpec
@@ -149,14 +151,17 @@ def to_quality(data: Path, device: str, repeat: int) -> Iterator[Row]:
         yield {"what": what, "repeat": repeat, "seconds": seconds, "loss": loss}
 
 
-def around(results: Path, data: Path, corpus: str, repeat: int) -> Iterator[Row]:
-    """Seconds of `make all` when all is done, and of a new page; nothing of a study that is not."""
-    common = ["--profile", results.name, "--results", str(results.parent)]
+def around(results: Path, data: Path, device: str, corpus: str, repeat: int) -> Iterator[Row]:
+    """Seconds of `make all` when all is done, and of a new page, for the study that `finished` has
+    looked at: what the environment chooses besides would make it another, and train it.
+    """
+    common = ["--profile", results.name, "--device", device, "--results", str(results.parent)]
+    bare = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     words = {"run": [*common, "--data", str(data), "--corpus", corpus], "report": common}
     for command in ("run", "report"):
         began = time.perf_counter()
         program = [sys.executable, "-m", "experiments", command]
-        subprocess.run([*program, *words[command]], stdout=subprocess.DEVNULL, check=True)
+        subprocess.run([*program, *words[command]], env=bare, stdout=subprocess.DEVNULL, check=True)
         yield {
             "what": f"{command}, all done",
             "repeat": repeat,
@@ -235,7 +240,7 @@ def main(results: Path, data: Path, device: str, studied: str) -> None:
             to_quality(data, places[0], repeat),
             by_size(corpus, places, repeat),
             between_runs(corpus, places, repeat),
-            around(results, data, studied, repeat) if whole else (),
+            around(results, data, device, studied, repeat) if whole else (),
         ):
             for row in measured:
                 print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)

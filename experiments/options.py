@@ -27,6 +27,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "compile": {"type": bool, "default": False, "help": "1: torch.compile, in every training"},
     "slots_per_gpu": {"type": _AT_LEAST_ONE, "help": "runs at once on each; else the profile's"},
 }
+VARIABLES = frozenset(name.upper() for name in _OPTIONS)  # of the environment, that choose them
 _FOLDERS = {"results": "folder for results", "data": "folder for corpora"}
 
 

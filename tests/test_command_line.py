@@ -15,12 +15,9 @@ import pytest
 from experiments import __main__ as command_line
 from experiments.ablation import COST_METRICS, load_ablations
 from experiments.collect import read_table
+from experiments.options import VARIABLES
 
 ROOT = Path(__file__).parent.parent
-OURS = (
-    *("PROFILE", "CORPUS", "SEEDS", "JOBS", "EXECUTOR", "DEVICE"),
-    *("PRECISION", "COMPILE", "SLOTS_PER_GPU"),
-)
 SOME = ("heads", "ladder", "norm-kind")  # all of them are trained once, by `make all` itself
 
 
@@ -43,7 +40,7 @@ def arguments(folder: Path, *words: str) -> list[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in OURS}
+    return {name: value for name, value in os.environ.items() if name not in VARIABLES}
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +153,7 @@ def test_bad_input_is_one_line_and_status_2_and_changes_nothing(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     words, expected = BAD[case]
-    for name in OURS:
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "argv", ["experiments", *arguments(tmp_path, *words)[3:]])
     with pytest.raises(SystemExit) as left:

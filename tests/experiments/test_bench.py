@@ -87,3 +87,19 @@ def test_a_study_is_finished_when_all_of_its_runs_are(text_file: Path, tmp_path:
     assert bench.finished(results, data, str(text_file), "cpu")
     RunFolder(results, spec.run_id).finish({"status": "failed", "reason": "planted"})
     assert not bench.finished(results, data, str(text_file), "cpu")
+
+
+def test_a_call_that_is_timed_trains_nothing_that_the_environment_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """`PRECISION=bf16 make bench` would else make another study of the one that lies there."""
+    seen = []
+    monkeypatch.setenv("PRECISION", "bf16")
+    monkeypatch.setenv("SEEDS", "9")
+    monkeypatch.setattr("subprocess.run", lambda command, *, env, **_: seen.append((command, env)))
+    rows = list(bench.around(tmp_path / "smoke", tmp_path, "cpu", "shakespeare", repeat=0))
+    assert [row["what"] for row in rows] == ["run, all done", "report, all done"]
+    for command, env in seen:
+        assert not {"PRECISION", "SEEDS"} & set(env)
+        assert {"PATH"} <= set(env)
+        assert command[command.index("--profile") + 1] == "smoke"
