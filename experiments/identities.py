@@ -1,7 +1,7 @@
 """Claims that need no training: each is checked exactly, or counted.
 
 `python -m experiments.identities RESULTS` writes the table "identities" into a results folder, and
-the table "theory", of derivations beside measurements.
+the tables "theory", of derivations beside measurements, and "encodings".
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from typing import NamedTuple, get_args
 
 import torch
 
-from experiments import theory
+from experiments import encodings, theory
 from experiments.collect import write_table
 from model import ModelConfig, build, parameter_count
 from model.accounting import flops_per_token
@@ -141,6 +141,7 @@ def main(results: Path) -> None:
     """Check all, and write the tables."""
     with torch.no_grad():
         rows = [{"check": name, **check()._asdict()} for name, check in CHECKS.items()]
+        write_table(results, "encodings", encodings.rows())
     write_table(results, "identities", rows)
     write_table(results, "theory", theory.rows())
 

@@ -49,7 +49,7 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
     for member in members:
         labels.setdefault(member.spec.run_id, member.label)
     pages = PageRefresher(job.results)
-    if todo or not is_measured(job.results, "identities"):
+    if todo or not all(is_measured(job.results, name) for name in ("identities", "encodings")):
         _run_program("identities", job.results)
     if todo:
         left = Counter(spec.seed for spec in todo if spec.seed < TUNING_SEED)

@@ -191,6 +191,17 @@ COLUMNS: dict[str, list[Column]] = {
         ("predicted", _REAL, "by the derivation; null where it says nothing"),
         ("measured", _REAL, "on random numbers or on a network, or counted"),
     ],
+    "encodings": [
+        ("encoding", _TEXT, "sinusoidal, rope or alibi, untrained, in a network of width 64"),
+        ("part", _WHOLE, "sinusoidal: the dimension; alibi: the head; rope has one"),
+        ("place", _WHOLE, "sinusoidal: the position; else how far back the key stands"),
+        (
+            "value",
+            _REAL,
+            "sinusoidal: what is added to an embedding; alibi: to a score; rope: the score of"
+            " a query and a key that are alike, over that at distance 0",
+        ),
+    ],
     "samples": [
         ("run_id", _TEXT, "the run"),
         ("kind", _TEXT, "how it was drawn"),

@@ -17,7 +17,13 @@ from experiments.files import write_atomically
 from experiments.spec import RunSpec
 
 Status = Literal["done", "diverged", "failed"]
-MEASURED = ("identities", "theory", "costs", "bench")  # tables of what is apart from any run
+MEASURED = (
+    "identities",
+    "theory",
+    "encodings",
+    "costs",
+    "bench",
+)  # tables of what is apart from any run
 FINISHED = ("done", "diverged")  # a run that diverged has its answer; one that failed has none
 
 

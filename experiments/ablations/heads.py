@@ -16,7 +16,7 @@ ABLATION = Ablation(
         ),
         Claim(
             id="head-cost-time",
-            sentence="So they do in time.",
+            sentence="Many narrow heads take together as long as one wide head.",
             said_by="a reading of the course notes",
             effect={"heads-1": 1, "heads-16": -1},
             metric="tokens_per_second",

@@ -33,7 +33,7 @@ ABLATION = Ablation(
         ),
         Claim(
             id="rmsnorm-layer",
-            sentence="The layer by itself is faster.",
+            sentence="RMSNorm by itself, outside a network, is faster than LayerNorm.",
             said_by="Zhang & Sennrich 2019",
             effect={"layernorm": 1, "rmsnorm": -1},
             metric="measured_seconds",
