@@ -1,8 +1,9 @@
 """Figures: functions from tidy tables to charts, and a chart's way into the page."""
 
 import base64
-import html
 import io
+import re
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -12,9 +13,10 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from report.stats import estimate
+from report.markup import NOTHING, render
+from report.stats import Estimate, estimate
 from report.tables import Tables, records
-from report.text import counted, number
+from report.text import counted, number, plus_minus
 
 matplotlib.use("Agg")
 sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
@@ -22,15 +24,33 @@ plt.rcParams |= {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashs
 
 
 def show(figure: Figure, alt: str, caption: str) -> HTML:
-    """The figure as an SVG image in the page, with a text for those who cannot see it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
-    plt.close(figure)
-    picture = base64.b64encode(buffer.getvalue()).decode()
-    return HTML(
-        f'<figure><img src="data:image/svg+xml;base64,{picture}" alt="{html.escape(alt)}">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    """The figure as an image in the page, with a text for those who cannot see it: an SVG, or a
+    PNG of two and a half pixels to each of the page's where that is smaller.
+    """
+    drawing = _saved(figure, "svg", metadata={"Date": None})
+    width, height = (
+        round(float(points) * 4 / 3)
+        for points in re.findall(rb'(?:width|height)="([\d.]+)pt"', drawing[:2000])
     )
+    kind = "svg+xml"
+    if len(drawing) > _LIGHT:
+        picture = _saved(figure, "png", metadata={"Software": None}, dpi=2.5 * 96)
+        if len(picture) < len(drawing):
+            kind, drawing = "png", picture
+    plt.close(figure)
+    data = base64.b64encode(drawing).decode()
+    return HTML(
+        render("figure", kind=kind, data=data, alt=alt, caption=caption, width=width, height=height)
+    )
+
+
+_LIGHT = 60_000  # bytes: below, no PNG of a figure was ever smaller
+
+
+def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, bbox_inches="tight", **options)
+    return buffer.getvalue()
 
 
 def learning_curves(tables: Tables, ablation: str) -> HTML:
@@ -51,8 +71,8 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     )
     floors = _floors(axes, tables, ablation)
     axes.set(xlabel="tokens trained on", ylabel=loss_label(tables, ablation))
-    # One spike would press all curves flat: nothing above the uniform guess is shown, and told.
-    highest = max(1.1 * tables.uniform_loss, float(points.loc[points["step"] == 0, "loss"].max()))
+    # One spike would press all curves flat: what is far above the uniform guess is cut, and told.
+    highest = 1.5 * tables.uniform_loss
     if cut := int((points["loss"] > highest).sum()):
         axes.set_ylim(float(points["loss"].min()) - 0.1, highest)
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
@@ -78,8 +98,8 @@ def currency_curves(tables: Tables, ablation: str) -> HTML:
     points = points.drop(columns=["seconds", "flops"]).join(spent)
     points = points[(points["step"] > 0) & points["flops"].notna()]
     order = [name for name in order if name in set(points["variant"])]
-    if points.empty:
-        return HTML("")
+    if points["step"].nunique() < 2:  # a point or none is no curve
+        return NOTHING
     figure, both = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
     for axes, (column, label) in zip(
         both, {"seconds": "seconds of training", "flops": "FLOPs of training"}.items(), strict=True
@@ -91,6 +111,10 @@ def currency_curves(tables: Tables, ablation: str) -> HTML:
             errorbar=interval, ax=axes, legend=column == "flops",
         )  # fmt: skip
         axes.set(xlabel=label, ylabel=loss_label(tables, ablation), xscale="log")
+        axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        short = matplotlib.ticker.EngFormatter(sep="")
+        axes.xaxis.set_major_formatter(short if column == "flops" else "{x:g}")
+        axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
         # An interval about a lost run reaches anywhere.
         highest = min(points["loss"].max(), 1.1 * tables.uniform_loss)
         axes.set_ylim(points["loss"].min() - 0.1, highest)
@@ -113,13 +137,13 @@ def forest(tables: Tables, ablations: list[str]) -> HTML:
     figure, told = draw_forest(tables, ablations)
     if not told:
         plt.close(figure)
-        return HTML("<p>No variant can be set against its baseline yet.</p>")
+        return HTML(render("paragraph", text="No variant can be set against its baseline yet."))
     baselines = ", ".join(f"{name}: {tables.ablations[name].baseline}" for name in ablations)
     return show(
         figure,
         alt=f"Mean paired differences in nats per character: {'; '.join(told)}.",
-        caption="Each variant against its baseline, paired by seed: mean and 95 % interval."
-        f" Baseline of {baselines}.",
+        caption="Each variant against its baseline, paired by seed: mean, 95 % interval, number of"
+        f" seeds. Baseline of {baselines}.",
     )
 
 
@@ -132,6 +156,7 @@ def draw_forest(tables: Tables, ablations: list[str]) -> tuple[Figure, list[str]
     figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.26 * len(rows)))
     colours = dict(zip(ablations, sns.color_palette("colorblind", len(ablations)), strict=True))
     labels, told = [], []
+    right = axes.get_yaxis_transform()  # beside the axes, at the height of a row
     for place, row in enumerate(rows):
         names = [v.name for v in tables.ablations[row["ablation"]].variants]
         colour = palette(names)[row["variant"]] if single else colours[row["ablation"]]
@@ -141,9 +166,11 @@ def draw_forest(tables: Tables, ablations: list[str]) -> tuple[Figure, list[str]
             axes.plot(ends, [place, place], color=colour, linewidth=2, solid_capstyle="butt")
         axes.plot(mean, place, "o", color=colour, markersize=5)
         labels.append(row["variant"] if single else f"{row['ablation']}: {row['variant']}")
-        told.append(f"{labels[-1]} {number(mean, low, high)}")
+        said = plus_minus(Estimate(mean, low, high, row["n"]))
+        axes.text(1.02, place, f"{said} (n {row['n']})", transform=right, va="center", fontsize=8)
+        told.append(f"{labels[-1]} {said}")
     axes.set_yticks(range(len(rows)), labels)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.axvline(0, color="0.3", linewidth=1)
     axes.set(xlabel="difference in validation loss from the baseline (nats per character)")
     axes.text(0, 1.01, "← better", transform=axes.transAxes, ha="left", va="bottom")

@@ -27,7 +27,7 @@ def state(results: Path) -> str:
         digest.update(file.name.encode() + (file.read_bytes() if file.exists() else b""))
     for room in ("experiments", "model", "report"):
         for file in sorted((ROOT / room).rglob("*")):
-            if file.suffix in (".py", ".j2"):
+            if file.suffix in (".py", ".j2", ".css", ".js"):
                 digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
     return digest.hexdigest()
 

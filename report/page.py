@@ -4,17 +4,16 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import html
 import multiprocessing
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import jupytext
 import nbformat
 import papermill
+from markupsafe import Markup
 from nbconvert import HTMLExporter
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
@@ -25,8 +24,10 @@ from experiments.collect import collect, write_missing
 from experiments.files import write_atomically
 from experiments.hardware import usable_cores
 from experiments.study import Study
+from report.atlas import networks
 from report.freshness import state
-from report.sections import title
+from report.markup import render
+from report.opening import title
 from report.tables import Tables
 from report.verdict import judge_all
 
@@ -35,14 +36,17 @@ ROOT = Path(report.__file__).parent
 
 @dataclass(frozen=True)
 class Section:
-    """A notebook with its parameters, and what came of it: `body` is HTML, `error` why it broke."""
+    """A notebook with its parameters, what stands around it, and what came of it: `error` says why
+    it broke.
+    """
 
     anchor: str
     heading: str
     lead: str
     notebook: str
     parameters: dict[str, str]
-    body: str = ""
+    limits: str = ""
+    body: Markup | str = ""
     error: str = ""
 
 
@@ -63,10 +67,7 @@ def build(results: Path) -> tuple[Path, dict[str, str]]:
     judge_all(results)
     (results / "notebooks.log").unlink(missing_ok=True)
     sections = execute(sections_of(Tables.load(results)), results)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROOT / "templates"), autoescape=True
-    )
-    text = environment.get_template("page.html.j2").render(title=title(study), sections=sections)
+    text = render("page", title=title(study), sections=sections)
     broken = {section.heading: section.error for section in sections if section.error}
     write_atomically(page, text.encode())
     write_atomically(results / "report.key", (built_from if not broken else "broken").encode())
@@ -86,17 +87,15 @@ def sections_of(tables: Tables) -> list[Section]:
         Section(
             name,
             tables.ablations[name].title,
-            " ".join(
-                part
-                for part in (tables.ablations[name].question, tables.ablations[name].limits)
-                if part
-            ),
+            tables.ablations[name].question,
             "ablation",
             {"ablation": name},
+            tables.ablations[name].limits,
         )
         for name in present
     ]
-    return [found, *middle, derived, fast, made]
+    looked = [Section("atlas", "Where every head looks", "", "atlas", {})] * bool(networks(tables))
+    return [found, *middle, *looked, derived, fast, made]
 
 
 def execute(sections: list[Section], results: Path) -> list[Section]:
@@ -155,14 +154,14 @@ def _execute(sections: list[Section], results: Path, folder: str) -> list[Sectio
 
 def _joined(sections: list[Section], results: Path, folder: str) -> nbformat.NotebookNode:
     """One notebook of all the sections', each with its parameters, its cells marked as its own."""
-    notebooks = []
+    notebooks: list[nbformat.NotebookNode] = []
     for section in sections:
         source = Path(folder) / f"{section.anchor}-alone.ipynb"
         jupytext.write(jupytext.read(ROOT / "notebooks" / f"{section.notebook}.py"), source)
         parameters = {"results": str(results.resolve()), **section.parameters}
         notebook = parameterize_notebook(load_notebook_node(str(source)), parameters)
-        for cell in notebook.cells:
-            cell.id = f"{section.anchor}-{cell.id}"[:64]
+        for place, cell in enumerate(notebook.cells):
+            cell.id = f"{len(notebooks)}-{place}"  # jupytext's own are drawn anew each time
             cell.metadata["section"] = section.anchor
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
         notebooks.append(notebook)
@@ -187,7 +186,5 @@ def _shown(section: Section, cells: list[nbformat.NotebookNode], broken: str = "
             o for o in cell.outputs if o.output_type in ("display_data", "execute_result")
         ]
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
-    body: str = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=mine))[0]
-    if error:
-        body += f'<p class="warning">This section broke off: {html.escape(error)}</p>'
+    body = Markup(exporter.from_notebook_node(nbformat.v4.new_notebook(cells=mine))[0])
     return dataclasses.replace(section, body=body, error=error)

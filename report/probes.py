@@ -1,7 +1,5 @@
 """What the probes found, as figures, tables and text: each is nothing where there is none of it."""
 
-import html
-
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -9,11 +7,10 @@ from IPython.display import HTML
 from matplotlib.ticker import MaxNLocator
 
 from report.figures import interval, palette, show
+from report.markup import NOTHING, render, table
 from report.stats import estimate
-from report.tables import Tables, records
-from report.text import counted, number, plus_minus, table
-
-NOTHING = HTML("")
+from report.tables import Tables
+from report.text import counted, number, plus_minus
 
 
 def position_curves(tables: Tables, ablation: str) -> HTML:
@@ -64,7 +61,7 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
     if rows.empty:
         return NOTHING
     last = rows.groupby("run_id")["step"].transform("max")
-    rows = rows[(rows["step"] == 0) | (rows["step"] == last)].copy()
+    rows = rows[(rows["step"] == 0) | (rows["step"] == last)].assign(layer=rows["layer"] + 1)
     rows["when"] = rows["step"].map(
         lambda step: "before the first step" if step == 0 else "at the end"
     )
@@ -102,7 +99,13 @@ def head_table(tables: Tables, ablation: str) -> HTML:
     lines = []
     for (variant, score), some in rows.groupby(["variant", "score"], sort=False):
         best = some.groupby("seed")[["value", "untrained", "shuffled"]].max()
-        lines.append((variant, score, *(plus_minus(estimate(list(best[kind]))) for kind in best)))
+        lines.append(
+            (
+                variant,
+                str(score).replace("_", " "),
+                *(plus_minus(estimate(list(best[kind]))) for kind in best),
+            )
+        )
     head = ("variant", "score", "trained", "untrained", "shuffled text")
     note = (
         "The largest value over all heads, mean ± half the 95 %"
@@ -132,12 +135,11 @@ def pruning_curve(tables: Tables, ablation: str) -> HTML:
 def samples(tables: Tables, ablation: str) -> HTML:
     """What each variant writes, folded away."""
     rows = tables.probe("samples", ablation)
-    parts = [
-        f"<details><summary>{html.escape(row['variant'])}, {html.escape(row['kind'])}</summary>"
-        f"<pre>{html.escape(row['text'])}</pre></details>"
-        for row in records(rows)
-    ]
-    return HTML(f"<p>What the networks of seed 0 write:</p>{''.join(parts)}") if parts else NOTHING
+    return (
+        HTML(render("samples", samples=rows.groupby("variant", sort=False)))
+        if len(rows)
+        else NOTHING
+    )
 
 
 def _lines(

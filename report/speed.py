@@ -6,8 +6,9 @@ import seaborn as sns
 from IPython.display import HTML
 
 from report.figures import show
+from report.markup import NOTHING, render, shown, table
 from report.tables import Tables
-from report.text import counted, table
+from report.text import counted
 
 _STUDY = ("between runs", "run, all done", "report, all done")
 
@@ -25,7 +26,7 @@ def against_plain(tables: Tables) -> HTML:
         at_once = counted(int(first["workers"]), "run")
         rows.append((how, at_once, _middle(speeds), _middle(speeds / plain, 2)))
     if not rows:
-        return HTML("<p><code>make bench</code> measures it, and has not been called yet.</p>")
+        return HTML(render("unmeasured"))
     head = ("nanoGPT's recipe for a processor", "at once", "tokens a second", "of the plain loop")
     note = (
         "Median and range over repeats, each paired with the plain loop of its own repeat. Whole"
@@ -56,9 +57,9 @@ def to_quality(tables: Tables) -> HTML:
         "On Tiny Shakespeare, from a process not yet started to its end; the loss is that of all"
         " that is validated on."
     )
-    return HTML(
-        (table(head, rows, note) if rows else "")
-        + (table(("around the training", "seconds"), around) if around else "")
+    return shown(
+        table(head, rows, note) if rows else "",
+        table(("around the training", "seconds"), around) if around else "",
     )
 
 
@@ -68,7 +69,7 @@ def by_size(tables: Tables) -> HTML:
     """
     rows = shares(tables.bench)
     if rows.empty:
-        return HTML("")
+        return NOTHING
     usual = rows.loc[rows["varied"] == "", list(_SIZES)].iloc[0]
     figure, panels = plt.subplots(2, len(_SIZES), figsize=(9.5, 5), sharey="row", sharex="col")
     for place, (column, label) in enumerate(_SIZES.items()):

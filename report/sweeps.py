@@ -11,11 +11,10 @@ from IPython.display import HTML
 
 from report.costs import attention_share, exponents, overtakes
 from report.figures import interval, loss_label, palette, show
+from report.markup import NOTHING, table
 from report.stats import estimate
 from report.tables import Tables, records
-from report.text import counted, number, plus_minus, table
-
-NOTHING = HTML("")
+from report.text import counted, number, plus_minus
 
 
 def rate_curves(tables: Tables, ablation: str) -> HTML:
@@ -25,7 +24,7 @@ def rate_curves(tables: Tables, ablation: str) -> HTML:
     if done.empty:
         return NOTHING
     names = [v.name for v in tables.ablations[ablation].variants if v.name in set(rows["variant"])]
-    colours = palette(names)
+    colours = palette([variant.name for variant in tables.ablations[ablation].variants])
     first = done["seed"] == done["seed"].min()  # which tried all rates; the second, the best two
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
     looks: dict[str, Any] = {

@@ -1,5 +1,6 @@
 """The tables of one study, as the notebooks and figures take them."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.ablation import COST_METRICS, Ablation, Claim, load_ablations
+from experiments.ablation import COST_METRICS, Ablation, Claim, Variant, load_ablations
 from experiments.collect import read_table
 from experiments.study import Study
 from report.costs import effects, peak_flops
@@ -88,6 +89,18 @@ class Tables:
     def uniform_loss(self) -> float:
         """ln(vocabulary): the loss of a guess that knows nothing, nats per character."""
         return math.log(self.study.vocab_size)
+
+    def differing(self, variant: Variant) -> dict[str, Any]:
+        """What a variant changes of the base: "model.position" to its value."""
+        base = self.study.profile.base_model(self.study.vocab_size)
+        recipe = self.study.profile.recipe
+        model, trained = variant.applied_to(base, recipe)
+        return {
+            f"{part}.{name}": value
+            for part, mine, its in (("model", model, base), ("recipe", trained, recipe))
+            for name, value in dataclasses.asdict(mine).items()
+            if value != getattr(its, name)
+        }
 
     def scored(self, ablation: str) -> pd.DataFrame:
         """An ablation's members that have a result, with `score`: the validation loss, and for a

@@ -1,8 +1,7 @@
-"""Numbers and counts in words: the interval decides the digits; and tables of them."""
+"""Numbers and counts in words: the interval decides the digits."""
 
-import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from report.stats import Estimate
 
@@ -22,7 +21,8 @@ def plus_minus(found: Estimate) -> str:
     if found.low is None or found.high is None or found.high == found.low:
         return number(found.mean, found.low, found.high)
     half = (found.high - found.low) / 2
-    return f"{number(found.mean, found.low, found.high)} ± {number(half, found.low, found.high)}"
+    told = (number(value, found.low, found.high) for value in (found.mean, half))
+    return "\u00a0±\u00a0".join(told)  # at these spaces no line breaks
 
 
 def seeds_text(n: int) -> str:
@@ -52,17 +52,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], note: str = "") -> str:
-    """Cells as an HTML table, which scrolls by itself where it is too wide; with a note below it,
-    itself HTML.
-    """
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    below = f'<p class="note">{note}</p>' if note else ""
-    return (
-        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-        + below
-    )
+def listed(words: Sequence[str]) -> str:
+    """ "one", "one and two", "one, two and three"."""
+    *most, last = words or [""]
+    return f"{', '.join(most)} and {last}" if most else last

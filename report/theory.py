@@ -3,7 +3,6 @@
 Every number comes from the table "theory".
 """
 
-import html
 import math
 
 import matplotlib.pyplot as plt
@@ -11,14 +10,15 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import HTML
 from latex2mathml.converter import convert
+from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from report.derivations import DERIVATIONS
 from report.figures import show
+from report.markup import NOTHING, folded, heading, render, table
 from report.tables import records
-from report.text import counted, table
+from report.text import counted
 
-NOTHING = HTML("")
 _LONG = 12  # rows, beyond which a table is folded away
 _KEY = " Points are measured; lines are predicted where solid, and join the points where dotted."
 
@@ -31,19 +31,24 @@ def topic(rows: pd.DataFrame, name: str) -> HTML:
     some = rows[rows["topic"] == name]
     if some.empty:
         return NOTHING
-    heading, steps = DERIVATIONS[name]
-    derived = "".join(
-        f'<p>{html.escape(words)}</p><div class="wide">{convert(latex, display="block")}</div>'
-        for words, latex in steps
-    )
+    title, steps = DERIVATIONS[name]
+    formulas = [(words, Markup(convert(latex, display="block"))) for words, latex in steps]
     numbers = _numbers(some)
     if len(some) > _LONG:
-        numbers = f"<details><summary>All {len(some)} numbers</summary>{numbers}</details>"
-    return HTML(f"<h3>{html.escape(heading)}</h3>{derived}<p>{agreement(some)}</p>{numbers}")
+        numbers = folded(f"All {len(some)} numbers", numbers)
+    return HTML(
+        render(
+            "topic",
+            heading=heading(f"theory-{name}", title),
+            steps=formulas,
+            agreement=agreement(some),
+            numbers=numbers,
+        )
+    )
 
 
 def agreement(rows: pd.DataFrame) -> str:
-    """How far the predictions of some rows are from what was measured, in sentences (HTML).
+    """How far the predictions of some rows are from what was measured, in sentences.
 
     What was said by others is no prediction of the derivation, and is told apart.
     """
@@ -70,7 +75,7 @@ def agreement(rows: pd.DataFrame) -> str:
         )
     if silent := int(rows["predicted"].isna().sum()):
         told.append(f"{counted(silent, 'measurement')} without a prediction.")
-    return html.escape(" ".join(told))
+    return " ".join(told)
 
 
 def scores_figure(rows: pd.DataFrame) -> HTML:
@@ -147,7 +152,7 @@ def _ends(rows: pd.DataFrame) -> str:
     return "; ".join(f"{row['line']} {_value(row['measured'])}" for row in last)
 
 
-def _numbers(rows: pd.DataFrame) -> str:
+def _numbers(rows: pd.DataFrame) -> Markup:
     lines = []
     for row in records(rows):
         predicted, measured = row["predicted"], row["measured"]

@@ -42,7 +42,7 @@ def test_ablation_files_import_nothing_but_what_states_an_ablation():
     "modules",
     [
         "experiments.__main__, experiments.collect",
-        "report.page, report.figures, report.sections, report.verdict",
+        "report.page, report.figures, report.atlas, report.made, report.picture, report.verdict",
     ],
 )
 def test_planning_and_reporting_never_load_torch(modules: str):

@@ -17,7 +17,13 @@ ablation = "heads"
 # %%
 from pathlib import Path
 
+from IPython.display import HTML, display
+
+from report.claims import claims_of, rules, verdict_table
+from report.comparison import changes_table, metrics_table
+from report.encodings import encodings, schedules
 from report.figures import currency_curves, forest, learning_curves
+from report.markup import heading
 from report.probes import (
     head_table,
     layer_gradients,
@@ -26,15 +32,38 @@ from report.probes import (
     pruning_curve,
     samples,
 )
-from report.sections import changes_table, claims_of, metrics_table, rules, verdict_table
-from report.sweeps import cost_curves, cost_table, depth_grid, logit_table, rate_curves
+from report.sweeps import (
+    cost_curves,
+    cost_table,
+    depth_grid,
+    logit_table,
+    rate_curves,
+)
 from report.tables import Tables
 
 tables = Tables.load(Path(results))
 claims = claims_of(Path(results), ablation)
 
 # %%
+HTML(heading(f"{ablation}-differs", "What differs"))
+
+# %%
 changes_table(tables, ablation)
+
+# %%
+encodings(tables, ablation)
+
+# %%
+schedules(tables, ablation)
+
+# %%
+if len(claims):
+    display(HTML(heading(f"{ablation}-verdicts", "Verdicts")))
+    display(verdict_table(claims))
+    display(rules(claims))
+
+# %%
+HTML(heading(f"{ablation}-curves", "Training"))
 
 # %%
 learning_curves(tables, ablation)
@@ -46,43 +75,28 @@ currency_curves(tables, ablation)
 rate_curves(tables, ablation)
 
 # %%
+HTML(heading(f"{ablation}-ends", "How they ended"))
+
+# %%
 metrics_table(tables, ablation)
 
 # %%
 forest(tables, [ablation])
 
 # %%
-verdict_table(claims)
-
-# %%
-rules(claims)
-
-# %%
-depth_grid(tables, ablation)
-
-# %%
-cost_curves(tables, ablation)
-
-# %%
-cost_table(tables, ablation)
-
-# %%
-logit_table(tables, ablation)
-
-# %%
-position_curves(tables, ablation)
-
-# %%
-length_curves(tables, ablation)
-
-# %%
-layer_gradients(tables, ablation)
-
-# %%
-head_table(tables, ablation)
-
-# %%
-pruning_curve(tables, ablation)
-
-# %%
-samples(tables, ablation)
+looks = (
+    depth_grid,
+    cost_curves,
+    cost_table,
+    logit_table,
+    position_curves,
+    length_curves,
+    layer_gradients,
+    head_table,
+    pruning_curve,
+    samples,
+)
+found = [shown for look in looks if (shown := look(tables, ablation)).data]
+if found:
+    display(HTML(heading(f"{ablation}-closer", "A closer look")))
+    display(*found)

@@ -16,8 +16,13 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
+from IPython.display import HTML
+
+from report.claims import claims_of, verdict_table
 from report.figures import forest
-from report.sections import claims_of, opening, verdict_table
+from report.markup import heading
+from report.opening import opening
+from report.picture import picture
 from report.tables import Tables
 
 tables = Tables.load(Path(results))
@@ -27,7 +32,16 @@ claims = claims_of(Path(results))
 opening(tables, claims)
 
 # %%
-verdict_table(claims, link=True)
+picture(tables)
+
+# %%
+HTML(heading("findings-claims", "Every claim and its verdict"))
+
+# %%
+verdict_table(claims, whole=True)
+
+# %%
+HTML(heading("findings-forest", "Every variant against its baseline"))
 
 # %%
 forest(tables, tables.present())

@@ -16,7 +16,11 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
-from report.sections import failures, how_it_was_made
+from IPython.display import HTML
+
+from report.made import citation, failures, how_it_was_made, ledger
+from report.markup import heading
+from report.reference import against_reference
 from report.tables import Tables
 
 tables = Tables.load(Path(results))
@@ -25,4 +29,22 @@ tables = Tables.load(Path(results))
 how_it_was_made(Path(results), tables)
 
 # %%
+HTML(heading("method-runs", "The runs"))
+
+# %%
 failures(tables)
+
+# %%
+ledger(tables)
+
+# %%
+HTML(heading("method-reference", "Against the reference"))
+
+# %%
+against_reference(tables)
+
+# %%
+HTML(heading("method-cite", "How to cite"))
+
+# %%
+citation(tables)

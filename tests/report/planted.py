@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,14 @@ from experiments.study import Study
 
 ODD_NAME = "odd <script>alert('x')</script> & \"name\" Ünïcode"
 
+PASSAGE = "odd <b>&'\"\nÜ"
+
 ABLATION = Ablation(
     title=f"Planted: {ODD_NAME}",
     question="Does the page tell what was planted?",
     baseline="base",
     variants=[Variant("base"), Variant(ODD_NAME, {"model.position": "none"})],
+    probes=["heads", "samples", "atlas"],
     claims=[
         Claim(
             id="planted",
@@ -105,5 +109,28 @@ def plant(
                 point |= {"split": "val", "loss": loss + 800 - step}
                 with folder.metrics.open("a") as file:
                     file.write(json.dumps(point) + "\n")
+            for name, found in probed(member.spec.seed).items():
+                folder.probe(name).parent.mkdir(exist_ok=True)
+                folder.probe(name).write_text(json.dumps({name: found}))
         folder.finish(summary)
     return results
+
+
+def probed(seed: int) -> dict[str, list[dict[str, Any]]]:
+    """One layer of two heads: the first looks at what stands before, the second everywhere."""
+    scores = [
+        {"layer": 0, "head": head, "score": score}
+        | {"value": 0.75 - head / 2, "untrained": 0.1 * place, "shuffled": 0.2}
+        for head in (0, 1)
+        for place, score in enumerate(("previous", "first"))
+    ]
+    if seed:
+        return {"heads": scores}
+    atlas = []
+    for query, token in enumerate(PASSAGE):
+        first = [0.0] * (query - 1) + [0.75, 0.25] if query else [1.0]
+        for head, weights in enumerate((first, [1 / (query + 1)] * (query + 1))):
+            row = {"layer": 0, "head": head, "query": query, "token": token, "weights": weights}
+            atlas.append(row)
+    samples = [{"kind": "greedy", "text": "to <b>be</b> & not"}]
+    return {"heads": scores, "samples": samples, "atlas": atlas}

@@ -50,15 +50,15 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
 
 def test_ratios_are_paired_by_repeat(tables: Tables):
     shown = speed.against_plain(tables).data
-    assert "<td>whole runs, fp32</td><td>2 runs</td><td>13,500 (12,000 to 15,000)</td>" in shown
+    assert ">whole runs, fp32</th><td>2 runs</td><td>13,500 (12,000 to 15,000)</td>" in shown
     assert "<td>1.50 (1.50 to 1.50)</td>" in shown  # and not a ratio of medians with a range
     assert "<td>3.00 (3.00 to 3.00)</td>" in shown
 
 
 def test_time_to_quality_is_told_as_a_share(tables: Tables):
     shown = speed.to_quality(tables).data
-    assert "<td>ours</td><td>22.2 (20.0 to 25.0)</td><td>0.20 (0.20 to 0.20)</td>" in shown
-    assert "<td>between runs</td><td>0.05 (0.05 to 0.05)</td>" in shown
+    assert ">ours</th><td>22.2 (20.0 to 25.0)</td><td>0.20 (0.20 to 0.20)</td>" in shown
+    assert ">between runs</th><td>0.05 (0.05 to 0.05)</td>" in shown
 
 
 def test_the_share_of_the_peak_is_each_runs_own(tables: Tables):

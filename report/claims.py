@@ -1,0 +1,79 @@
+"""The claims as the page shows them: verdicts, the rules and numbers behind, what is published."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from experiments.collect import read_table
+from report.markup import render
+from report.tables import records
+from report.text import number, p_text
+from report.verdict import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, VERDICTS
+
+TOLD = {
+    SUPPORTED: "The data support it",
+    CONTRADICTED: "The data contradict it",
+    UNDECIDED: "The data do not decide",
+    NOT_TESTED: "Not tested",
+}
+
+
+def claims_of(results: Path, ablation: str | None = None) -> pd.DataFrame:
+    """The table `claims`, whole or of one ablation."""
+    claims = read_table(results, "claims")
+    return claims if ablation is None else claims[claims["ablation"] == ablation]
+
+
+def in_words(claims: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of the table `claims`, with their numbers as the page writes them."""
+    return [row | _words(row) for row in records(claims)]
+
+
+def verdict_table(claims: pd.DataFrame, whole: bool = False) -> HTML:
+    """The claims with verdict, effect, interval, n and p; of the whole study with links to their
+    sections, and to be filtered by verdict.
+    """
+    found = claims["verdict"].value_counts()
+    counts = {verdict: int(found[verdict]) for verdict in VERDICTS if verdict in found}
+    note = ""
+    seeded = claims[claims["p_sign_flip"].notna()]
+    if len(seeded):
+        most = int(seeded["n"].max())
+        if most >= 2 and 2 / 2**most > 0.05:
+            note = (
+                f" With {most} paired seeds an exact sign-flip test cannot go below"
+                f" p = {2 / 2**most:.3g}, so it can never reach 0.05; the verdicts rest on"
+                " Student's interval, which takes the differences to be about normal."
+            )
+    rows = in_words(claims)
+    return HTML(render("verdicts", claims=rows, counts=counts if whole else {}, note=note))
+
+
+def rules(claims: pd.DataFrame) -> HTML:
+    """Each verdict with the rule that gave it, and what is published beside what was measured."""
+    return HTML(render("rules", claims=in_words(claims)) if len(claims) else "")
+
+
+def _words(row: dict[str, Any]) -> dict[str, str]:
+    low, high = row["low"], row["high"]
+    exact, ratio = row["scale"] == "exact", row["scale"] == "ratio"
+    effect = ("×" if ratio and row["effect"] is not None else "") + number(row["effect"], low, high)
+    interval = f"{number(low, low, high)} to {number(high, low, high)}" if low is not None else "–"
+    unit = row["unit"] or ""
+    measured = f"{effect}{'' if ratio else ' ' + unit}"
+    return {
+        "effect_text": effect,
+        "interval_text": interval,
+        "unit": "" if row["effect"] is None else unit,
+        "n_text": "exact" if exact else f"{row['n']}/{row['planned']}",
+        "p_holm_text": p_text(row["p_holm"]),
+        "p_sign_flip_text": p_text(row["p_sign_flip"]),
+        "told": TOLD[row["verdict"]],
+        # A number counted or derived is the same anywhere; nobody trained these networks on this.
+        "compared": "the same setting"
+        if exact
+        else "another setting: the direction alone compares",
+        "measured": row["why"] if row["effect"] is None else f"{measured} ({interval})",
+    }

@@ -1,0 +1,149 @@
+"""How the study was made: what a reader needs to judge it, to repeat it and to cite it."""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import HTML
+
+from report.markup import folded, render, shown, table
+from report.opening import dates, title
+from report.tables import Tables, records
+from report.text import counted, duration, listed, number
+
+
+def how_it_was_made(results: Path, tables: Tables) -> HTML:
+    """Corpus, versions, hardware, time: what a reader needs to judge and to repeat it."""
+    study, runs = tables.study, tables.runs
+    over = runs[runs["status"] != "unfinished"]
+    lengths = ", ".join(f"{split} {n:,}" for split, n in study.corpus_lengths.items())
+
+    recipe, most = dataclasses.asdict(study.profile.recipe), over["peak_memory"].max()
+    base = study.profile.base_model(study.vocab_size).relevant()
+    rows = [
+        ("profile", f"{study.profile_name}: {study.profile.purpose}"),
+        ("corpus", f"{study.corpus_name}, characters: {lengths}; {study.vocab_size} distinct"),
+        ("corpus hash", study.corpus_hash),
+        ("uniform guess", f"{number(tables.uniform_loss)} nats per character"),
+        ("unigram guess", f"{number(study.unigram_loss)} nats per character"),
+        ("base network", ", ".join(f"{k}={v}" for k, v in base.items())),
+        ("base recipe", ", ".join(f"{k}={v}" for k, v in recipe.items())),
+        ("precision", _distinct(over, "recipe.precision")),
+        ("device", _distinct(over, "device_name")),
+        ("machine", _distinct(over, "hardware")),
+        ("Python, torch, numpy", " / ".join(_distinct(over, name) for name in _VERSIONS)),
+        ("git revision", _distinct(over, "git_revision")),
+        ("data made", dates(over)),
+        ("time in workers", duration(float(over["wall_seconds"].fillna(0).sum()))),
+        ("of it training", duration(float(over["train_seconds"].fillna(0).sum()))),
+        ("of it probes", duration(float(over["probe_seconds"].fillna(0).sum()))),
+        ("most memory of a run", "–" if pd.isna(most) else f"{most / 1e6:,.0f} MB"),
+        ("time by the clock", _by_the_clock(tables.calls)),
+        ("what energy goes into", _spent(over)),
+        ("what a rerun would take", _rerun(over, tables.calls)),
+    ]
+    on_disk = len(list((results / "runs").glob("*"))) if (results / "runs").exists() else 0
+    if on_disk > len(runs):
+        rows.append(
+            ("left out", f"{on_disk - len(runs)} runs on disk that this study does not ask for")
+        )
+    return HTML(table(("what", "value"), rows))
+
+
+_VERSIONS = ("python_version", "torch_version", "numpy_version")
+
+
+def failures(tables: Tables) -> HTML:
+    """How many runs failed and diverged, and what is planned and not there."""
+    counts = tables.runs["status"].value_counts()
+    missing = tables.members[tables.members["status"].isin(["missing", "unfinished"])]
+    ended = [f"{counted(int(counts.get(how, 0)), 'run')} {how}" for how in ("failed", "diverged")]
+    if not len(missing):
+        return shown(render("paragraph", text=f"{listed(ended)}. No planned run is missing."))
+    seeds: dict[str, list[str]] = {}
+    for row in records(missing):
+        seeds.setdefault(f"{row['ablation']}/{row['variant']}", []).append(str(row["seed"]))
+    lacking = [(name, ", ".join(sorted(these))) for name, these in sorted(seeds.items())]
+    told = f"{listed(ended)}. {counted(len(missing), 'planned comparison')} not there:"
+    return shown(render("paragraph", text=told), table(("variant", "seeds"), lacking))
+
+
+def ledger(tables: Tables) -> HTML:
+    """Every run there is, those that failed and diverged first, with the reason."""
+    order = {"failed": 0, "unfinished": 1, "diverged": 2}
+    runs = sorted(records(tables.runs), key=lambda row: order.get(row["status"], 3))
+    rows = [
+        (
+            f"{row['ablation']}/{row['variant']}",
+            row["seed"],
+            row["status"],
+            number(row["val_loss"]),
+            "–" if row["wall_seconds"] is None else f"{row['wall_seconds']:.0f}",
+            row["started"] or "–",
+            row["run_id"],
+            row["reason"] or "",
+        )
+        for row in runs
+    ]
+    head = ("run", "seed", "status", "validation loss", "seconds", "began", "id", "reason")
+    note = "A run that several ablations share is named after the first. Times are UTC."
+    whole = table(head, rows, note, name="Ledger of all runs")
+    return shown(folded(f"Every one of {counted(len(rows), 'run')}", whole))
+
+
+def citation(tables: Tables) -> HTML:
+    """How to refer to this page: its study, its data and its code."""
+    study, runs = tables.study, tables.runs
+    days = dates(runs)
+    return HTML(
+        render(
+            "citation",
+            title=title(study),
+            year=days[:4],
+            days=days,
+            runs=f"{len(runs):,}",
+            revisions=_distinct(runs, "git_revision"),
+            corpus=study.corpus_hash,
+        )
+    )
+
+
+def _distinct(runs: pd.DataFrame, column: str) -> str:
+    return ", ".join(sorted({str(value) for value in runs[column].dropna()})) or "–"
+
+
+def _spent(runs: pd.DataFrame) -> str:
+    """What a power meter would see: cores or cards at work, and arithmetic."""
+    seconds = runs["wall_seconds"].fillna(0)
+    on_cards = runs["device"] == "cuda"
+    told = [
+        f"{float(hours.sum()) / 3600:.2g} {unit}"
+        for hours, unit in (
+            ((seconds * runs["threads"].fillna(1))[~on_cards], "core-hours"),
+            (seconds[on_cards], "hours of a run's share of a GPU"),
+        )
+        if len(hours)
+    ]
+    return f"{listed(told) or 'nothing'}; {runs['flops'].sum():.3g} floating-point operations"
+
+
+def _rerun(runs: pd.DataFrame, calls: pd.DataFrame) -> str:
+    """The same runs again, on a machine as busy as this one was."""
+    if calls.empty:
+        return "–"
+    workers = int(calls["workers"].max())
+    seconds = float(runs["wall_seconds"].fillna(0).sum()) / workers
+    return f"about {duration(seconds)} with {counted(workers, 'worker')}, the page left out"
+
+
+def _by_the_clock(calls: pd.DataFrame) -> str:
+    """How long the calls took that trained, and how much of it the workers were at work."""
+    if calls.empty:
+        return "–"
+    there = float((calls["seconds"] * calls["workers"]).sum())
+    share = 100 * float(calls["wall_seconds"].sum()) / there
+    workers = ", ".join(str(n) for n in sorted(calls["workers"].unique()))
+    return (
+        f"{duration(float(calls['seconds'].sum()))} until the last page was begun, with {workers}"
+        f" workers, busy {share:.0f} % of it (calls that ran to their end)"
+    )

@@ -1,0 +1,31 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% tags=["parameters"]
+results = "results/smoke"
+
+# %%
+from pathlib import Path
+
+from report.atlas import grids, scores, viewer
+from report.tables import Tables
+
+tables = Tables.load(Path(results))
+
+# %%
+viewer(tables)
+
+# %%
+grids(tables)
+
+# %%
+scores(tables)

@@ -1,0 +1,186 @@
+"""What the page is put together from: opening, picture, figures, reference, what is set before."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from planted import ODD_NAME, plant
+
+from experiments import encodings as measured
+from experiments.ablation import Variant, load_ablations
+from experiments.collect import collect, write_table
+from model import ModelConfig
+from report import figures
+from report.claims import claims_of, rules, verdict_table
+from report.comparison import changes_table, metrics_table
+from report.encodings import encodings, schedules
+from report.made import citation, failures, ledger
+from report.opening import opening
+from report.picture import NETWORK, NONE, PART_OF, parts_of, picture
+from report.reference import INSIDE, OUTSIDE, SAME, against_reference, compared
+from report.stats import Estimate
+from report.tables import Tables
+from report.verdict import judge_all
+
+ALL_ABLATIONS = load_ablations()  # before any test plants others
+
+
+def judged(results: Path, monkeypatch: pytest.MonkeyPatch, effects: list) -> Tables:
+    results.mkdir(parents=True)
+    plant(results, monkeypatch, effects)
+    collect(results)
+    judge_all(results)
+    return Tables.load(results)
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
+    """A variant that is half a nat worse, in five seeds."""
+    return judged(tmp_path / "cpu", monkeypatch, [0.5, 0.52, 0.48, 0.51, 0.49])
+
+
+def test_the_opening_counts_and_names_what_was_found(tables: Tables):
+    shown = opening(tables, claims_of(tables.results)).data
+    assert "Of 4 claims: 2 supported and 2 contradicted." in shown
+    assert '(<a href="#planted">0.500</a>)' in shown  # the largest of those that hold
+    assert shown.count("<li>") == 2  # what is contradicted
+    assert "It makes no difference." in shown
+    assert "5 complete of 5 planned" in shown
+    assert "not complete" not in shown
+    assert "<script>" not in shown
+
+
+def test_one_seed_is_enough_for_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tables = judged(tmp_path / "cpu", monkeypatch, [0.5])
+    claims = claims_of(tables.results)
+    assert "Of 4 claims: 4 undecided." in opening(tables, claims).data
+    assert "an interval takes two at least" in rules(claims).data
+    assert "1/1" in verdict_table(claims).data
+    assert "0.500" in figures.forest(tables, ["planted"]).data
+    assert "no interval" in figures.learning_curves(tables, "planted").data
+    assert "±" not in metrics_table(tables, "planted").data.partition("Mean ±")[0]
+
+
+def test_what_differs_is_told_by_field(tables: Tables):
+    shown = changes_table(tables, "planted").data
+    assert "the base itself" in shown
+    assert "<td>model.position = none</td>" in shown
+
+
+def test_every_field_of_a_network_has_its_part():
+    fields = {f"model.{field.name}" for field in dataclasses.fields(ModelConfig)}
+    assert fields == {field for field in PART_OF if field.startswith("model.")}
+
+
+@pytest.mark.parametrize(
+    ("ablation", "parts"),
+    [
+        ("positional-encoding", ["positions"]),
+        ("heads", ["attention"]),
+        ("activation", ["feed-forward"]),
+        ("norm-kind", ["norm"]),
+        ("residual-norm", ["norm", "residual path"]),
+        ("schedule", ["training"]),
+        ("lstm-baseline", [NETWORK]),
+        ("sorting", [NETWORK, "task"]),
+        ("tying", ["output"]),
+    ],
+)
+def test_an_ablation_stands_beside_what_it_changes(tables: Tables, ablation, parts):
+    found = parts_of(ALL_ABLATIONS[ablation], tables)
+    assert [part for part in found if part in parts] == parts
+    if NETWORK not in parts:
+        assert found == parts
+
+
+def test_the_picture_links_each_ablation(tables: Tables):
+    assert picture(tables).data.count('<a href="#planted"') == 1
+    nothing = dataclasses.replace(ALL_ABLATIONS["heads"], variants=[Variant("base")])
+    assert parts_of(nothing, tables) == [NONE]
+
+
+def test_a_figure_is_drawn_as_what_is_smaller():
+    kinds = []
+    for points in (10, 20_000):
+        figure, axes = plt.subplots()
+        axes.plot(*np.random.default_rng(0).random((2, points)), "o")
+        shown = figures.show(figure, alt="<b>", caption="<i>").data
+        kinds.append(shown.partition("data:image/")[2].partition(";")[0])
+        assert 'alt="&lt;b&gt;"' in shown
+        assert "&lt;i&gt;" in shown
+    assert kinds == ["svg+xml", "png"]
+
+
+def test_encodings_are_those_of_the_papers():
+    rows = measured.rows()
+    value = {(row["encoding"], row["part"], row["place"]): row["value"] for row in rows}
+    assert len(value) == len(rows) == 64 * 64 + 64 + 4 * 64
+    for place in (0, 1, 63):
+        # Vaswani 2017, section 3.5, dimensions 6 and 7 of 64
+        angle = place / 10000 ** (6 / 64)
+        assert value["sinusoidal", 6, place] == pytest.approx(math.sin(angle), abs=1e-5)
+        assert value["sinusoidal", 7, place] == pytest.approx(math.cos(angle), abs=1e-5)
+        # Su 2021: a pair turned by an angle keeps its cosine
+        turned = np.mean([math.cos(place / 10000 ** (i / 8)) for i in range(8)])
+        assert value["rope", 0, place] == pytest.approx(turned, abs=1e-5)
+        # Press 2022: slopes of four heads
+        for head, slope in enumerate((1 / 4, 1 / 16, 1 / 64, 1 / 256)):
+            assert value["alibi", head, place] == pytest.approx(-slope * place)
+
+
+def test_encodings_are_drawn_where_several_are_compared(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+):
+    write_table(tables.results, "encodings", measured.rows())
+    assert encodings(tables, "planted").data == ""
+    monkeypatch.setitem(tables.ablations, "planted", ALL_ABLATIONS["positional-encoding"])
+    shown = encodings(tables, "planted").data
+    assert "alibi: −15.750, −3.938, −0.984, −0.246 by head" in shown
+
+
+def test_schedules_are_drawn_where_they_differ(tables: Tables, monkeypatch: pytest.MonkeyPatch):
+    assert schedules(tables, "planted").data == ""
+    moved = Variant(ODD_NAME, {"recipe.schedule": "constant"})
+    stated = dataclasses.replace(tables.ablations["planted"], variants=[Variant("base"), moved])
+    monkeypatch.setitem(tables.ablations, "planted", stated)
+    curves = tables.curves.assign(learning_rate=1e-3)
+    shown = schedules(dataclasses.replace(tables, curves=curves), "planted").data
+    assert "base ends at 0.001; odd" in shown
+
+
+def test_the_reference_is_compared(tables: Tables, monkeypatch: pytest.MonkeyPatch):
+    assert "No reference results" in against_reference(tables).data
+    folder = tables.results.parent / "reference" / "cpu"
+    judged(folder, monkeypatch, [0.5, 0.52, 0.48, 0.51, 0.49])
+    same = against_reference(tables).data
+    assert "Of 2 variants, 0 ended outside the noise of seeds; 0 verdicts changed." in same
+    assert same.count(f"<td>{SAME}</td>") == 2
+    plant(folder, monkeypatch, [1.9, 1.92, 1.88, 1.91, 1.89])
+    collect(folder)
+    judge_all(folder)
+    other = against_reference(tables).data
+    assert other.count(f"<td>{OUTSIDE}</td>") == 1
+    assert other.count(f"<td>{SAME}</td>") == 1
+
+
+def test_two_means_are_held_against_both_intervals():
+    one = Estimate(1.0, 0.7, 1.3, 3)
+    assert compared(one, one) == SAME
+    assert compared(one, Estimate(1.49, 1.09, 1.89, 3)) == INSIDE  # within 0.5
+    assert compared(one, Estimate(1.51, 1.11, 1.91, 3)) == OUTSIDE
+    assert compared(one, Estimate(1.31, None, None, 1)) == OUTSIDE
+
+
+def test_ledger_and_citation_have_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tables = judged(tmp_path / "cpu", monkeypatch, [0.5, "failed", None, "diverged"])
+    shown = ledger(tables).data
+    assert shown.count("<tr>") == 1 + 7
+    assert shown.index("failed") < shown.index("diverged") < shown.index("done")
+    assert "because &lt;i&gt;planted&lt;/i&gt;" in shown
+    told = failures(tables).data
+    assert "1 run failed and 1 run diverged. 1 planned comparison not there:" in told
+    assert "7 runs" in citation(tables).data
+    assert "0" * 64 in citation(tables).data
