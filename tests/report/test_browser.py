@@ -1,0 +1,184 @@
+"""The page as people meet it: in a browser, with and without scripts, mouse, light and paper."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def heard() -> list[str]:
+    """What went wrong in the browser, or left the file."""
+    return []
+
+
+@pytest.fixture
+def opened(browser: Browser, page, heard: list[str]) -> Iterator[Page]:
+    with browser.new_context(viewport={"width": 1300, "height": 900}) as context:
+        yield opened_in(context.new_page(), page.results, heard)
+    assert heard == []
+
+
+def opened_in(tab: Page, results: Path, heard: list[str]) -> Page:
+    tab.on("console", lambda message: heard.append(message.text))
+    tab.on("pageerror", lambda error: heard.append(str(error)))
+    tab.on("requestfailed", lambda request: heard.append(request.url))
+    tab.on("request", lambda request: remember(request.url, heard))
+    tab.goto((results / "report.html").as_uri())
+    return tab
+
+
+def remember(url: str, heard: list[str]) -> None:
+    if not url.startswith(("file:", "data:")):
+        heard.append(url)
+
+
+def test_every_link_of_the_contents_lands(opened: Page):
+    links = opened.locator("#contents a")
+    assert links.count() >= 5
+    for place in range(links.count()):
+        links.nth(place).click()
+        anchor = links.nth(place).get_attribute("href")
+        assert opened.evaluate("location.hash") == anchor
+        assert opened.locator(anchor).is_visible()
+
+
+def test_the_contents_follow_the_reader(opened: Page):
+    assert opened.locator("#contents a[aria-current]").get_attribute("href") == "#findings"
+    opened.locator("#planted").scroll_into_view_if_needed()
+    opened.evaluate("document.getElementById('planted').scrollIntoView()")
+    opened.wait_for_selector("#contents a[href='#planted'][aria-current]")
+    assert opened.locator("#contents a[aria-current]").count() == 1
+
+
+def test_claims_are_filtered_by_verdict(opened: Page):
+    shown = opened.locator("#findings [data-verdict]:visible")
+    everything = shown.count()
+    assert everything == 4
+    kinds = set()
+    for place in range(1, opened.locator(".filter button").count()):
+        button = opened.locator(".filter button").nth(place)
+        button.click()
+        verdict = button.get_attribute("data-show")
+        found = [shown.nth(i).get_attribute("data-verdict") for i in range(shown.count())]
+        assert found == [verdict] * int(re.sub(r"\D", "", button.inner_text()))
+        kinds.add(verdict)
+    assert len(kinds) > 1
+    opened.locator(".filter button").first.click()
+    assert shown.count() == everything
+
+
+def test_a_table_sorts_by_numbers_and_back(opened: Page):
+    table = opened.locator("table[aria-label='Scores of every head']")
+    table.scroll_into_view_if_needed()
+    column = table.locator("tbody tr td:nth-child(3)")
+    before = column.all_inner_texts()
+    head = table.locator("thead th").nth(2)
+    head.locator("button").click()
+    numbers = [float(text) for text in column.all_inner_texts()]
+    assert numbers == sorted(numbers)
+    assert numbers != [float(text) for text in before]
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.locator("button").press("Enter")
+    assert [float(text) for text in column.all_inner_texts()] == numbers[::-1]
+    assert head.get_attribute("aria-sort") == "descending"
+
+
+def test_the_ledger_is_searched(opened: Page):
+    opened.get_by_text(re.compile("^Every one of")).click()
+    rows = opened.locator("table[aria-label='Ledger of all runs'] tbody tr:visible")
+    assert rows.count() == 11
+    search = opened.locator("details .search input")
+    search.fill("script failed")
+    assert rows.count() == 1
+    assert "because <i>planted</i>" in rows.inner_text()
+    search.fill("no such run")
+    assert rows.count() == 0
+    search.fill("")
+    assert rows.count() == 11
+
+
+def test_the_atlas_answers_to_mouse_and_keyboard(opened: Page):
+    told, passage = opened.locator("#atlas-told"), opened.locator("#atlas-passage")
+    letters = passage.locator("span")
+    letters.nth(4).hover()
+    assert "at place 5 attends to" in told.inner_text()
+    assert re.search(r"at 4: 7\d %", told.inner_text())  # as was planted for the first head
+    shades = [letters.nth(i).evaluate("span => span.style.backgroundColor") for i in range(6)]
+    assert shades[3]
+    assert not shades[5]
+    passage.focus()
+    opened.keyboard.press("ArrowRight")
+    assert "at place 6 attends to" in told.inner_text()
+    opened.keyboard.press("Home")
+    assert "at place 1 attends to" in told.inner_text()
+    assert passage.get_attribute("aria-activedescendant") == letters.first.get_attribute("id")
+    opened.keyboard.press("End")
+    first = told.inner_text()
+    opened.locator("#atlas-head").select_option(index=1)
+    assert told.inner_text() != first
+    assert "previous" in opened.locator("#atlas-scores").inner_text()
+    opened.locator("#atlas-network").select_option(index=1)
+    assert told.inner_text()
+
+
+def test_what_is_odd_is_shown_as_it_is(opened: Page):
+    assert "odd <script>alert('x')</script>" in opened.locator("#planted").inner_text()
+    assert "planted <b>corpus</b>" in opened.title()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1300])
+def test_nothing_overflows_and_everybody_can_use_it(
+    browser: Browser, page, heard: list[str], scheme, width: int
+):
+    with browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme
+    ) as context:
+        tab = opened_in(context.new_page(), page.results, heard)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(tab).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+        paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        dark = sum(map(int, re.findall(r"\d+", paper)[:3])) < 3 * 128
+        assert dark == (scheme == "dark")
+    assert heard == []
+
+
+def test_without_scripts_all_is_there(browser: Browser, page, heard: list[str]):
+    with browser.new_context(java_script_enabled=False) as context:
+        tab = opened_in(context.new_page(), page.results, heard)
+        assert tab.locator("#findings [data-verdict]:visible").count() == 4
+        assert not tab.locator(".filter").is_visible()
+        assert not tab.locator("div.atlas").is_visible()
+        assert tab.locator("#atlas img").count() == 2
+        assert "layer 1, head 1" in (tab.locator("#atlas img").first.get_attribute("alt") or "")
+    assert heard == []
+
+
+def test_figures_are_whole_on_paper(opened: Page):
+    """No figure is taller or wider than a page of A4 within its margins."""
+    opened.emulate_media(media="print")
+    opened.set_viewport_size({"width": 680, "height": 960})  # 18 x 25.4 cm
+    boxes = [image.bounding_box() for image in opened.locator("figure img").all()]
+    assert len(boxes) > 3
+    for box in boxes:
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 680
+        assert box["height"] <= 960
+    assert opened.pdf(format="A4").startswith(b"%PDF")
+    assert not opened.locator("nav").is_visible()
