@@ -60,7 +60,7 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
             elif column == "flops":
                 cells.append(f"{found.mean:.3g}")
             elif column == "utilisation":
-                cells.append(plus_minus(scaled(found, 100)) + " %")
+                cells.append(plus_minus(scaled(found, 100)) + "\u00a0%")
             else:
                 cells.append(plus_minus(found))
         rows.append(tuple(cells))
