@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from report.figures import interval, palette, show
 from report.markup import NOTHING, render, table
 from report.stats import estimate
-from report.tables import Tables
+from report.tables import Tables, records
 from report.text import counted, number, plus_minus
 
 
@@ -135,11 +135,11 @@ def pruning_curve(tables: Tables, ablation: str) -> HTML:
 def samples(tables: Tables, ablation: str) -> HTML:
     """What each variant writes, folded away."""
     rows = tables.probe("samples", ablation)
-    return (
-        HTML(render("samples", samples=rows.groupby("variant", sort=False)))
-        if len(rows)
-        else NOTHING
-    )
+    written = {
+        variant.name: records(rows[rows["variant"] == variant.name])
+        for variant in tables.ablations[ablation].variants
+    }
+    return HTML(render("samples", written=written)) if len(rows) else NOTHING
 
 
 def _lines(
