@@ -120,28 +120,33 @@ def heads(subject: Subject) -> Found:
 
 def _head_scores(model: nn.Module, text: Tensor, repeating: Tensor) -> dict[str, Tensor]:
     """text, repeating: [batch, time]. Each score, [layers, heads], a mean over queries and text."""
+    # A token of the second half stood half a text ago; induction looks at the one after that.
+    back = text.shape[1] // 2 - 1
     with recorded_attention(model) as recorded:
         model(text)
-        weights = torch.stack([*recorded.values()])  # [layers, batch, heads, query, key]
+        found = [_scores(weights) for weights in recorded.values()]  # one layer's at a time
         model(repeating)
-        induced = torch.stack([*recorded.values()])
-    time = text.shape[1]
-    place = torch.arange(time, device=text.device)
+        for scores, weights in zip(found, recorded.values(), strict=True):
+            scores["induction"] = weights.diagonal(-back, -2, -1)[..., 1:].mean((0, 2))
+    return {name: torch.stack([scores[name] for scores in found]) for name in found[0]}
+
+
+def _scores(weights: Tensor) -> dict[str, Tensor]:
+    """weights: [batch, heads, query, key]. Each score, [heads]."""
+    time = weights.shape[-1]
+    place = torch.arange(time, device=weights.device)
     distance = (place[:, None] - place).clamp(min=0)
     # A weight's logarithm is its logit but for a constant of the row; a row of one has no variance.
     seen = place[:, None] >= place
     counts = seen.sum(-1).clamp(min=2)
     logits = weights.clamp(min=_LEAST).log().where(seen, 0.0)
     variance = (logits.square().sum(-1) - logits.sum(-1).square() / counts) / counts
-    # A token of the second half stood half a text ago; induction looks at the one after that.
-    back = time // 2 - 1
     return {
-        "entropy": torch.special.entr(weights).sum(-1).mean((1, 3)),
-        "logit_variance": variance[..., 1:].mean((1, 3)),
-        "distance": (weights * distance).sum(-1).mean((1, 3)),
-        "previous": weights.diagonal(-1, -2, -1).mean((1, 3)),
-        "first": weights[..., 1:, 0].mean((1, 3)),
-        "induction": induced.diagonal(-back, -2, -1)[..., 1:].mean((1, 3)),
+        "entropy": torch.special.entr(weights).sum(-1).mean((0, 2)),
+        "logit_variance": variance[..., 1:].mean((0, 2)),
+        "distance": (weights * distance).sum(-1).mean((0, 2)),
+        "previous": weights.diagonal(-1, -2, -1).mean((0, 2)),
+        "first": weights[..., 1:, 0].mean((0, 2)),
     }
 
 
