@@ -6,7 +6,8 @@ PYTHON ?=
 # Which network `make model` shows; without a name it lists them.
 NETWORK ?=
 # Handed on to the program through the environment, so that no quoting can go wrong.
-export PROFILE CORPUS SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU
+export PROFILE CORPUS SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
+  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -19,7 +20,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list report retry bench columns model test lint clean complete $(ABLATIONS)
+.PHONY: help setup all list report retry verify bench columns model test soak lint clean complete $(ABLATIONS)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +28,7 @@ help: ## This list
 	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a file)' \
 	  '           SEEDS  JOBS  EXECUTOR (local)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
+	  '           FAIL_FAST (0, 1)  RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  ALL (0, 1: verify)' \
 	  '           VENV (where to keep the environment)  PYTHON (one of your own, used as it is)'
 
 setup: $(installed) ## Make the virtual environment and install the pinned packages
@@ -41,6 +43,8 @@ report: $(installed) ## Rebuild the report from what has been run so far
 	@$(python) -m experiments report
 retry: $(installed) ## Train again the runs that failed
 	@$(python) -m experiments retry
+verify: $(installed) ## Train a few finished runs again (all: ALL=1): do they come out the same?
+	@$(python) -m experiments verify
 bench: $(installed) ## How fast this machine trains; half an hour, with nothing else running
 	@$(python) -m experiments bench
 columns: $(installed) ## The data dictionary of the tables
@@ -49,6 +53,8 @@ model: $(installed) ## A network's parameters, FLOPs and shapes: make model NETW
 	@$(python) -m model $(NETWORK)
 test: $(installed) ## Run the tests
 	@$(python) -m pytest -n auto
+soak: $(installed) ## Kill small studies fifty times and spoil their files: is anything lost?
+	@$(python) tests/soak.py
 lint: $(installed) ## Check style and types
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
@@ -69,7 +75,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 needed := torch numpy pandas pyarrow scipy statsmodels seaborn papermill jupytext nbconvert \
-  ipykernel jinja2 latex2mathml click rich psutil
+  ipykernel jinja2 markupsafe latex2mathml click rich psutil safetensors filelock
 complete:
 	@$(python) -c 'import sys; from importlib.util import find_spec; \
 	  lacking = [name for name in sys.argv[1:] if not find_spec(name)]; \

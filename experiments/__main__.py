@@ -1,11 +1,14 @@
 """The command line: `python -m experiments run`, `retry`, `list`, `columns`."""
 
+import builtins
 import datetime
 import errno
+import functools
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +19,25 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments import estimate, hardware
+from experiments import verify as again
 from experiments.ablation import load_ablations
 from experiments.collect import is_measured
 from experiments.corpus import Corpus, prepare
 from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Job
+from experiments.lock import owned
 from experiments.options import one_of, profile_named, takes
 from experiments.plan import Member, outline, runs_of
 from experiments.profiles import PROFILES, Profile
 from experiments.runner import Outcome, PageRefresher, measure_costs, run_study
 from experiments.schema import COLUMNS, describe
 from experiments.spec import RunSpec
-from experiments.store import RunFolder, note_call
+from experiments.store import RunFolder, note_call, record_environment
 from experiments.study import Study
 
 _TRAINING = (
     *("profile", "corpus", "seeds", "jobs", "executor", "device", "precision", "compile"),
-    *("slots_per_gpu", "results", "data"),
+    *("slots_per_gpu", "checkpoint_seconds", "run_timeout", "fail_fast", "results", "data"),
 )
 
 
@@ -69,6 +74,9 @@ def _run(
     precision: str,
     compile: bool,
     slots_per_gpu: int | None,
+    checkpoint_seconds: float,
+    run_timeout: float | None,
+    fail_fast: bool,
     results: Path,
     data: Path,
 ) -> None:
@@ -84,9 +92,40 @@ def _run(
     study = Study.of(chosen, text, seeds)
     folder = results / chosen.name
     _check_length(text, study.plan(folder).members)
-    if not retry:
-        study.save(folder)
-    job = Job(text, folder, hardware.environment())
+    job = Job(text, folder, hardware.environment(), checkpoint_seconds, run_timeout)
+    with owned(folder):
+        if not retry:
+            study.save(folder)
+        run = functools.partial(run_study, job=job, slots=slots, executor=executor)
+        outcome, asked = _train(study, folder, ablations, retry, fail_fast, run)
+        stopped = fail_fast and bool(outcome.failed)
+        if not retry and not stopped and not is_measured(folder, "costs"):
+            click.echo("measuring what attention, norms and generation cost on this machine")
+            measure_costs(folder, chosen.name, device)
+        if outcome.trained:
+            _note(folder, outcome, len(slots))
+            record_environment(folder)
+        click.echo(
+            f"profile {chosen.name}, corpus {text.name}: {outcome.trained} runs trained,"
+            f" {asked - outcome.trained} were done, {len(outcome.failed)} failed"
+        )
+        for label, reason in outcome.failed.items():
+            click.echo(f"failed: {label}: {reason}")
+        status = PageRefresher(folder).build(only_if_changed=True)
+        if outcome.failed:
+            click.echo("train the failed ones again with `make retry`")
+    sys.exit(1 if outcome.failed else status)
+
+
+def _train(
+    study: Study,
+    folder: Path,
+    ablations: list[str],
+    retry: bool,
+    fail_fast: bool,
+    run: Callable[..., Outcome],
+) -> tuple[Outcome, int]:
+    """What came of it, and how many runs were asked for."""
     outcome, asked = Outcome(), dict[str, RunSpec]()
     for stage in ("all rates", "the best two", "the comparison"):  # each decides what the next is
         planned = study.plan(folder, ablations or None)
@@ -96,22 +135,10 @@ def _run(
         if retry:
             members = [member for member in members if _failed(folder, member)]
         asked |= {spec.run_id: spec for spec in runs_of(members)}
-        outcome += run_study(members, job, slots, executor)
-    if not retry and not is_measured(folder, "costs"):
-        click.echo("measuring what attention, norms and generation cost on this machine")
-        measure_costs(folder, chosen.name, device)
-    if outcome.trained:
-        _note(folder, outcome, len(slots))
-    click.echo(
-        f"profile {chosen.name}, corpus {text.name}: {outcome.trained} runs trained,"
-        f" {len(asked) - outcome.trained} were done, {len(outcome.failed)} failed"
-    )
-    for label, reason in outcome.failed.items():
-        click.echo(f"failed: {label}: {reason}")
-    status = PageRefresher(folder).build(only_if_changed=True)
-    if outcome.failed:
-        click.echo("train the failed ones again with `make retry`")
-    sys.exit(1 if outcome.failed else status)
+        outcome += run(members, fail_fast=fail_fast)
+        if fail_fast and outcome.failed:
+            break
+    return outcome, len(asked)
 
 
 def _note(folder: Path, outcome: Outcome, workers: int) -> None:
@@ -202,6 +229,47 @@ def report(profile: str, device: str, results: Path) -> None:
 
 
 @cli.command()
+@takes("profile", "corpus", "jobs", "executor", "device", "slots_per_gpu", "all", "results", "data")
+def verify(
+    profile: str,
+    corpus: str,
+    jobs: int | None,
+    executor: str,
+    device: str,
+    slots_per_gpu: int | None,
+    all: bool,
+    results: Path,
+    data: Path,
+) -> None:
+    """Train some finished runs again, and say whether they come out the same."""
+    one_of("executor", [executor], list(EXECUTORS))
+    chosen = profile_named(profile, device)
+    device, folder = hardware.resolve_device(device), results / chosen.name
+    study, text = Study.load(folder), prepare(corpus, data)
+    if text.hash != study.corpus_hash:
+        raise UserError(f"{folder} is a study of another corpus than {text.name}: see CORPUS")
+    planned = study.plan(folder)
+    runs = runs_of([*planned.trials, *planned.members])
+    over = [run for run in runs if RunFolder(folder, run.run_id).finished(run.probes)]
+    if not over:
+        raise UserError(f"{folder} has no finished run: `make all` makes some")
+    specs = over if all else again.sample(over)
+    click.echo(f"training {len(specs)} of {len(over)} finished runs again")
+    labels = {member.spec.run_id: member.label for member in [*planned.trials, *planned.members]}
+    slots = hardware.slots(device, slots_per_gpu, chosen.runs_per_gpu, jobs)
+    found = []
+    for one in again.verify(specs, Job(text, folder, hardware.environment()), slots, executor):
+        found.append(one)
+        told = f"{one.how}: {one.where}" if one.where else one.how
+        click.echo(f"[{len(found)}/{len(specs)}] {labels[one.spec.run_id]}: {told}")
+    counts = [sum(one.how == how for one in found) for how in again.HOWS]
+    click.echo("; ".join(f"{n} {how}" for n, how in zip(counts, again.HOWS, strict=True)))
+    if elsewhere := sum(not one.same_machine for one in found):
+        click.echo(f"{elsewhere} were made on another machine or with other versions")
+    sys.exit(0 if builtins.all(one.holds for one in found) else 1)
+
+
+@cli.command()
 @takes("profile", "corpus", "device", "results", "data")
 def bench(profile: str, corpus: str, device: str, results: Path, data: Path) -> None:
     """Measure how fast this machine trains; nothing else may be running."""
@@ -220,7 +288,8 @@ def clean(profile: str, results: Path) -> None:
     one_of("profile to delete", [profile], list(PROFILES))
     folder = results / profile
     if folder.exists():
-        shutil.rmtree(folder)
+        with owned(folder):
+            shutil.rmtree(folder)
         click.echo(f"deleted {folder}")
 
 

@@ -1,6 +1,9 @@
 """From run folders to tidy tables."""
 
+import itertools
+import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.errors import UserError
-from experiments.files import write_atomically
+from experiments.files import sha256, write_atomically
 from experiments.plan import Member
 from experiments.schema import VERSION, schema
 from experiments.store import MEASURED, RunFolder, calls
@@ -44,14 +47,15 @@ def collect(results: Path) -> None:
     begun = [
         member for run_id, member in firsts.items() if RunFolder(results, run_id).path.exists()
     ]
+    whole = [m for m in begun if not RunFolder(results, m.spec.run_id).damage()]
     points = [
         {"run_id": member.spec.run_id, **point}
-        for member in begun
+        for member in whole
         for point in RunFolder(results, member.spec.run_id).points()
     ]
     write_missing(results)
     found: dict[str, list[dict[str, Any]]] = {table: [] for table in PROBE_TABLES}
-    for member in begun:
+    for member in whole:
         run = {"run_id": member.spec.run_id}
         for tables in RunFolder(results, member.spec.run_id).found():
             for table, rows in tables.items():
@@ -94,15 +98,17 @@ def collect(results: Path) -> None:
 
 
 def write_missing(results: Path) -> None:
-    """Write the tables of what has not been measured yet, empty."""
+    """Write the tables of what has not been measured yet, empty; what is damaged is set aside."""
     for table in MEASURED:
         if not is_measured(results, table):
+            set_aside(results, table)
             write_table(results, table, [])
 
 
 def _row(member: Member, results: Path) -> dict[str, Any]:
     spec = member.spec
-    summary = RunFolder(results, spec.run_id).summary() or {"status": "unfinished"}
+    folder = RunFolder(results, spec.run_id)
+    summary = folder.summary() or {"status": folder.status()}
     row = {
         "run_id": spec.run_id,
         "ablation": member.ablation,
@@ -135,33 +141,62 @@ def write_table(results: Path, name: str, rows: list[dict[str, Any]]) -> None:
     table = pa.Table.from_pandas(frame, schema=wanted, preserve_index=False)
     # pandas' own metadata would make the bytes depend on its version
     buffer = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(wanted.metadata), buffer)
+    metadata = {**wanted.metadata, b"sha256": _content(table).encode()}
+    table = table.replace_schema_metadata(metadata)
+    pq.write_table(table, buffer, write_page_checksum=True)
     write_atomically(results / f"{name}.parquet", buffer.getvalue().to_pybytes())
 
 
 def is_measured(results: Path, name: str) -> bool:
     """Whether a table of MEASURED is there, by this schema, with anything in it."""
-    file = results / f"{name}.parquet"
-    if not file.exists():
+    try:
+        return len(read_table(results, name)) > 0
+    except UserError:
         return False
-    found = pq.read_metadata(file)
-    return bool(found.num_rows) and _version(found.metadata) == str(VERSION)
+
+
+def set_aside(results: Path, name: str) -> None:
+    """Move a table that cannot be read to the folder `damaged`, if there is one."""
+    file, aside = results / f"{name}.parquet", results / "damaged"
+    try:
+        read_table(results, name)
+    except UserError:
+        if file.exists():
+            aside.mkdir(exist_ok=True)
+            places = (aside / f"{name}-{i}.parquet" for i in itertools.count(1))
+            os.replace(file, next(place for place in places if not place.exists()))
 
 
 def read_table(results: Path, name: str) -> pd.DataFrame:
     """Read `<name>.parquet`.
 
     Raises:
-        UserError: it is missing, or of another schema version.
+        UserError: it is missing, damaged, or of another schema version.
     """
     file = results / f"{name}.parquet"
     if not file.exists():
         raise UserError(f"{file} is missing: run `make all` first")
-    version = _version(pq.read_schema(file).metadata)
+    try:
+        table = pq.read_table(file, page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        raise UserError(f"{file} is damaged: `make all` makes it anew") from None
+    metadata = table.schema.metadata or {}
+    version = metadata.get(b"version", b"none").decode(errors="replace")
     if version != str(VERSION):
         raise UserError(f"{file} has schema version {version}, this code reads {VERSION}")
-    return pd.read_parquet(file)
+    whole = table.schema.equals(schema(name))
+    # The others are made anew from the runs' own files, whose checksums are their own.
+    if whole and name in MEASURED:
+        whole = metadata.get(b"sha256", b"") == _content(table).encode()
+    if not whole:
+        raise UserError(f"{file} is damaged: `make all` makes it anew")
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
-def _version(metadata: dict[bytes, bytes] | None) -> str:
-    return (metadata or {}).get(b"version", b"none").decode()
+def _content(table: pa.Table) -> str:
+    """A checksum of what a table says, however its file is laid out."""
+    try:
+        return sha256(json.dumps(table.to_pylist()).encode())
+    except UnicodeDecodeError:  # a text that is none any more
+        return ""

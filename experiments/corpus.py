@@ -3,10 +3,11 @@
 import dataclasses
 import hashlib
 import io
-import json
+import itertools
+import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.errors import UserError
-from experiments.files import write_atomically
+from experiments.files import DamagedError, read_sealed, write_atomically, write_sealed
 from experiments.shakespeare import Work, fetch_works, split_works
 
 Tokens = npt.NDArray[np.int32]
@@ -107,6 +108,8 @@ def _fetch_tiny(data: Path) -> str:
 
 def _read_file(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():  # a folder, or a device that has no end
+            raise UserError(f"corpus '{path}' is no file")
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise UserError(
@@ -123,22 +126,18 @@ def _store(folder: Path, name: str, texts: dict[str, str], works: Sequence[Work]
     vocabulary = "".join(sorted(set("".join(texts.values()))))
     code = np.zeros(max(map(ord, vocabulary)) + 1, dtype=np.int32)
     code[[ord(character) for character in vocabulary]] = np.arange(len(vocabulary))
-    digest = hashlib.sha256(vocabulary.encode())
     arrays = {}
     for split in SPLITS:
         points = np.frombuffer(texts[split].encode("utf-32-le"), dtype=np.uint32)
         arrays[split] = code[points]
-        digest.update(split.encode() + arrays[split].tobytes())
         buffer = io.BytesIO()
         np.save(buffer, arrays[split], allow_pickle=False)
         write_atomically(folder / f"{split}.npy", buffer.getvalue())
-    if works:
-        digest.update(repr(works).encode())
     counts = np.bincount(arrays["train"], minlength=len(vocabulary)) + 1
     unigram_loss = -np.log(counts / counts.sum())[arrays["val"]].mean()
     corpus = Corpus(
         name=name,
-        hash=digest.hexdigest(),
+        hash=_digest(vocabulary, arrays, list(works)),
         vocabulary=vocabulary,
         lengths={split: len(array) for split, array in arrays.items()},
         unigram_loss=float(unigram_loss),
@@ -146,17 +145,38 @@ def _store(folder: Path, name: str, texts: dict[str, str], works: Sequence[Work]
         folder=folder,
     )
     facts = {key: value for key, value in dataclasses.asdict(corpus).items() if key != "folder"}
-    write_atomically(folder / "corpus.json", json.dumps(facts, indent=2).encode())
+    write_sealed(folder / "corpus.json", facts)
     return corpus
 
 
 def _stored(folder: Path) -> Corpus | None:
     """What `_store` left; it writes the facts last, so their presence means all is there. None
-    where there is nothing, or what an older version left.
+    where there is nothing. What is damaged, or an older version's, is set aside.
     """
     file = folder / "corpus.json"
-    facts = json.loads(file.read_text()) if file.exists() else {}
-    if {*facts, "folder"} != {field.name for field in dataclasses.fields(Corpus)}:
+    if not file.exists():
         return None
-    works = tuple(Work(**work) for work in facts.pop("works"))
-    return Corpus(**facts, works=works, folder=folder)
+    try:
+        facts = read_sealed(file)
+        works = tuple(Work(**work) for work in facts.pop("works"))
+        corpus = Corpus(**facts, works=works, folder=folder)
+        arrays = {split: corpus.tokens(split) for split in SPLITS}
+        whole = corpus.hash == _digest(corpus.vocabulary, arrays, list(works))
+    except (DamagedError, KeyError, TypeError, ValueError, OSError, EOFError):
+        whole = False
+    if whole:
+        return corpus
+    places = (folder.with_name(f"{folder.name}.damaged-{i}") for i in itertools.count(1))
+    place = next(place for place in places if not place.exists())
+    folder.rename(place)
+    print(f"damaged: corpus {folder}: set aside as {place}, made again", file=sys.stderr)
+    return None
+
+
+def _digest(vocabulary: str, arrays: Mapping[str, Tokens], works: list[Work]) -> str:
+    digest = hashlib.sha256(vocabulary.encode())
+    for split in SPLITS:
+        digest.update(split.encode() + arrays[split].tobytes())
+    if works:
+        digest.update(repr(works).encode())
+    return digest.hexdigest()

@@ -3,9 +3,11 @@
 An executor is a function from runs to a stream of events; `EXECUTORS` names them.
 """
 
+import math
 import multiprocessing
 import signal
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -52,10 +54,23 @@ class Job:
     corpus: Corpus
     results: Path
     environment: dict[str, Any]
+    checkpoint_seconds: float = 10.0  # at least, between two of a run
+    run_timeout: float | None = None  # seconds after which a run is taken to hang
 
 
 # Closing the stream ends every run that is still going.
 Executor = Callable[[Sequence[RunSpec], Job, Sequence[str]], Generator[Event]]
+
+
+@dataclass
+class _Running:
+    """A process at its run."""
+
+    process: BaseProcess
+    spec: RunSpec
+    slot: str
+    until: float  # by the monotonic clock: then it is taken to hang
+    hung: bool = False
 
 
 def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Generator[Event]:
@@ -66,9 +81,8 @@ def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Gener
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.worker"])
-    process: BaseProcess
     waiting, free = list(reversed(specs)), list(reversed(slots))
-    running: dict[Connection, tuple[BaseProcess, RunSpec, str]] = {}
+    running: dict[Connection, _Running] = {}
     try:
         while waiting or running:
             while waiting and free:
@@ -77,43 +91,57 @@ def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Gener
                 process = context.Process(target=_work, args=(spec, job, slot, sender))
                 process.start()
                 sender.close()  # now the worker's end alone: when it dies, we read end-of-file
-                running[receiver] = (process, spec, slot)
+                until = time.monotonic() + (job.run_timeout or math.inf)
+                running[receiver] = _Running(process, spec, slot, until)
                 yield Started(spec)
-            for ready in wait(list(running)):
+            for ready in wait(list(running), _patience(running.values())):
                 assert isinstance(ready, Connection)
-                process, spec, slot = running[ready]
+                run = running[ready]
                 try:
-                    yield Progress(spec, *ready.recv())
+                    yield Progress(run.spec, *ready.recv())
                 except EOFError:
-                    process.join()
+                    run.process.join()
                     ready.close()
                     del running[ready]
-                    free.append(slot)
-                    _note_sudden_death(spec, job, process.exitcode)
-                    yield Finished(spec)
+                    free.append(run.slot)
+                    _note_sudden_death(run, job)
+                    yield Finished(run.spec)
+            for run in running.values():
+                if time.monotonic() > run.until:
+                    run.hung = True
+                    run.process.kill()
     finally:
-        for process, _, _ in running.values():
-            process.kill()
-        for process, _, _ in running.values():
-            process.join()
+        for run in running.values():
+            run.process.kill()
+        for run in running.values():
+            run.process.join()
+
+
+def _patience(running: Iterable[_Running]) -> float | None:
+    """Seconds until the first of them is taken to hang; None for ever."""
+    left = min(run.until for run in running) - time.monotonic()
+    return None if left == math.inf else max(0.01, left)
 
 
 def _work(spec: RunSpec, job: Job, slot: str, progress: Connection) -> None:
     # Imported here: the parent never loads torch.
     from experiments.worker import work
 
-    work(spec, job.corpus, job.results, see_one_card(slot), job.environment, progress)
+    device = see_one_card(slot)
+    work(spec, job.corpus, job.results, device, job.environment, progress, job.checkpoint_seconds)
 
 
-def _note_sudden_death(spec: RunSpec, job: Job, exit_code: int | None) -> None:
+def _note_sudden_death(run: _Running, job: Job) -> None:
     """A worker that was killed has left no summary: leave one for it."""
-    folder = RunFolder(job.results, spec.run_id)
+    folder, exit_code = RunFolder(job.results, run.spec.run_id), run.process.exitcode
     if folder.summary() is None:
         reason = f"the worker ended with exit status {exit_code}, leaving no result"
         if exit_code and exit_code < 0:
             reason = f"the worker was killed by {signal.Signals(-exit_code).name}"
         if exit_code == -signal.SIGKILL:
             reason += " (out of memory?)"
+        if run.hung:
+            reason = f"it was not over after RUN_TIMEOUT={job.run_timeout:g} seconds"
         folder.finish({"status": "failed", "reason": reason} | job.environment)
 
 

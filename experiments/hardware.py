@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from experiments.errors import UserError
+from experiments.files import sha256
+from experiments.fingerprint import code_fingerprint
 from experiments.spec import Precision
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -77,9 +79,19 @@ def resolve_precision(wanted: str, device: str) -> Precision:
 
 
 @functools.cache
+def packages() -> list[str]:
+    """Every package that is installed here, with its version."""
+    return sorted(
+        {f"{found.name}=={found.version}" for found in importlib.metadata.distributions()}
+    )
+
+
+@functools.cache
 def environment() -> dict[str, Any]:
-    """Versions, git revision and hardware, for a run's summary."""
+    """Versions, code and hardware, for a run's summary."""
     return {
+        "code": code_fingerprint(),
+        "environment": sha256("\n".join(packages()).encode())[:12],
         "python_version": platform.python_version(),
         "torch_version": importlib.metadata.version("torch"),
         "numpy_version": importlib.metadata.version("numpy"),

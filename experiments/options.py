@@ -1,5 +1,6 @@
 """Options of the command line: what a user may choose, and what is said to a wrong choice."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,17 @@ from experiments.executor import EXECUTORS
 from experiments.profiles import PROFILES, Profile
 from experiments.spec import TUNING_SEED
 
+
+class _Seconds(click.FloatRange):
+    """A number of seconds, which comes to an end."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return seconds
+
+
 _AT_LEAST_ONE = click.IntRange(min=1)
 _SEEDS = click.IntRange(1, TUNING_SEED)
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -25,6 +37,17 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "device": {"default": "auto", "help": ", ".join(hardware.DEVICES)},
     "precision": {"default": "auto", "help": ", ".join(hardware.PRECISIONS)},
     "compile": {"type": bool, "default": False, "help": "1: torch.compile, in every training"},
+    "checkpoint_seconds": {
+        "type": _Seconds(min=0),
+        "default": 10,
+        "help": "at least, between two checkpoints of a run",
+    },
+    "run_timeout": {
+        "type": _Seconds(min=0, min_open=True),
+        "help": "seconds after which a run is taken to hang, and is ended",
+    },
+    "all": {"type": bool, "default": False, "help": "1: all finished runs, and not a few"},
+    "fail_fast": {"type": bool, "default": False, "help": "1: stop at the first run that fails"},
     "slots_per_gpu": {"type": _AT_LEAST_ONE, "help": "runs at once on each; else the profile's"},
 }
 VARIABLES = frozenset(name.upper() for name in _OPTIONS)  # of the environment, that choose them

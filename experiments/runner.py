@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Event, Finished, Job
 from experiments.plan import Member, runs_of
 from experiments.progress import display
-from experiments.spec import TUNING_SEED
+from experiments.spec import TUNING_SEED, RunSpec
 from experiments.store import RunFolder
 
 
@@ -36,8 +37,11 @@ class Outcome:
         )
 
 
-def run_study(members: list[Member], job: Job, slots: list[str], executor: str) -> Outcome:
-    """Train what is not finished, and refresh the page after each round.
+def run_study(
+    members: list[Member], job: Job, slots: list[str], executor: str, fail_fast: bool
+) -> Outcome:
+    """Train what is not finished, and refresh the page after each round; with `fail_fast`, up to
+    the first run that fails. A run with a damaged file is set aside, and trained again.
 
     A round is one seed of everything. Ctrl-C ends all workers at once.
     """
@@ -59,8 +63,14 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
                 display(todo, labels) as shown,
             ):
                 shown.say(f"{len(todo)} runs to train, {len(specs) - len(todo)} already done")
+                _end_orphans(todo, job.results)
+                for line in _set_aside(todo, job.results, labels):
+                    shown.say(line)
                 for event in events:
                     shown.show(event, _outcome(event, job.results))
+                    if fail_fast and _failed(event, job.results):
+                        shown.say("stopping at the first run that failed: FAIL_FAST")
+                        break
                     if isinstance(event, Finished) and event.spec.seed in left:
                         left[event.spec.seed] -= 1
                         if left[event.spec.seed] == 0 and left.total():
@@ -74,8 +84,33 @@ def run_study(members: list[Member], job: Job, slots: list[str], executor: str) 
         for run_id, summary in summaries.items()
         if summary.get("status") == "failed"
     }
-    taken = sum(summaries[spec.run_id].get("wall_seconds", 0.0) for spec in todo)
-    return Outcome(len(todo), taken, failed)
+    over = [spec for spec in todo if summaries[spec.run_id]]
+    taken = sum(summaries[spec.run_id].get("wall_seconds", 0.0) for spec in over)
+    return Outcome(len(over), taken, failed)
+
+
+def _end_orphans(specs: list[RunSpec], results: Path) -> None:
+    """End workers whose study was killed before them: they would write where ours do."""
+    orphans = [RunFolder(results, spec.run_id).worker() for spec in specs]
+    for orphan in filter(None, orphans):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            orphan.kill()
+            orphan.wait()
+
+
+def _set_aside(specs: list[RunSpec], results: Path, labels: Mapping[str, str]) -> Iterator[str]:
+    """Move what is damaged out of the way, saying so."""
+    for spec in specs:
+        folder = RunFolder(results, spec.run_id)
+        if damage := folder.damage():
+            place = folder.set_aside()
+            yield f"damaged: {labels[spec.run_id]}: {damage}: set aside as {place}, trained again"
+
+
+def _failed(event: Event, results: Path) -> bool:
+    if not isinstance(event, Finished):
+        return False
+    return RunFolder(results, event.spec.run_id).status() == "failed"
 
 
 def measure_costs(results: Path, profile: str, device: str) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from experiments.spec import Recipe
 from model import ModelConfig
 
-VERSION = 4
+VERSION = 5
 
 Column = tuple[str, pa.DataType, str]
 
@@ -49,7 +49,11 @@ COLUMNS: dict[str, list[Column]] = {
         ("ablation", _TEXT, "the first ablation that asks for the run; membership has all"),
         ("variant", _TEXT, "what that ablation calls it"),
         ("seed", _WHOLE, "decides the initial weights, the batches and their order"),
-        ("status", _TEXT, "done, diverged, failed, or unfinished (started and not over)"),
+        (
+            "status",
+            _TEXT,
+            "done, diverged, failed, damaged, in flight, or unfinished (begun, and stopped)",
+        ),
         ("reason", _TEXT, "why it diverged or failed"),
         ("corpus_hash", _TEXT, "SHA-256 of the vocabulary and all tokens"),
         *_config_columns("model", ModelConfig),
@@ -79,6 +83,8 @@ COLUMNS: dict[str, list[Column]] = {
         ("python_version", _TEXT, ""),
         ("torch_version", _TEXT, ""),
         ("numpy_version", _TEXT, ""),
+        ("environment", _TEXT, "hash of all packages' versions, which environments/ has in full"),
+        ("code", _TEXT, "hash of the networks' and the training's code, comments left out"),
         ("git_revision", _TEXT, "the code's commit; +changes if the tree differed from it"),
         ("started", _TEXT, "when the run began, ISO 8601, UTC"),
     ],

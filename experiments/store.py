@@ -1,22 +1,34 @@
 """Where a run's files lie, and what state a run is in.
 
 results/<profile>/runs/<run_id>/spec.json       the run, as planned
+                                worker.json     while it is going on: the process that trains it
+                                checkpoint*     while it is unfinished: where it goes on from
                                 metrics.jsonl   one line per point of its curves, as it goes
                                 probes/*.json   what each probe found
-                                summary.json    written last: status, reason, final numbers
+                                summary.json    written last: status, reason, final numbers, and
+                                                checksums of the files above and of itself
                                 log.txt         whatever the worker printed
+results/<profile>/damaged/                      run folders with a file that is not as written
+results/<profile>/environments/<hash>.json      the versions of all packages, as runs name them
 results/<profile>/calls.jsonl                   one line per call that trained something
 """
 
+import itertools
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.files import write_atomically
+import psutil
+
+from experiments.files import DamagedError, read_sealed, sha256, write_atomically, write_sealed
+from experiments.hardware import environment, packages
 from experiments.spec import RunSpec
 
-Status = Literal["done", "diverged", "failed"]
+# A run that is over is done, diverged or failed, or its files are not what was written. One that is
+# not over is in flight where a process is at it, and unfinished where none is any more.
+Status = Literal["done", "diverged", "failed", "damaged", "in flight", "unfinished"]
 MEASURED = (
     "identities",
     "theory",
@@ -36,21 +48,81 @@ class RunFolder:
         self.log = self.path / "log.txt"
 
     def start(self, spec: RunSpec) -> None:
-        """Make the folder ready for a run from its beginning."""
+        """Make the folder ready for a run, from its beginning or from its checkpoint."""
         (self.path / "summary.json").unlink(missing_ok=True)
         write_atomically(self.path / "spec.json", spec.to_json().encode())
-        self.metrics.write_bytes(b"")
+        me = psutil.Process()
+        worker = {"pid": me.pid, "began": me.create_time()}
+        write_atomically(self.path / "worker.json", json.dumps(worker).encode())
+        checkpoint = self.checkpoint()
+        # What was recorded after it is recorded again.
+        with self.metrics.open("ab") as metrics:
+            metrics.truncate(checkpoint["notes"]["length"] if checkpoint else 0)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary; the run is over."""
-        content = json.dumps(summary, indent=2, sort_keys=True, allow_nan=False)
-        write_atomically(self.path / "summary.json", content.encode())
+        files = {str(file.relative_to(self.path)): _checksum(file) for file in self._sealed()}
+        write_sealed(self.path / "summary.json", summary | {"files": files})
+        (self.path / "worker.json").unlink(missing_ok=True)
 
     def summary(self) -> dict[str, Any] | None:
-        """What `finish` wrote, or None for a run that is not over."""
+        """What `finish` wrote, or None for a run that is not over. Where a file of it is not as it
+        was left: status "damaged", and which one.
+        """
         file = self.path / "summary.json"
-        found: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
+        if not file.exists():
+            return None
+        try:
+            found = read_sealed(file)
+            for name, checksum in found.pop("files").items():
+                if _checksum(self.path / name) != checksum:
+                    raise DamagedError(self.path / name)
+        except DamagedError as damage:
+            return {"status": "damaged", "reason": f"{damage.file.name} is not as it was written"}
         return found
+
+    def checkpoint(self) -> dict[str, Any] | None:
+        """What `checkpoint.json` says, where the run has one.
+
+        Raises:
+            DamagedError: it, what it names, or the points up to it are not as they were written.
+        """
+        file = self.path / "checkpoint.json"
+        if not file.exists():
+            return None
+        found = read_sealed(file)
+        points = self.metrics.read_bytes() if self.metrics.exists() else b""
+        if _checksum(self.path / found["file"]) != found["sha256"]:
+            raise DamagedError(self.path / found["file"])
+        if sha256(points[: found["notes"]["length"]]) != found["notes"]["points"]:
+            raise DamagedError(self.metrics)
+        return found
+
+    def damage(self) -> str:
+        """Which file of the run is not as it was written; empty where all are."""
+        try:
+            self.checkpoint()
+        except DamagedError as damage:
+            return f"{damage.file.name} is not as it was written"
+        summary = self.summary() or {"status": ""}
+        return str(summary["reason"]) if summary["status"] == "damaged" else ""
+
+    def status(self) -> Status:
+        """How the run stands."""
+        summary = self.summary()
+        if summary is not None:
+            status: Status = summary["status"]
+            return status
+        return "in flight" if self.worker() else "unfinished"
+
+    def set_aside(self) -> Path:
+        """Move the folder out of the way, where nothing is lost. Returns where it is now."""
+        aside = self.path.parent.parent / "damaged"
+        aside.mkdir(exist_ok=True)
+        places = (aside / f"{self.path.name}-{i}" for i in itertools.count(1))
+        place = next(place for place in places if not place.exists())
+        os.replace(self.path, place)
+        return place
 
     def finished(self, probes: Sequence[str] = ()) -> bool:
         """Whether the run needs no training any more, and has been looked at by these probes."""
@@ -63,6 +135,21 @@ class RunFolder:
         """Where a probe's findings lie, rows by table."""
         return self.path / "probes" / f"{name}.json"
 
+    def _sealed(self) -> list[Path]:
+        """The files that are as they are to stay once the run is over."""
+        files = [self.path / "spec.json", self.metrics, *sorted(self.path.glob("probes/*.json"))]
+        return [file for file in files if file.exists()]
+
+    def worker(self) -> psutil.Process | None:
+        """The process that is at the run, if one is."""
+        try:
+            noted = json.loads((self.path / "worker.json").read_text())
+            process = psutil.Process(noted["pid"])
+            same = process.create_time() == noted["began"]  # and no later one of that number
+        except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+            return None
+        return process if same else None
+
     def found(self) -> list[dict[str, list[dict[str, Any]]]]:
         """What the probes found, rows by table."""
         return [json.loads(file.read_text()) for file in sorted(self.path.glob("probes/*.json"))]
@@ -74,6 +161,14 @@ class RunFolder:
     def points(self) -> list[dict[str, Any]]:
         """The points of the curves."""
         return _lines(self.metrics)
+
+
+def record_environment(results: Path) -> None:
+    """Leave the versions of all packages with the results, under the hash that runs have."""
+    found = environment()
+    content = {"packages": packages(), "python": found["python_version"]}
+    file = results / "environments" / f"{found['environment']}.json"
+    write_atomically(file, json.dumps(content, indent=2).encode())
 
 
 def note_call(results: Path, **call: Any) -> None:
@@ -91,3 +186,7 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     """A file's lines, but for the last where it was cut short."""
     lines = file.read_text().splitlines(keepends=True) if file.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _checksum(file: Path) -> str:
+    return sha256(file.read_bytes()) if file.exists() else ""

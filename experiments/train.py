@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from experiments.checkpoint import Checkpoint
 from experiments.corpus import SPLITS, Corpus
 from experiments.loss import IGNORED, cross_entropy
 from experiments.optimisation import build_optimizer, learning_rate_at
@@ -24,6 +25,7 @@ def train(
     device: torch.device,
     record: Callable[..., None],
     observe: Callable[[int, nn.Module, Task], None] = lambda *_: None,
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, Any]:
     """Train one network and evaluate it on every split; on the test split, only a run that is
     compared with others.
@@ -32,7 +34,8 @@ def train(
     every point of the curves: the mean training loss of the steps since the last point, and the
     validation loss. With label smoothing the training loss is the smoothed one. Seconds count
     training alone, not evaluation. `observe(step, model, task)` is called after every evaluation,
-    with the network as it is evaluated; it must leave no random number drawn.
+    with the network as it is evaluated; it must leave no random number drawn. With a checkpoint,
+    training goes on from where that stands, and leaves where it stands after evaluations.
 
     Returns the run's summary: status "done" or "diverged", the reason, and its measurements.
     Losses are in nats per target; scores are missing from a diverged run.
@@ -44,7 +47,9 @@ def train(
     task = TASKS[recipe.task](spec, corpus, device)
     losses: list[Tensor] = []
     norms: list[Tensor] = []
-    seconds, status, reason, step = 0.0, "done", "", 0
+    status, reason, step, seconds = "done", "", 0, 0.0
+    if checkpoint:
+        step, seconds = checkpoint.restore(model, optimizer)
 
     def loss_of(inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         with precision_context(recipe.precision, device):
@@ -72,7 +77,8 @@ def train(
             **more,
         )
 
-    look()
+    if step == 0:
+        look()
     began = time.perf_counter()
     while step < recipe.steps:
         learning_rate = learning_rate_at(step, recipe)
@@ -104,6 +110,8 @@ def train(
                 break
             if step % recipe.eval_every == 0 or last:
                 look()
+                if checkpoint:
+                    checkpoint.save(step, seconds, model, optimizer)
             began = time.perf_counter()
 
     final: dict[str, float] = {}

@@ -17,8 +17,9 @@ import torch
 import torch._dynamo  # optimisers import it at first use: two seconds, once here, not once a run
 from torch import nn
 
+from experiments.checkpoint import Checkpoint
 from experiments.corpus import Corpus
-from experiments.files import write_atomically
+from experiments.files import sha256, write_atomically
 from experiments.hardware import device_name
 from experiments.probes import PROBES, Found, Subject, layers, of_layers
 from experiments.spec import RunSpec
@@ -34,11 +35,13 @@ def work(
     device: str,
     environment: dict[str, Any],
     progress: Connection,
+    checkpoint_seconds: float,
 ) -> None:
     """Train `spec` on `device` ("cpu", "cuda:0", …) and leave its folder finished.
 
-    Sends (step, loss, tokens per second) for every training point. Whatever goes wrong in the run
-    is written into its summary as "failed"; where not even that can be written, the process ends.
+    Where an earlier process left a checkpoint, it goes on from there. Sends (step, loss, tokens per
+    second) for every training point. Whatever goes wrong in the run is written into its summary as
+    "failed"; where not even that can be written, the process ends.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     torch.set_num_threads(1)  # one core a run: the runner fills the others with other runs
@@ -52,18 +55,37 @@ def work(
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     began = time.perf_counter()
     observer = Observer(spec, folder)
-    with folder.log.open("w") as log, folder.metrics.open("a", buffering=1) as metrics:
+    with folder.log.open("a") as log, folder.metrics.open("a") as metrics:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
 
         def record(**point: float | str) -> None:
             metrics.write(json.dumps({name: finite(value) for name, value in point.items()}) + "\n")
+            metrics.flush()
             if point["split"] == "train":
                 speed = float(point["tokens"]) / max(float(point["seconds"]), 1e-9)
                 progress.send((point["step"], point["loss"], speed))
 
+        def noted() -> dict[str, Any]:
+            os.fsync(metrics.fileno())
+            points = folder.metrics.read_bytes()
+            return {
+                "points": sha256(points),
+                "length": len(points),
+                "layers": observer.layers,
+                "probe_seconds": observer.seconds,
+                "wall_seconds": time.perf_counter() - began,
+            }
+
         try:
-            summary = train(spec, corpus, torch.device(device), record, observer)
+            found = folder.checkpoint()
+            if found:
+                before = found["notes"]
+                observer.layers, observer.seconds = before["layers"], before["probe_seconds"]
+                began -= before["wall_seconds"]
+            checkpoint = Checkpoint(folder.path, found, checkpoint_seconds, noted)
+            summary = train(spec, corpus, torch.device(device), record, observer, checkpoint)
+            checkpoint.remove()
         except BrokenPipeError:
             sys.exit(1)  # the parent is gone
         except Exception as error:

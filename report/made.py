@@ -32,6 +32,7 @@ def how_it_was_made(results: Path, tables: Tables) -> HTML:
         ("device", _distinct(over, "device_name")),
         ("machine", _distinct(over, "hardware")),
         ("Python, torch, numpy", " / ".join(_distinct(over, name) for name in _VERSIONS)),
+        ("packages, and code", " / ".join(_distinct(over, n) for n in ("environment", "code"))),
         ("git revision", _distinct(over, "git_revision")),
         ("data made", dates(over)),
         ("time in workers", duration(float(over["wall_seconds"].fillna(0).sum()))),
@@ -56,7 +57,7 @@ _VERSIONS = ("python_version", "torch_version", "numpy_version")
 def failures(tables: Tables) -> HTML:
     """How many runs failed and diverged, and what is planned and not there."""
     counts = tables.runs["status"].value_counts()
-    missing = tables.members[tables.members["status"].isin(["missing", "unfinished"])]
+    missing = tables.members[~tables.members["status"].isin(["done", "diverged", "failed"])]
     ended = [f"{counted(int(counts.get(how, 0)), 'run')} {how}" for how in ("failed", "diverged")]
     if not len(missing):
         return shown(render("paragraph", text=f"{listed(ended)}. No planned run is missing."))
@@ -70,8 +71,8 @@ def failures(tables: Tables) -> HTML:
 
 def ledger(tables: Tables) -> HTML:
     """Every run there is, those that failed and diverged first, with the reason."""
-    order = {"failed": 0, "unfinished": 1, "diverged": 2}
-    runs = sorted(records(tables.runs), key=lambda row: order.get(row["status"], 3))
+    order = {"failed": 0, "damaged": 1, "in flight": 2, "unfinished": 3, "diverged": 4}
+    runs = sorted(records(tables.runs), key=lambda row: order.get(row["status"], 5))
     rows = [
         (
             f"{row['ablation']}/{row['variant']}",

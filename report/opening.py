@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
+from experiments.fingerprint import code_fingerprint
 from experiments.study import Study
 from report.claims import in_words
 from report.markup import render
@@ -18,7 +19,7 @@ _FEW = 3
 def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
     """What the study is, how much of it is there, and the findings in sentences."""
     runs = tables.members.drop_duplicates("run_id")["status"].value_counts()
-    lacking = sum(int(runs.get(status, 0)) for status in ("missing", "unfinished", "failed"))
+    lacking = int(runs.drop(labels=["done", "diverged"], errors="ignore").sum())
     counts = claims["verdict"].value_counts()
     told = listed([f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts])
     rows = in_words(claims)
@@ -29,11 +30,19 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
             smoke=tables.study.profile_name == "smoke",
             facts=_facts(tables),
             incomplete=bool(lacking),
+            elsewhere=_of_other_code(tables.runs),
             told=f"Of {counted(len(claims), 'claim')}: {told}." if rows else "No claim is stated.",
             largest=_largest(rows),
             contradicted=contradicted,
         )
     )
+
+
+def _of_other_code(runs: pd.DataFrame) -> str:
+    """How many runs were made by other code than this; empty where none was."""
+    code = runs["code"].dropna()
+    other = int((code != code_fingerprint()).sum())
+    return counted(other, "run") if other else ""
 
 
 def _facts(tables: Tables) -> list[tuple[str, str]]:

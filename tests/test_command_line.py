@@ -1,7 +1,6 @@
 """The program as its user runs it: whole, at smoke size, and with everything that goes wrong."""
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from experiments import __main__ as command_line
 from experiments.ablation import COST_METRICS, load_ablations
 from experiments.collect import read_table
 from experiments.options import VARIABLES
+from experiments.store import RunFolder
 
 ROOT = Path(__file__).parent.parent
 SOME = ("heads", "ladder", "norm-kind")  # all of them are trained once, by `make all` itself
@@ -34,7 +34,7 @@ def call(folder: Path, *words: str, **environment: str) -> subprocess.CompletedP
 
 def arguments(folder: Path, *words: str) -> list[str]:
     where = ["--results", str(folder / "results")]
-    if words[0] in ("run", "retry", "bench"):
+    if words[0] in ("run", "retry", "verify", "bench"):
         where += ["--data", str(folder / "data")]
     return [sys.executable, "-m", "experiments", *words, *where]
 
@@ -106,9 +106,8 @@ def test_a_failed_run_is_told_and_trained_again(study, text_file: Path):
     results = folder / "results" / "smoke"
     runs = read_table(results, "runs")
     heads = runs[runs["ablation"] == "heads"].iloc[0]
-    summary = results / "runs" / heads["run_id"] / "summary.json"
-    failed = json.loads(summary.read_text()) | {"status": "failed", "reason": "planted"}
-    summary.write_text(json.dumps(failed))
+    run = RunFolder(results, heads["run_id"])
+    run.finish(run.summary() | {"status": "failed", "reason": "planted"})
     told = call(folder, "report", "--profile", "smoke")
     assert told.returncode == 0
     assert "planted" in (results / "report.html").read_text()
@@ -143,6 +142,9 @@ BAD = {
     "option": (["run", "--no-such-option"], "No such option"),
     "benchmark": (["bench", "--corpus", "no/such/file.txt"], "does not exist"),
     "corpus": (["run", "--corpus", "no/such/file.txt"], "does not exist"),
+    "timeout": (["run", "--run-timeout", "nan"], "is no number of seconds"),
+    "checkpoints": (["run", "--checkpoint-seconds", "-1"], "--checkpoint-seconds"),
+    "nothing to verify": (["verify", "--profile", "gpu"], "run `make all` first"),
     "nothing to report": (["report", "--profile", "gpu"], "run `make all` first"),
     "nothing named to delete": (["clean"], "unknown profile to delete 'auto'"),
 }

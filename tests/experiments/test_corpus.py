@@ -112,9 +112,33 @@ def test_what_cannot_serve_is_refused(tmp_path: Path, content: bytes | None, mes
     assert not (tmp_path / "data").exists()
 
 
-def test_a_folder_is_no_text(tmp_path: Path):
-    with pytest.raises(UserError, match="cannot be read"):
-        prepare(str(tmp_path), tmp_path / "data")
+def test_a_folder_or_a_device_is_no_text(tmp_path: Path):
+    for name in (str(tmp_path), "/dev/zero"):
+        with pytest.raises(UserError, match="is no file"):
+            prepare(name, tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["corpus.json", "train.npy", "val.npy"])
+@pytest.mark.parametrize("how", ["cut", "flipped", "empty", "gone"])
+def test_a_damaged_corpus_is_set_aside_and_made_again(
+    text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, how: str
+):
+    corpus = prepare(str(text_file), tmp_path)
+    file = corpus.folder / name
+    content = file.read_bytes()
+    flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
+    changed = {"cut": content[:-9], "flipped": flipped, "empty": b""}
+    if how == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(changed[how])
+    again = prepare(str(text_file), tmp_path)
+    assert again == corpus
+    assert file.read_bytes() == content
+    if (name, how) != ("corpus.json", "gone"):  # without it nothing says that there is a corpus
+        aside = corpus.folder.with_name(f"{corpus.folder.name}.damaged-1")
+        assert aside.exists()
+        assert f"set aside as {aside}" in capsys.readouterr().err
 
 
 def test_a_wrong_hash_is_refused(tmp_path: Path):

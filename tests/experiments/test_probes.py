@@ -213,6 +213,11 @@ def test_a_run_with_every_probe_has_the_numbers_of_one_without(
             known = {name for name, _, _ in COLUMNS[table]}
             assert all(set(row) <= known for row in rows)
     folder.probe("heads").unlink()
+    assert folder.summary() == {
+        "status": "damaged",
+        "reason": "heads.json is not as it was written",
+    }
+    folder.finish({"status": "done"})  # as one that had never been asked for
     assert not folder.finished(ALL)
     assert folder.finished()
     steps = {row["step"] for row in json.loads(folder.probe("layers").read_text())["layers"]}

@@ -73,10 +73,13 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
             },
             "samples": {"samples": [{"kind": "greedy", "text": "to <be> & not"}]},
         }
+        folder = RunFolder(results, member.spec.run_id)
+        summary = folder.summary() or {}
         for name, rows in found.items():
             file = RunFolder(results, member.spec.run_id).probe(name)
             file.parent.mkdir(exist_ok=True)
             file.write_text(json.dumps(rows))
+        folder.finish(summary)
     assert all(spec.probes for spec in runs_of(Study.load(results).plan(results).members))
     collect(results)
     return Tables.load(results)

@@ -1,0 +1,67 @@
+"""Which code made a run: a hash that changes when what decides its numbers does."""
+
+import ast
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from experiments.files import sha256
+
+_ROOT = Path(__file__).parent.parent
+_BEGIN = ("experiments/train.py", "experiments/probes.py")  # what they import counts as well
+
+
+@functools.cache
+def code_fingerprint() -> str:
+    """12 hexadecimal digits of the networks' and the training's code. Comments, docstrings, layout
+    and the version of Python do not count.
+    """
+    return fingerprint_of({name: (_ROOT / name).read_text() for name in sorted(_files())})
+
+
+def fingerprint_of(sources: dict[str, str]) -> str:
+    """The same of some sources, by name."""
+    return sha256(
+        repr([(name, _plain(ast.parse(text))) for name, text in sources.items()]).encode()
+    )[:12]
+
+
+def _files() -> set[str]:
+    """The files that training is made of, by following imports within the project."""
+    found: set[str] = set()
+    waiting = list(_BEGIN)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _imported(ast.parse((_ROOT / name).read_text()))
+    return found
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from package import module` as well as `from module import name`
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            place = name.replace(".", "/")
+            for file in (f"{place}.py", f"{place}/__init__.py"):
+                if (_ROOT / file).exists():
+                    yield file
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as lists, without what is empty: newer versions of Python have more of that."""
+    if isinstance(node, list):
+        return [_plain(each) for each in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+        fields["body"] = fields["body"][1:]
+    kept = {name: value for name, value in fields.items() if value not in (None, [], "")}
+    return [type(node).__name__, *((name, _plain(value)) for name, value in kept.items())]

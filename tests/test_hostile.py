@@ -1,0 +1,168 @@
+"""Absurd input is refused in one line, or handled: never a traceback, never a file elsewhere.
+
+`FUZZ` is how many inputs each test tries; `make soak` asks for more of them than the suite does.
+"""
+
+import collections
+import dataclasses
+import os
+import shutil
+import sys
+import typing
+import urllib.error
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from experiments import __main__ as command_line
+from experiments.ablation import Variant
+from experiments.errors import UserError
+from experiments.options import _OPTIONS, VARIABLES
+from experiments.profiles import PROFILES
+from experiments.runner import Outcome
+from experiments.spec import Recipe, RunSpec
+from model import ModelConfig
+
+FUZZ = settings(
+    max_examples=int(os.environ.get("FUZZ", "100")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+ODD = (
+    *("", " ", "-", "--", "-1", "0", "1", "2", "1e999", "nan", "inf", "-inf", "0x10", "1_000", "٣"),
+    *(
+        "words.txt",
+        "..",
+        "../..",
+        "/",
+        "~",
+        ".",
+        "/dev/null",
+        "/proc/self/mem",
+        "no/such",
+        "a" * 5000,
+        "💥",
+    ),
+    *("<script>alert(1)</script>", "'; rm -rf *", "$(id)", "%s%n", "auto", "cpu", "smoke", "gpu"),
+    *("cuda", "mps", "local", "fp32", "bf16", "true", "no", "None", "[]", "{}", "heads", "ladder"),
+)
+WORDS = st.sampled_from(ODD) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12
+)
+COMMANDS = ("run", "retry", "list", "report", "verify", "clean", "columns", "bench", "", "--help")
+
+
+@pytest.fixture
+def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text_file: Path) -> Path:
+    """A folder with a text in it. Nothing is trained, fetched or timed."""
+
+    def no_network(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("there is none")
+
+    def no_works() -> None:
+        raise UserError("corpus 'shakespeare' cannot be fetched")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.setattr("experiments.corpus.fetch_works", no_works)
+    monkeypatch.setattr(command_line, "run_study", lambda *_, **__: Outcome())
+    monkeypatch.setattr(command_line, "measure_costs", lambda *_: None)
+    monkeypatch.setattr(command_line.PageRefresher, "build", lambda *_, **__: 0)
+    paces = collections.defaultdict(lambda: 1e9)
+    monkeypatch.setattr("experiments.estimate.paces_timed", lambda *_: paces)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(text_file, tmp_path / "words.txt")
+    return tmp_path
+
+
+@FUZZ
+@given(
+    command=st.sampled_from(COMMANDS),
+    words=st.lists(WORDS, max_size=2),
+    options=st.dictionaries(st.sampled_from(sorted(_OPTIONS)), WORDS, max_size=3),
+    variables=st.dictionaries(st.sampled_from(sorted(VARIABLES)), WORDS, max_size=3),
+)
+def test_any_command_line_is_served_or_refused_in_one_line(
+    harmless: Path, capsys: pytest.CaptureFixture[str], command, words, options, variables
+):
+    given_words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(sys, "argv", ["experiments", command, *given_words, *words])
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        status = 0
+        try:
+            command_line.main()
+        except SystemExit as left:
+            status = left.code
+    said = capsys.readouterr().err
+    assert status in (0, 2)
+    assert "Traceback" not in said
+    if status == 2:
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
+    assert {file.name for file in harmless.iterdir()} <= {"results", "data", "words.txt"}
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 70),
+    st.integers(),
+    st.floats(),
+    st.sampled_from([*ODD, "decoder", "lstm", "rope", "alibi", "post", "none", "adam", "sort"]),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+BASE = PROFILES["smoke"]
+
+
+@FUZZ
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name for field in dataclasses.fields(ModelConfig)]), VALUES
+    )
+)
+def test_a_network_works_or_is_refused_by_the_name_of_its_field(changes: dict):
+    try:
+        config = dataclasses.replace(BASE.base_model(50), **changes)
+    except ValueError as refused:
+        assert any(f"{name}=" in str(refused) for name in changes)
+    else:
+        for field in dataclasses.fields(config):
+            hint = typing.get_type_hints(ModelConfig)[field.name]
+            if hint in (int, bool, float):
+                assert type(getattr(config, field.name)) is hint
+
+
+@FUZZ
+@given(
+    st.dictionaries(st.sampled_from([field.name for field in dataclasses.fields(Recipe)]), VALUES)
+)
+def test_a_recipe_works_or_is_refused_by_the_name_of_its_field(changes: dict):
+    try:
+        recipe = dataclasses.replace(BASE.recipe, **changes)
+    except ValueError as refused:
+        assert any(name in str(refused) for name in changes)
+    else:
+        spec = RunSpec(model=BASE.base_model(50), recipe=recipe, corpus="", seed=0)
+        assert len(spec.run_id) == 16
+
+
+@FUZZ
+@given(
+    st.dictionaries(
+        st.sampled_from(["model.d_model", "model.position", "recipe.task", "recipe.steps"])
+        | st.text(max_size=12),
+        VALUES,
+        max_size=3,
+    )
+)
+def test_a_variant_works_or_is_refused(changes: dict):
+    try:
+        Variant("odd", changes).applied_to(BASE.base_model(50), BASE.recipe)
+    except (ValueError, TypeError, UserError) as refused:
+        assert str(refused)
