@@ -64,6 +64,7 @@ def see_one_card(slot: str) -> str:
     if kind != "cuda":
         return slot
     visible = [card for card in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # its sums in a fixed order
     os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(index)] if visible else index
     return "cuda:0"
 

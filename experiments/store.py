@@ -16,7 +16,7 @@ results/<profile>/calls.jsonl                   one line per call that trained s
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,14 +47,19 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "log.txt"
 
-    def start(self, spec: RunSpec) -> None:
-        """Make the folder ready for a run, from its beginning or from its checkpoint."""
+    def start(self, spec: RunSpec, made_by: Mapping[str, Any] | None = None) -> None:
+        """Make the folder ready for a run, from its checkpoint where the same code, versions and
+        kind of device made it, and else from its beginning: no run is half one, half another.
+        """
         (self.path / "summary.json").unlink(missing_ok=True)
         write_atomically(self.path / "spec.json", spec.to_json().encode())
         me = psutil.Process()
         worker = {"pid": me.pid, "began": me.create_time()}
         write_atomically(self.path / "worker.json", json.dumps(worker).encode())
         checkpoint = self.checkpoint()
+        if checkpoint and checkpoint["notes"]["made_by"] != made_by:
+            (self.path / "checkpoint.json").unlink()
+            checkpoint = None
         # What was recorded after it is recorded again.
         with self.metrics.open("ab") as metrics:
             metrics.truncate(checkpoint["notes"]["length"] if checkpoint else 0)

@@ -47,9 +47,14 @@ def work(
     torch.set_num_threads(1)  # one core a run: the runner fills the others with other runs
     torch.set_flush_denormal(True)  # a network that collapses would else slow down a hundredfold
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
+    torch.use_deterministic_algorithms(True, warn_only=True)  # what cannot be, the log then names
+    # We read no memory that nobody wrote: no time for filling it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     folder = RunFolder(results, spec.run_id)
+    kind = device.partition(":")[0]
+    made_by = {"device": kind} | {name: environment.get(name) for name in ("code", "environment")}
     try:
-        folder.start(spec)
+        folder.start(spec, made_by)
     except OSError:
         sys.exit(1)  # a disk that takes nothing: the parent meets it as well, and says so once
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
@@ -70,6 +75,7 @@ def work(
             os.fsync(metrics.fileno())
             points = folder.metrics.read_bytes()
             return {
+                "made_by": made_by,
                 "points": sha256(points),
                 "length": len(points),
                 "layers": observer.layers,
@@ -95,7 +101,7 @@ def work(
         summary
         | environment
         | {
-            "device": device.partition(":")[0],
+            "device": kind,
             "device_name": device_name(device),
             "threads": torch.get_num_threads(),
             "peak_memory": peak_memory(torch.device(device)),

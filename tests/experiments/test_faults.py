@@ -49,9 +49,11 @@ def whole(spec: RunSpec, corpus: Corpus, results: Path) -> RunFolder:
     return RunFolder(results, spec.run_id)
 
 
-def stopped(spec: RunSpec, corpus: Corpus, results: Path, at: int) -> RunFolder:
+def stopped(
+    spec: RunSpec, corpus: Corpus, results: Path, at: int, environment: dict[str, str] | None = None
+) -> RunFolder:
     """A run that is killed once it tells of step `at`, checkpoints after every evaluation."""
-    job = Job(corpus, results, {}, checkpoint_seconds=0.0)
+    job = Job(corpus, results, environment or {}, checkpoint_seconds=0.0)
     events = run_local([spec], job, ["cpu"])
     for event in events:
         if isinstance(event, Progress) and event.step >= at:
@@ -104,6 +106,27 @@ def test_a_failed_run_keeps_what_it_had_and_is_retried_from_there(
         numbers(whole(spec, corpus, tmp_path))[1:]
         == numbers(whole(spec, corpus, tmp_path / "other"))[1:]
     )
+
+
+@pytest.mark.parametrize(
+    "other", [{"code": "b", "environment": "v"}, {"code": "a", "environment": "w"}]
+)
+def test_no_run_is_half_made_by_other_code_or_versions(
+    spec: RunSpec, corpus: Corpus, tmp_path: Path, other: dict[str, str]
+):
+    """What a checkpoint holds is never mixed with what other code goes on with."""
+    mine = {"code": "a", "environment": "v"}
+    assert stopped(spec, corpus, tmp_path, 30, mine).checkpoint()["step"] >= 27
+    events = run_local([spec], Job(corpus, tmp_path, mine), ["cpu"])
+    steps = [event.step for event in events if isinstance(event, Progress)]
+    assert min(steps) > 20
+    assert stopped(spec, corpus, tmp_path / "other", 30, mine).checkpoint()["step"] >= 27
+    events = run_local([spec], Job(corpus, tmp_path / "other", other), ["cpu"])
+    steps = [event.step for event in events if isinstance(event, Progress)]
+    assert min(steps) <= 3
+    one, again = (RunFolder(place, spec.run_id) for place in (tmp_path, tmp_path / "other"))
+    assert numbers(one)[1:] == numbers(again)[1:]
+    assert not list(again.path.glob("checkpoint*"))
 
 
 def test_checkpoints_keep_their_distance(spec: RunSpec, tmp_path: Path):

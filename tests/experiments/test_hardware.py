@@ -40,8 +40,12 @@ def test_a_run_sees_its_own_card_alone(
     monkeypatch: pytest.MonkeyPatch, visible: str, slot: str, seen: str, device: str
 ):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is put back
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     assert hardware.see_one_card(slot) == device
     assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
+    # Without this, cuBLAS may add up in another order each time.
+    assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) == device.startswith("cuda")
 
 
 def test_precision_is_what_was_asked_for_or_what_the_device_is_good_at():
