@@ -53,8 +53,9 @@ model: $(installed) ## A network's parameters, FLOPs and shapes: make model NETW
 	@$(python) -m model $(NETWORK)
 test: $(installed) ## Run the tests
 	@$(python) -m pytest -n auto
-soak: $(installed) ## Kill small studies fifty times and spoil their files: is anything lost?
-	@$(python) tests/soak.py
+soak: $(installed) ## Kill small studies fifty times, spoil their files, feed it nonsense: is anything lost?
+	@$(python) -m tests.soak
+	@FUZZ=2000 $(python) -m pytest tests/test_hostile.py
 lint: $(installed) ## Check style and types
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check

@@ -1,10 +1,10 @@
 """The command line: `python -m experiments run`, `retry`, `list`, `columns`."""
 
-import builtins
 import datetime
 import errno
 import functools
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +19,6 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments import estimate, hardware
-from experiments import verify as again
 from experiments.ablation import load_ablations
 from experiments.collect import is_measured
 from experiments.corpus import Corpus, prepare
@@ -34,6 +33,7 @@ from experiments.schema import COLUMNS, describe
 from experiments.spec import RunSpec
 from experiments.store import RunFolder, note_call, record_environment
 from experiments.study import Study
+from experiments.verify import verify_study
 
 _TRAINING = (
     *("profile", "corpus", "seeds", "jobs", "executor", "device", "precision", "compile"),
@@ -249,24 +249,10 @@ def verify(
     if text.hash != study.corpus_hash:
         raise UserError(f"{folder} is a study of another corpus than {text.name}: see CORPUS")
     planned = study.plan(folder)
-    runs = runs_of([*planned.trials, *planned.members])
-    over = [run for run in runs if RunFolder(folder, run.run_id).finished(run.probes)]
-    if not over:
-        raise UserError(f"{folder} has no finished run: `make all` makes some")
-    specs = over if all else again.sample(over)
-    click.echo(f"training {len(specs)} of {len(over)} finished runs again")
-    labels = {member.spec.run_id: member.label for member in [*planned.trials, *planned.members]}
     slots = hardware.slots(device, slots_per_gpu, chosen.runs_per_gpu, jobs)
-    found = []
-    for one in again.verify(specs, Job(text, folder, hardware.environment()), slots, executor):
-        found.append(one)
-        told = f"{one.how}: {one.where}" if one.where else one.how
-        click.echo(f"[{len(found)}/{len(specs)}] {labels[one.spec.run_id]}: {told}")
-    counts = [sum(one.how == how for one in found) for how in again.HOWS]
-    click.echo("; ".join(f"{n} {how}" for n, how in zip(counts, again.HOWS, strict=True)))
-    if elsewhere := sum(not one.same_machine for one in found):
-        click.echo(f"{elsewhere} were made on another machine or with other versions")
-    sys.exit(0 if builtins.all(one.holds for one in found) else 1)
+    job = Job(text, folder, hardware.environment())
+    holds = verify_study([*planned.trials, *planned.members], job, slots, executor, everything=all)
+    sys.exit(0 if holds else 1)
 
 
 @cli.command()
@@ -278,7 +264,9 @@ def bench(profile: str, corpus: str, device: str, results: Path, data: Path) -> 
     for name in (corpus, "tinyshakespeare"):  # here, where what is wrong with it is one line
         prepare(name, data)
     program = [sys.executable, "-m", "experiments.bench", *map(str, words)]
-    sys.exit(subprocess.run(program, check=False).returncode)
+    with owned(folder):  # a study beside it would be measured as well
+        status = subprocess.run(program, check=False).returncode
+    sys.exit(status)
 
 
 @cli.command()
@@ -325,5 +313,13 @@ def _refuse(message: str) -> None:
     sys.exit(2)
 
 
+def _stop_once(*_: object) -> None:
+    """Ctrl-C stops us. One that comes while we end what we began would leave some of it going."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and we are to hear it
+        signal.signal(signal.SIGINT, _stop_once)
     main()

@@ -47,22 +47,22 @@ def collect(results: Path) -> None:
     begun = [
         member for run_id, member in firsts.items() if RunFolder(results, run_id).path.exists()
     ]
-    whole = [m for m in begun if not RunFolder(results, m.spec.run_id).damage()]
+    rows = [_row(member, results) for member in begun]
+    whole = [row["run_id"] for row in rows if row["status"] != "damaged"]
     points = [
-        {"run_id": member.spec.run_id, **point}
-        for member in whole
-        for point in RunFolder(results, member.spec.run_id).points()
+        {"run_id": run_id, **point}
+        for run_id in whole
+        for point in RunFolder(results, run_id).points()
     ]
     write_missing(results)
     found: dict[str, list[dict[str, Any]]] = {table: [] for table in PROBE_TABLES}
-    for member in whole:
-        run = {"run_id": member.spec.run_id}
-        for tables in RunFolder(results, member.spec.run_id).found():
-            for table, rows in tables.items():
-                found[table] += [run | row for row in rows]
-    for table, rows in found.items():
-        write_table(results, table, rows)
-    write_table(results, "runs", [_row(member, results) for member in begun])
+    for run_id in whole:
+        for tables in RunFolder(results, run_id).found():
+            for table, its in tables.items():
+                found[table] += [{"run_id": run_id} | row for row in its]
+    for table, all_of_it in found.items():
+        write_table(results, table, all_of_it)
+    write_table(results, "runs", rows)
     write_table(results, "curves", points)
     write_table(results, "calls", calls(results))
     write_table(

@@ -33,9 +33,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
     """Write JSON with a checksum of itself under "seal"."""
-    sealed = content | {"seal": _seal(content)}
-    text = json.dumps(sealed, indent=2, allow_nan=False)
-    write_atomically(path, text.encode())
+    write_atomically(path, json.dumps(sealed(content), indent=2).encode())
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -44,15 +42,24 @@ def read_sealed(path: Path) -> dict[str, Any]:
     Raises:
         DamagedError: it is something else.
     """
-    try:
-        found = json.loads(path.read_bytes())
-        seal = found.pop("seal")
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise DamagedError(path) from None
-    if seal != _seal(found):
+    found = opened(path.read_bytes())
+    if found is None:
         raise DamagedError(path)
-    content: dict[str, Any] = found
-    return content
+    return found
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """The same with a checksum of itself under "seal"."""
+    return content | {"seal": _seal(content)}
+
+
+def opened(text: str | bytes) -> dict[str, Any] | None:
+    """What was sealed and written as JSON, or None where the text is something else."""
+    try:
+        content: dict[str, Any] = json.loads(text)
+        return content if content.pop("seal") == _seal(content) else None
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
 
 
 def sha256(content: bytes) -> str:

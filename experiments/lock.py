@@ -16,9 +16,12 @@ def owned(results: Path) -> Iterator[None]:
     when its process ends, however that does.
 
     Raises:
-        UserError: another process is at it; it is named.
+        UserError: another process is at it; it is named. Or something in it leads elsewhere.
     """
     results.mkdir(parents=True, exist_ok=True)
+    for place in results.iterdir():
+        if place.is_symlink():
+            raise UserError(f"{place} is a link: whatever is written there would be elsewhere")
     lock, owner = filelock.FileLock(results / ".lock"), results / ".owner"
     try:
         lock.acquire(timeout=0)

@@ -22,7 +22,15 @@ from typing import Any, Literal
 
 import psutil
 
-from experiments.files import DamagedError, read_sealed, sha256, write_atomically, write_sealed
+from experiments.files import (
+    DamagedError,
+    opened,
+    read_sealed,
+    sealed,
+    sha256,
+    write_atomically,
+    write_sealed,
+)
 from experiments.hardware import environment, packages
 from experiments.spec import RunSpec
 
@@ -105,6 +113,9 @@ class RunFolder:
 
     def damage(self) -> str:
         """Which file of the run is not as it was written; empty where all are."""
+        for place in (self.path, *self.path.rglob("*")):
+            if place.is_symlink():  # we make none: what is written there would be written elsewhere
+                return f"{place.name} is a link"
         try:
             self.checkpoint()
         except DamagedError as damage:
@@ -156,7 +167,9 @@ class RunFolder:
         return process if same else None
 
     def found(self) -> list[dict[str, list[dict[str, Any]]]]:
-        """What the probes found, rows by table."""
+        """What the probes found, rows by table; nothing yet of a run that is not over."""
+        if not (self.path / "summary.json").exists():
+            return []
         return [json.loads(file.read_text()) for file in sorted(self.path.glob("probes/*.json"))]
 
     def spec(self) -> RunSpec:
@@ -164,8 +177,23 @@ class RunFolder:
         return RunSpec.from_json((self.path / "spec.json").read_text())
 
     def points(self) -> list[dict[str, Any]]:
-        """The points of the curves."""
-        return _lines(self.metrics)
+        """The points of the curves for which a checksum stands: all of a run that is over, and of
+        one that is not those up to its checkpoint.
+        """
+        content = self.metrics.read_bytes() if self.metrics.exists() else b""
+        if not (self.path / "summary.json").exists():
+            content = self._up_to_checkpoint(content)
+        lines = content.splitlines(keepends=True)
+        # A worker that was killed may have left its last line half written.
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+    def _up_to_checkpoint(self, points: bytes) -> bytes:
+        try:
+            notes = read_sealed(self.path / "checkpoint.json")["notes"]
+        except (DamagedError, FileNotFoundError):  # none yet
+            return b""
+        known = points[: notes["length"]]
+        return known if sha256(known) == notes["points"] else b""
 
 
 def record_environment(results: Path) -> None:
@@ -179,18 +207,14 @@ def record_environment(results: Path) -> None:
 def note_call(results: Path, **call: Any) -> None:
     """Note how a call that trained something spent its time."""
     with (results / "calls.jsonl").open("a") as file:
-        file.write(json.dumps(call) + "\n")
+        file.write(json.dumps(sealed(call)) + "\n")
 
 
 def calls(results: Path) -> list[dict[str, Any]]:
-    """What `note_call` noted."""
-    return _lines(results / "calls.jsonl")
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    """A file's lines, but for the last where it was cut short."""
-    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    """What `note_call` noted, without lines that are not as it wrote them."""
+    file = results / "calls.jsonl"
+    lines = file.read_bytes().splitlines() if file.exists() else []
+    return [call for call in map(opened, lines) if call]
 
 
 def _checksum(file: Path) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from experiments.ablation import load_ablations
 from experiments.corpus import Corpus
 from experiments.errors import UserError
-from experiments.files import write_atomically
+from experiments.files import DamagedError, read_sealed, write_sealed
 from experiments.plan import Plan, plan
 from experiments.profiles import PROFILES, Profile
 from experiments.spec import Precision, RunSpec, Task
@@ -78,22 +77,24 @@ class Study:
 
     def save(self, results: Path) -> None:
         """Write `study.json` into the results folder."""
-        content = json.dumps(dataclasses.asdict(self), indent=2)
-        write_atomically(results / "study.json", content.encode())
+        write_sealed(results / "study.json", dataclasses.asdict(self))
 
     @classmethod
     def load(cls, results: Path) -> "Study":
         """Read what `save` wrote.
 
         Raises:
-            UserError: nothing has been run there, or by another version.
+            UserError: nothing has been run there, or by another version, or its file is damaged.
         """
         file = results / "study.json"
         if not file.exists():
             raise UserError(f"there are no results in {results}: run `make all` first")
-        facts = json.loads(file.read_text())
+        try:
+            facts = read_sealed(file)
+        except DamagedError:
+            raise UserError(f"{file} is damaged, or of another version: run `make all`") from None
         if set(facts) != {field.name for field in dataclasses.fields(cls)}:
-            raise UserError(f"{file} is of another version: run `make all` again")
+            raise UserError(f"{file} is of another version: run `make all`")
         return cls(**facts)
 
 

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
+from experiments.errors import UserError
 from experiments.executor import EXECUTORS, Finished, Job
+from experiments.plan import Member, runs_of
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
 
@@ -43,6 +47,34 @@ class Verified:
     def holds(self) -> bool:
         """Whether it is as it should be."""
         return self.how == SAME or (self.how == WITHIN and not self.same_machine)
+
+
+def verify_study(
+    members: Sequence[Member], job: Job, slots: Sequence[str], executor: str, *, everything: bool
+) -> bool:
+    """Train a few of a study's finished runs again, or all, and tell how each compares. Returns
+    whether they all came out as they should.
+
+    Raises:
+        UserError: no run is finished.
+    """
+    labels = {member.spec.run_id: member.label for member in members}
+    runs = runs_of(members)
+    over = [run for run in runs if RunFolder(job.results, run.run_id).finished(run.probes)]
+    if not over:
+        raise UserError(f"{job.results} has no finished run: `make all` makes some")
+    specs = over if everything else sample(over)
+    click.echo(f"training {len(specs)} of {len(over)} finished runs again")
+    found = []
+    for one in verify(specs, job, slots, executor):
+        found.append(one)
+        told = f"{one.how}: {one.where}" if one.where else one.how
+        click.echo(f"[{len(found)}/{len(specs)}] {labels[one.spec.run_id]}: {told}")
+    counts = [sum(one.how == how for one in found) for how in HOWS]
+    click.echo("; ".join(f"{n} {how}" for n, how in zip(counts, HOWS, strict=True)))
+    if elsewhere := sum(not one.same_machine for one in found):
+        click.echo(f"{elsewhere} were made on another machine or with other versions")
+    return all(one.holds for one in found)
 
 
 def verify(

@@ -156,6 +156,8 @@ def reason(error: BaseException) -> str:
     said = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, torch.OutOfMemoryError):
         return f"out of memory: fewer runs at once (SLOTS_PER_GPU) leave more to each. {said}"
+    if isinstance(error, MemoryError) or "can't allocate memory" in said:  # torch's, on processors
+        return f"out of memory: fewer runs at once (JOBS) leave more to each. {said}"
     return said
 
 

@@ -10,7 +10,7 @@ from IPython.display import HTML
 
 from experiments.collect import read_table
 from report.figures import show
-from report.markup import NOTHING, render, shown, table
+from report.markup import NOTHING, folded, render, shown, table
 from report.tables import Tables, records
 from report.text import counted, number
 
@@ -100,7 +100,8 @@ def scores(tables: Tables) -> HTML:
         "Of seed 0. Previous, first and induction are shares of attention; entropy is in nats,"
         " distance in characters. Untrained is the same network before training."
     )
-    return shown(table(head, rows, note, name="Scores of every head"))
+    name = "Scores of every head"
+    return shown(folded(name, table(head, rows, note, name=name)))
 
 
 def _heads(rows: pd.DataFrame) -> list[tuple[int, int]]:

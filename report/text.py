@@ -10,10 +10,10 @@ def number(value: float | None, low: float | None = None, high: float | None = N
     """`value` to the digit in which its interval has two figures; three decimals without one."""
     if value is None or not math.isfinite(value):
         return "–"
-    if low is None or high is None or not high > low:
-        return f"{value:.3f}".replace("-", "−")
-    decimals = max(0, min(6, 1 - math.floor(math.log10((high - low) / 2))))
-    return f"{value:,.{decimals}f}".replace("-", "−")
+    decimals = 3
+    if low is not None and high is not None and high > low:
+        decimals = max(0, min(6, 1 - math.floor(math.log10((high - low) / 2))))
+    return f"{value:z,.{decimals}f}".replace("-", "−")  # z: no negative zero
 
 
 def plus_minus(found: Estimate) -> str:

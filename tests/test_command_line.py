@@ -2,10 +2,12 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -21,9 +23,11 @@ ROOT = Path(__file__).parent.parent
 SOME = ("heads", "ladder", "norm-kind")  # all of them are trained once, by `make all` itself
 
 
-def call(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def call(
+    folder: Path, *words: str, before: Sequence[str] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        arguments(folder, *words),
+        [*before, *arguments(folder, *words)],
         cwd=ROOT,
         env=clean_environment() | environment,
         capture_output=True,
@@ -44,9 +48,18 @@ def clean_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, text_file: Path):
+def offline() -> list[str]:
+    """What to put before a command so that it has no network at all, where the system has that."""
+    words = ["unshare", "--map-root-user", "--net"]
+    able = shutil.which(words[0]) and not subprocess.run([*words, "true"], check=False).returncode
+    return words if able else []
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, text_file: Path, offline: list[str]):
     folder = tmp_path_factory.mktemp("study")
-    return folder, call(folder, "run", *SOME, "--profile", "smoke", "--corpus", str(text_file))
+    words = ["run", *SOME, "--profile", "smoke", "--corpus", str(text_file)]
+    return folder, call(folder, *words, before=offline)
 
 
 def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
@@ -85,6 +98,18 @@ def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
     page = (results / "report.html").read_text()
     assert "<title>SMOKE TEST, numbers mean nothing" in page
     assert "broke off" not in page
+
+
+def test_nothing_but_fetching_a_corpus_needs_a_network(study, offline: list[str], tmp_path: Path):
+    """All that the study does is done without one; and there is none: a fetch finds that out."""
+    if not offline:
+        pytest.skip("this system takes no network away from a command")
+    _, done = study
+    assert done.returncode == 0
+    fetch = call(tmp_path, "run", "--corpus", "tinyshakespeare", before=offline)
+    assert fetch.returncode == 2
+    assert fetch.stderr.startswith("error: corpus 'tinyshakespeare' cannot be fetched")
+    assert fetch.stderr.count("\n") == 1
 
 
 def test_a_second_call_trains_nothing_and_leaves_the_page(study, text_file: Path, tmp_path: Path):
@@ -190,7 +215,7 @@ def test_a_disk_that_takes_nothing_is_one_line(
     def refuse(*_: object):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("experiments.study.write_atomically", refuse)
+    monkeypatch.setattr("experiments.study.write_sealed", refuse)
     words = arguments(tmp_path, "run", "--profile", "smoke", "--corpus", str(text_file))[3:]
     monkeypatch.setattr(sys, "argv", ["x", *words])
     with pytest.raises(SystemExit) as left:
@@ -208,7 +233,10 @@ def ctrl_c_is_heard():
 
 
 @pytest.mark.usefixtures("ctrl_c_is_heard")
-def test_ctrl_c_ends_everything_and_the_next_call_goes_on(tmp_path: Path, text_file: Path):
+@pytest.mark.parametrize("times", [1, 3])
+def test_ctrl_c_ends_everything_and_the_next_call_goes_on(
+    tmp_path: Path, text_file: Path, times: int
+):
     words = ["run", "heads", "--profile", "smoke", "--seeds", "40", "--corpus", str(text_file)]
     process = subprocess.Popen(
         arguments(tmp_path, *words),
@@ -223,7 +251,9 @@ def test_ctrl_c_ends_everything_and_the_next_call_goes_on(tmp_path: Path, text_f
     deadline = time.monotonic() + 60
     while not list(runs.glob("*/summary.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+        time.sleep(0.05)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
     assert said.strip() == "stopped; the next call goes on from here"

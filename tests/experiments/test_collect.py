@@ -10,9 +10,10 @@ import pytest
 from experiments.collect import collect, read_table, write_table
 from experiments.corpus import Corpus
 from experiments.errors import UserError
+from experiments.files import write_sealed
 from experiments.profiles import PROFILES
 from experiments.schema import COLUMNS, VERSION, schema
-from experiments.store import RunFolder
+from experiments.store import RunFolder, note_call
 from experiments.study import Study
 
 
@@ -76,9 +77,48 @@ def test_a_line_cut_short_is_left_out(study: Study, tmp_path: Path):
     point = {"step": 1, "tokens": 2, "seconds": 0.5, "split": "val", "loss": None}
     folder.metrics.write_text(json.dumps(point) + "\n" + '{"step": 2, "tok')
     collect(tmp_path)
+    assert len(read_table(tmp_path, "curves")) == 0  # what nothing vouches for yet
+    folder.finish({"status": "failed", "reason": "killed"})
+    collect(tmp_path)
     curves = read_table(tmp_path, "curves")
     assert curves["step"].tolist() == [1]
     assert curves["loss"].isna().all()
+
+
+RUBBISH = (
+    *(b"", b"\0\xff\xfe", b"{", b"[]", b"null", b"1e400", b'{"step": NaN}\n', b"[" * 100_000),
+    *(b'{"status": "done", "val_loss": -1e999, "files": {"../../x": ""}}', b'{"seal": {}}\n'),
+)
+
+
+def test_one_bad_file_costs_no_other_run_its_row(study: Study, tmp_path: Path):
+    """Whatever any file of a results folder turns into, it is read as before or said to be bad."""
+    for member in study.plan(tmp_path).members[:3]:
+        folder = RunFolder(tmp_path, member.spec.run_id)
+        folder.start(member.spec)
+        folder.metrics.write_text('{"step": 1, "loss": 2.5}\n')
+        folder.probe("heads").parent.mkdir(exist_ok=True)
+        folder.probe("heads").write_text('{"heads": [{"layer": 0, "head": 0}]}')
+        folder.finish({"status": "done", "val_loss": 2.5})
+    note_call(tmp_path, trained=3)
+    collect(tmp_path)
+    whole = read_table(tmp_path, "runs")
+    for file in [file for file in tmp_path.rglob("*") if file.is_file()]:
+        content, (top, *below) = file.read_bytes(), file.relative_to(tmp_path).parts
+        for rubbish in RUBBISH:
+            file.write_bytes(rubbish)
+            if file.name == "study.json":
+                with pytest.raises(UserError, match=r"study\.json is damaged, or of another"):
+                    collect(tmp_path)
+                continue
+            collect(tmp_path)
+            runs = read_table(tmp_path, "runs")
+            same = runs["run_id"] != below[0] if top == "runs" else slice(None)
+            assert len(runs) == 3
+            assert runs.loc[same].equals(whole.loc[same])
+            assert (top == "runs") == ("damaged" in runs["status"].tolist())
+        file.write_bytes(content)
+    assert len(read_table(tmp_path, "calls")) == 1
 
 
 @pytest.mark.parametrize("table", COLUMNS)
@@ -112,6 +152,6 @@ def test_another_schema_version_is_refused(tmp_path: Path):
 
 
 def test_a_study_of_another_version_is_refused(tmp_path: Path):
-    (tmp_path / "study.json").write_text('{"profile_name": "cpu", "seeds": 5}')
+    write_sealed(tmp_path / "study.json", {"profile_name": "cpu", "seeds": 5})
     with pytest.raises(UserError, match=r"study\.json is of another version"):
         Study.load(tmp_path)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -241,6 +242,31 @@ def test_one_study_at_a_time(tmp_path: Path):
     with owned(tmp_path):
         assert (tmp_path / ".owner").read_text() == str(os.getpid())
     assert not (tmp_path / ".owner").exists()
+
+
+def test_a_folder_that_leads_elsewhere_is_not_written_to(
+    spec: RunSpec, corpus: Corpus, tmp_path: Path, monkeypatch, capsys
+):
+    """Links are refused at the top, and in a run's folder set aside with it."""
+    monkeypatch.setattr("experiments.runner._run_program", lambda *_: None)
+    results, elsewhere = tmp_path / "cpu", tmp_path / "elsewhere"
+    folder = RunFolder(results, spec.run_id)
+    for place in (folder.path, folder.metrics, folder.path / "probes", results / "runs"):
+        elsewhere.mkdir(exist_ok=True)
+        (elsewhere / "precious").write_text("mine")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(elsewhere / "precious" if place == folder.metrics else elsewhere)
+        if place == results / "runs":
+            with pytest.raises(UserError, match=f"{place} is a link"), owned(results):
+                pass
+            break
+        run_study(labelled(spec), Job(corpus, results, {}), ["cpu"], "local", fail_fast=False)
+        assert f"{place.name} is a link: set aside as" in capsys.readouterr().out
+        assert folder.status() == "done"
+        assert [file.name for file in elsewhere.iterdir()] == ["precious"]
+        assert (elsewhere / "precious").read_text() == "mine"
+        shutil.rmtree(results)
+    assert (elsewhere / "precious").read_text() == "mine"
 
 
 def test_a_worker_that_outlived_its_study_is_ended_before_another_begins(

@@ -1,5 +1,6 @@
 """What a worker says of itself."""
 
+import pytest
 import torch
 
 from experiments.worker import peak_memory, reason
@@ -10,6 +11,9 @@ def test_a_reason_is_one_line_and_out_of_memory_says_what_helps():
     told = reason(torch.OutOfMemoryError("tried to allocate 2 GiB"))
     assert told.startswith("out of memory: fewer runs at once (SLOTS_PER_GPU)")
     assert told.endswith("tried to allocate 2 GiB")
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**60)
+    assert reason(error.value).startswith("out of memory: fewer runs at once (JOBS)")
 
 
 def test_peak_memory_grows_with_what_is_held():

@@ -82,6 +82,7 @@ def test_claims_are_filtered_by_verdict(opened: Page):
 
 
 def test_a_table_sorts_by_numbers_and_back(opened: Page):
+    opened.get_by_text("Scores of every head", exact=True).click()
     table = opened.locator("table[aria-label='Scores of every head']")
     table.scroll_into_view_if_needed()
     column = table.locator("tbody tr td:nth-child(3)")
@@ -101,7 +102,7 @@ def test_the_ledger_is_searched(opened: Page):
     opened.get_by_text(re.compile("^Every one of")).click()
     rows = opened.locator("table[aria-label='Ledger of all runs'] tbody tr:visible")
     assert rows.count() == 11
-    search = opened.locator("details .search input")
+    search = opened.get_by_role("searchbox", name="Search:")
     search.fill("script failed")
     assert rows.count() == 1
     assert "because <i>planted</i>" in rows.inner_text()
