@@ -21,6 +21,7 @@ from experiments.store import MEASURED
 from tests import limits
 
 KILLS = 50
+KILLS_OF_A_STUDY = 10  # then it goes on to its end
 LONGEST = 12.0  # seconds that a call is left alone
 ABLATIONS = ("heads", "head-roles", "ladder")  # with probes, with learning rates to choose
 SEEDS = "4"
@@ -123,7 +124,7 @@ def main() -> None:
         to_its_end(root / "undisturbed")
         while kills < KILLS:
             study = root / f"study-{studies}"
-            more, gone = killed_again_and_again(study, KILLS - kills, chance)
+            more, gone = killed_again_and_again(study, KILLS_OF_A_STUDY, chance)
             kills, lost, studies = kills + more, lost + gone, studies + 1
             to_its_end(study)
             wrong += differing(root / "undisturbed", study)

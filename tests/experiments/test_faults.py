@@ -211,6 +211,17 @@ def test_the_first_failure_stops_a_study_that_asks_for_it(
     assert RunFolder(tmp_path, spec.run_id).status() == "done"
 
 
+def test_a_run_beyond_all_memory_says_what_helps(spec: RunSpec, corpus: Corpus, tmp_path: Path):
+    giant = dataclasses.replace(spec, model=dataclasses.replace(spec.model, d_ff=10**13))
+    list(run_local([giant, spec], Job(corpus, tmp_path, {}), ["cpu"]))
+    failed = RunFolder(tmp_path, giant.run_id).summary()
+    assert failed["status"] == "failed"
+    assert failed["reason"].startswith(
+        "out of memory: fewer runs at once (JOBS) leave more to each"
+    )
+    assert RunFolder(tmp_path, spec.run_id).status() == "done"
+
+
 def test_a_run_that_hangs_is_ended(spec: RunSpec, corpus: Corpus, tmp_path: Path):
     endless = dataclasses.replace(
         spec, recipe=dataclasses.replace(spec.recipe, steps=1_000_000), probes=()
