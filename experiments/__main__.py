@@ -1,7 +1,6 @@
 """The command line: `python -m experiments run`, `retry`, `list`, `columns`."""
 
 import datetime
-import errno
 import functools
 import shutil
 import signal
@@ -22,7 +21,7 @@ from experiments import estimate, hardware
 from experiments.ablation import load_ablations
 from experiments.collect import is_measured
 from experiments.corpus import Corpus, prepare
-from experiments.errors import UserError
+from experiments.errors import UserError, refusal
 from experiments.executor import EXECUTORS, Job
 from experiments.lock import owned
 from experiments.options import one_of, profile_named, takes
@@ -303,9 +302,7 @@ def main() -> None:
         click.echo("stopped; the next call goes on from here", err=True)
         sys.exit(130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        _refuse(f"{error.strerror}: {error.filename or 'while writing results'}")
+        _refuse(refusal(error))
 
 
 def _refuse(message: str) -> None:

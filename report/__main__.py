@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from experiments.errors import UserError
+from experiments.errors import UserError, refusal
 from report.freshness import is_fresh
 
 
@@ -22,8 +22,9 @@ def main(results: Path, if_changed: bool, picture: Path | None) -> None:
 
     try:
         page, broken = build(results)
-    except UserError as error:
-        click.echo(f"error: {error}", err=True)
+    except (UserError, OSError) as error:
+        told = refusal(error) if isinstance(error, OSError) else error
+        click.echo(f"error: {told}", err=True)
         sys.exit(2)
     click.echo(f"report: {page}")
     if picture:

@@ -22,8 +22,6 @@ import psutil
 
 from experiments.options import VARIABLES
 
-SIZE = 4_000_000  # bytes of a disk that a study fills
-
 
 class Seen(NamedTuple):
     """What a case ended with, and whether that is what it should be."""
@@ -180,13 +178,22 @@ def cases() -> list[Callable[[Study], Seen]]:
     if not shutil.which("unshare") or subprocess.run(mounts, check=False).returncode:
         print("left out, since nothing can be mounted here: a full disk, a read-only one")
         return found
-    full = ("a full disk", f'mount -t tmpfs -o size={SIZE} none "$0"')
+    sizes = {300_000: "while training", 1_000_000: "by the page"}  # bytes of a disk
     more = 'mount -o remount,size=1g "$0"'
     locked = ("a read-only folder", 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"')
     unlocked = 'mount -o remount,bind,rw "$0"'
     return [
         *found,
-        lambda study: on_a_disk(study, *full, more, "^error: No space left on device"),
+        *(
+            functools.partial(
+                on_a_disk,
+                case=f"a disk is full {when}",
+                mount=f'mount -t tmpfs -o size={size} none "$0"',
+                mended=more,
+                expected="^error: No space left on device",
+            )
+            for size, when in sizes.items()
+        ),
         lambda study: on_a_disk(study, *locked, unlocked, "^error: Read-only file system"),
     ]
 

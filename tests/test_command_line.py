@@ -12,12 +12,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from experiments import __main__ as command_line
 from experiments.ablation import COST_METRICS, load_ablations
 from experiments.collect import read_table
 from experiments.options import VARIABLES
 from experiments.store import RunFolder
+from report.__main__ import main as write_page
 
 ROOT = Path(__file__).parent.parent
 SOME = ("heads", "ladder", "norm-kind")  # all of them are trained once, by `make all` itself
@@ -222,6 +224,16 @@ def test_a_disk_that_takes_nothing_is_one_line(
         command_line.main()
     assert left.value.code == 2
     assert capsys.readouterr().err == f"error: {os.strerror(number)}: while writing results\n"
+
+
+def test_a_page_that_no_disk_takes_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def refuse(_: object):
+        raise OSError(errno.ENOSPC, "No space left on device", "report.html")
+
+    monkeypatch.setattr("report.page.build", refuse)
+    done = CliRunner().invoke(write_page, [str(tmp_path)])
+    assert done.exit_code == 2
+    assert done.stderr == "error: No space left on device: report.html\n"
 
 
 @pytest.fixture
