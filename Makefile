@@ -3,32 +3,37 @@
 VENV ?= .venv
 # An interpreter of your own, used as it is: nothing is made and nothing installed.
 PYTHON ?=
+# Packages that only some need: ray, tensorboard, wandb.
+EXTRAS ?= $(filter ray,$(EXECUTOR)) $(filter tensorboard wandb,$(TRACKER))
+comma := ,
 # Which network `make model` shows; without a name it lists them.
 NETWORK ?=
 # Handed on to the program through the environment, so that no quoting can go wrong.
 export PROFILE CORPUS SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
-  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL
+  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
 ifeq ($(PYTHON),)
 python := $(VENV)/bin/python
-installed := $(VENV)/.installed
+extras := $(subst $() ,,$(EXTRAS:%=-%))
+installed := $(VENV)/.installed$(extras)
 else
 python := $(PYTHON)
 installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list report retry verify bench columns model test soak lint clean complete $(ABLATIONS)
+.PHONY: help setup all list report retry verify bench columns model test soak scale lint clean complete $(ABLATIONS)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '  make %-12s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
 	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a file)' \
-	  '           SEEDS  JOBS  EXECUTOR (local)  DEVICE (auto, cuda, mps, cpu)' \
+	  '           SEEDS  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
-	  '           FAIL_FAST (0, 1)  RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  ALL (0, 1: verify)' \
+	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)' \
+	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)' \
 	  '           VENV (where to keep the environment)  PYTHON (one of your own, used as it is)'
 
 setup: $(installed) ## Make the virtual environment and install the pinned packages
@@ -56,6 +61,8 @@ test: $(installed) ## Run the tests
 soak: $(installed) ## Kill small studies fifty times, spoil their files, feed it nonsense: is anything lost?
 	@$(python) -m tests.soak
 	@FUZZ=2000 $(python) -m pytest tests/test_hostile.py
+scale: $(installed) ## Plan, schedule and collect 100,000 runs that do nothing, with EXTRAS=ray
+	@$(python) -m tests.scale
 lint: $(installed) ## Check style and types
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
@@ -63,7 +70,7 @@ lint: $(installed) ## Check style and types
 clean: $(installed) ## Delete the results of the profile that PROFILE names
 	@$(python) -m experiments clean
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed$(extras): pyproject.toml constraints.txt
 	@base=$$(for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
 	done); \
@@ -71,7 +78,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	echo "Setting up $(VENV): a few minutes, once"; \
 	[ -x $(VENV)/bin/python ] || $$base -m venv $(VENV) || exit 2; \
 	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet \
-	  --constraint constraints.txt --editable '.[dev]' \
+	  --constraint constraints.txt --editable '.[dev$(subst -,$(comma),$(extras))]' \
 	  || { echo 'error: the packages could not be installed: is there a network?' >&2; exit 2; }
 	@touch $@
 

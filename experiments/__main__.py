@@ -22,9 +22,9 @@ from experiments.ablation import load_ablations
 from experiments.collect import is_measured
 from experiments.corpus import Corpus, prepare
 from experiments.errors import UserError, refusal
-from experiments.executor import EXECUTORS, Job
+from experiments.executor import EXECUTORS, Executor, Job, executor_named
 from experiments.lock import owned
-from experiments.options import one_of, profile_named, takes
+from experiments.options import one_of, profile_named, runs_per_card, takes
 from experiments.plan import Member, outline, runs_of
 from experiments.profiles import PROFILES, Profile
 from experiments.runner import Outcome, PageRefresher, measure_costs, run_study
@@ -32,11 +32,13 @@ from experiments.schema import COLUMNS, describe
 from experiments.spec import RunSpec
 from experiments.store import RunFolder, note_call, record_environment
 from experiments.study import Study
+from experiments.trackers import TRACKERS, tracker_named
 from experiments.verify import verify_study
 
 _TRAINING = (
     *("profile", "corpus", "seeds", "jobs", "executor", "device", "precision", "compile"),
-    *("slots_per_gpu", "checkpoint_seconds", "run_timeout", "fail_fast", "results", "data"),
+    *("slots_per_gpu", "checkpoint_seconds", "run_timeout", "fail_fast", "tracker"),
+    *("results", "data"),
 )
 
 
@@ -76,31 +78,34 @@ def _run(
     checkpoint_seconds: float,
     run_timeout: float | None,
     fail_fast: bool,
+    tracker: str,
     results: Path,
     data: Path,
 ) -> None:
     one_of("ablation", ablations, list(load_ablations()))
-    one_of("executor", [executor], list(EXECUTORS))
-    chosen = profile_named(profile, device)
+    one_of("tracker", [tracker], list(TRACKERS))
+    follower = tracker_named(tracker)
     one_of("precision", [precision], list(hardware.PRECISIONS))
-    device = hardware.resolve_device(device)
-    slots = hardware.slots(device, slots_per_gpu, chosen.runs_per_gpu, jobs)
+    where, device, chosen = _place(executor, device, profile)
+    per_card = runs_per_card(device, slots_per_gpu, chosen)
+    slots = where.slots(device, per_card, jobs)
     chosen = chosen.computed(hardware.resolve_precision(precision, device), compile)
     outline(chosen, 1)
     text = prepare(corpus, data)
     study = Study.of(chosen, text, seeds)
     folder = results / chosen.name
     _check_length(text, study.plan(folder).members)
-    job = Job(text, folder, hardware.environment(), checkpoint_seconds, run_timeout)
+    job = Job(text, folder, hardware.environment(), checkpoint_seconds, run_timeout, per_card)
     with owned(folder):
         if not retry:
             study.save(folder)
-        run = functools.partial(run_study, job=job, slots=slots, executor=executor)
+        run = functools.partial(run_study, job=job, slots=slots, executor=where, tracker=follower)
         outcome, asked = _train(study, folder, ablations, retry, fail_fast, run)
         stopped = fail_fast and bool(outcome.failed)
         if not retry and not stopped and not is_measured(folder, "costs"):
             click.echo("measuring what attention, norms and generation cost on this machine")
-            measure_costs(folder, chosen.name, device)
+            here = device if executor == "local" else hardware.resolve_device("auto")
+            measure_costs(folder, chosen.name, here)
         if outcome.trained:
             _note(folder, outcome, len(slots))
             record_environment(folder)
@@ -114,6 +119,16 @@ def _run(
         if outcome.failed:
             click.echo("train the failed ones again with `make retry`")
     sys.exit(1 if outcome.failed else status)
+
+
+def _place(executor: str, device: str, profile: str) -> tuple[Executor, str, Profile]:
+    """Where to run, on what device, which profile; what is not known is said before Ray starts."""
+    one_of("executor", [executor], list(EXECUTORS))
+    one_of("device", [device], list(hardware.DEVICES))
+    one_of("profile", [profile], ["auto", *PROFILES])
+    where = executor_named(executor)
+    device = where.resolve_device(device)
+    return where, device, profile_named(profile, device)
 
 
 def _train(
@@ -184,7 +199,7 @@ def list_ablations(
     members = _planned(chosen, folder, seeds)
     runs = runs_of(members)
     left = [run for run in runs if not RunFolder(folder, run.run_id).finished(run.probes)]
-    slots = len(hardware.slots(device, slots_per_gpu, chosen.runs_per_gpu, jobs))
+    slots = len(hardware.slots(device, runs_per_card(device, slots_per_gpu, chosen), jobs))
     seen = estimate.paces_seen(runs, folder)
     paces = seen if {run.model.family for run in runs} <= set(seen) else {}
     paces = paces or estimate.paces_timed(chosen.name, device) | seen
@@ -241,16 +256,16 @@ def verify(
     data: Path,
 ) -> None:
     """Train some finished runs again, and say whether they come out the same."""
-    one_of("executor", [executor], list(EXECUTORS))
-    chosen = profile_named(profile, device)
-    device, folder = hardware.resolve_device(device), results / chosen.name
+    where, device, chosen = _place(executor, device, profile)
+    folder = results / chosen.name
     study, text = Study.load(folder), prepare(corpus, data)
     if text.hash != study.corpus_hash:
         raise UserError(f"{folder} is a study of another corpus than {text.name}: see CORPUS")
     planned = study.plan(folder)
-    slots = hardware.slots(device, slots_per_gpu, chosen.runs_per_gpu, jobs)
-    job = Job(text, folder, hardware.environment())
-    holds = verify_study([*planned.trials, *planned.members], job, slots, executor, everything=all)
+    per_card = runs_per_card(device, slots_per_gpu, chosen)
+    slots = where.slots(device, per_card, jobs)
+    job = Job(text, folder, hardware.environment(), runs_per_card=per_card)
+    holds = verify_study([*planned.trials, *planned.members], job, slots, where, everything=all)
     sys.exit(0 if holds else 1)
 
 

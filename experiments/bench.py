@@ -229,7 +229,7 @@ def _row(what: str, spec: RunSpec, repeat: int, **found: Any) -> Row:
 def main(results: Path, data: Path, device: str, studied: str) -> None:
     """Measure all, saying what was found, and write the table."""
     corpus = prepare("tinyshakespeare", data)
-    places = slots(device, None, PROFILES[results.name].runs_per_gpu, None)
+    places = slots(device, PROFILES[results.name].runs_per_gpu, None)
     whole = finished(results, data, studied, device)
     if not whole:
         print(f"{results} is not a whole study yet: calls when all is done are not timed")

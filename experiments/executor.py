@@ -7,14 +7,16 @@ import math
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from experiments import hardware
 from experiments.corpus import Corpus
+from experiments.errors import UserError
 from experiments.hardware import see_one_card
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
@@ -56,10 +58,58 @@ class Job:
     environment: dict[str, Any]
     checkpoint_seconds: float = 10.0  # at least, between two of a run
     run_timeout: float | None = None  # seconds after which a run is taken to hang
+    runs_per_card: int = 1  # at the same time, on a graphics card
 
 
-# Closing the stream ends every run that is still going.
-Executor = Callable[[Sequence[RunSpec], Job, Sequence[str]], Generator[Event]]
+class Executor(Protocol):
+    """Where runs are carried out, and how many at a time."""
+
+    def resolve_device(self, wanted: str) -> str:
+        """ "cuda", "mps" or "cpu": what `wanted` comes to there; "auto" is the best there is.
+
+        Raises:
+            UserError: there is no such device.
+        """
+
+    def slots(self, device: str, per_card: int, jobs: int | None) -> list[str]:
+        """The torch device of each run that may go on at the same time, `jobs` if given."""
+
+    def run(self, specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Generator[Event]:
+        """Train all, and leave their folders finished. Closing the stream ends what still goes."""
+
+
+class Local:
+    """The executor "local": processes of this machine."""
+
+    def resolve_device(self, wanted: str) -> str:
+        """What this machine has."""
+        return hardware.resolve_device(wanted)
+
+    def slots(self, device: str, per_card: int, jobs: int | None) -> list[str]:
+        """As many as there are cores, or cards times `per_card`."""
+        return hardware.slots(device, per_card, jobs)
+
+    def run(self, specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Generator[Event]:
+        """One process per run."""
+        return run_local(specs, job, slots)
+
+
+EXECUTORS = ("local", "ray")
+
+
+def executor_named(name: str) -> Executor:
+    """One of EXECUTORS, ready to run.
+
+    Raises:
+        UserError: what it needs is not installed.
+    """
+    if name == "local":
+        return Local()
+    try:
+        from experiments.ray_executor import Ray  # seconds, and packages that few need
+    except ImportError:
+        raise UserError("EXECUTOR=ray needs Ray: `make setup EXTRAS=ray` installs it") from None
+    return Ray()
 
 
 @dataclass
@@ -143,6 +193,3 @@ def _note_sudden_death(run: _Running, job: Job) -> None:
         if run.hung:
             reason = f"it was not over after RUN_TIMEOUT={job.run_timeout:g} seconds"
         folder.finish({"status": "failed", "reason": reason} | job.environment)
-
-
-EXECUTORS: dict[str, Executor] = {"local": run_local}

@@ -32,20 +32,13 @@ def resolve_device(wanted: str) -> str:
     return wanted
 
 
-def slots(device: str, asked: int | None, profile: int, jobs: int | None) -> list[str]:
-    """The torch device of each run that may go on at the same time: on a card as many as were
-    asked for, or as the profile says.
-
-    Raises:
-        UserError: slots of cards were asked for on another device.
-    """
+def slots(device: str, per_card: int, jobs: int | None) -> list[str]:
+    """The torch device of each run that may go on at the same time."""
     if device == "cuda":
         import torch
 
         cards = torch.cuda.device_count()
-        return [f"cuda:{i % cards}" for i in range(jobs or cards * (asked or profile))]
-    if asked:
-        raise UserError(f"SLOTS_PER_GPU is for the device cuda, and this is {device}: use JOBS")
+        return [f"cuda:{i % cards}" for i in range(jobs or cards * per_card)]
     if device == "mps":
         return ["mps"] * (jobs or 1)
     return ["cpu"] * (jobs or usable_cores())

@@ -14,6 +14,7 @@ from experiments.errors import UserError
 from experiments.executor import EXECUTORS
 from experiments.profiles import PROFILES, Profile
 from experiments.spec import TUNING_SEED
+from experiments.trackers import TRACKERS
 
 
 class _Seconds(click.FloatRange):
@@ -48,6 +49,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "all": {"type": bool, "default": False, "help": "1: all finished runs, and not a few"},
     "fail_fast": {"type": bool, "default": False, "help": "1: stop at the first run that fails"},
+    "tracker": {"default": "none", "help": ", ".join(TRACKERS)},
     "slots_per_gpu": {"type": _AT_LEAST_ONE, "help": "runs at once on each; else the profile's"},
 }
 VARIABLES = frozenset(name.upper() for name in _OPTIONS)  # of the environment, that choose them
@@ -73,7 +75,7 @@ def takes(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def profile_named(name: str, device: str) -> Profile:
-    """The profile that is named; for "auto", the one for the device.
+    """The profile that is named; for "auto", the one for the device, which "auto" may be too.
 
     Raises:
         UserError: there is no such profile or device.
@@ -81,8 +83,20 @@ def profile_named(name: str, device: str) -> Profile:
     one_of("profile", [name], ["auto", *PROFILES])
     one_of("device", [device], list(hardware.DEVICES))
     if name == "auto":
-        name = "gpu" if hardware.resolve_device(device) == "cuda" else "cpu"
+        resolved = hardware.resolve_device("auto") if device == "auto" else device
+        name = "gpu" if resolved == "cuda" else "cpu"
     return PROFILES[name]
+
+
+def runs_per_card(device: str, asked: int | None, profile: Profile) -> int:
+    """As many as were asked for, or as the profile says.
+
+    Raises:
+        UserError: they were asked for on another device.
+    """
+    if asked and device != "cuda":
+        raise UserError(f"SLOTS_PER_GPU is for the device cuda, and this is {device}: use JOBS")
+    return asked or profile.runs_per_gpu
 
 
 def one_of(what: str, given: list[str], allowed: list[str]) -> None:

@@ -89,7 +89,7 @@ class Bars:
         self.clock.note(event)
         run_id = event.spec.run_id
         match event:
-            case executor.Started():
+            case executor.Started() if run_id not in self.rows:  # else begun again elsewhere
                 self.rows[run_id] = self.bars.add_task(
                     f"  {self.labels[run_id]}", total=event.spec.recipe.steps, note=""
                 )

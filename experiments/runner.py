@@ -12,11 +12,12 @@ import psutil
 
 from experiments.collect import is_measured
 from experiments.errors import UserError
-from experiments.executor import EXECUTORS, Event, Finished, Job
+from experiments.executor import Event, Executor, Finished, Job
 from experiments.plan import Member, runs_of
 from experiments.progress import display
 from experiments.spec import TUNING_SEED, RunSpec
 from experiments.store import RunFolder
+from experiments.trackers import Tracker, tracked
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,12 @@ class Outcome:
 
 
 def run_study(
-    members: list[Member], job: Job, slots: list[str], executor: str, fail_fast: bool
+    members: list[Member],
+    job: Job,
+    slots: list[str],
+    executor: Executor,
+    fail_fast: bool,
+    tracker: Tracker | None = None,
 ) -> Outcome:
     """Train what is not finished, and refresh the page after each round; with `fail_fast`, up to
     the first run that fails. A run with a damaged file is set aside, and trained again.
@@ -59,11 +65,13 @@ def run_study(
         left = Counter(spec.seed for spec in todo if spec.seed < TUNING_SEED)
         try:
             with (
-                contextlib.closing(EXECUTORS[executor](todo, job, slots)) as events,
+                contextlib.closing(executor.run(todo, job, slots)) as trained,
+                contextlib.closing(tracked(trained, tracker, members, job.results)) as events,
                 display(todo, labels) as shown,
             ):
                 shown.say(f"{len(todo)} runs to train, {len(specs) - len(todo)} already done")
-                _end_orphans(todo, job.results)
+                for spec in todo:  # it would write where ours do
+                    RunFolder(job.results, spec.run_id).end_worker()
                 for line in _set_aside(todo, job.results, labels):
                     shown.say(line)
                 for event in events:
@@ -78,6 +86,8 @@ def run_study(
                             shown.say(f"seed {event.spec.seed} is complete: refreshing the page")
         finally:
             pages.stop()
+    else:
+        list(tracked((), tracker, members, job.results))  # what it was not told of
     summaries = {spec.run_id: RunFolder(job.results, spec.run_id).summary() or {} for spec in specs}
     failed = {
         labels[run_id]: summary["reason"]
@@ -87,15 +97,6 @@ def run_study(
     over = [spec for spec in todo if summaries[spec.run_id]]
     taken = sum(summaries[spec.run_id].get("wall_seconds", 0.0) for spec in over)
     return Outcome(len(over), taken, failed)
-
-
-def _end_orphans(specs: list[RunSpec], results: Path) -> None:
-    """End workers whose study was killed before them: they would write where ours do."""
-    orphans = [RunFolder(results, spec.run_id).worker() for spec in specs]
-    for orphan in filter(None, orphans):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            orphan.kill()
-            orphan.wait()
 
 
 def _set_aside(specs: list[RunSpec], results: Path, labels: Mapping[str, str]) -> Iterator[str]:

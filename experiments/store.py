@@ -13,6 +13,7 @@ results/<profile>/environments/<hash>.json      the versions of all packages, as
 results/<profile>/calls.jsonl                   one line per call that trained something
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -165,6 +166,13 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
         return process if same else None
+
+    def end_worker(self) -> None:
+        """End the process that is at the run, if one is: its study was killed before it."""
+        if orphan := self.worker():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                orphan.kill()
+                orphan.wait()
 
     def found(self) -> list[dict[str, list[dict[str, Any]]]]:
         """What the probes found, rows by table; nothing yet of a run that is not over."""

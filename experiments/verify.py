@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from experiments.errors import UserError
-from experiments.executor import EXECUTORS, Finished, Job
+from experiments.executor import Executor, Finished, Job
 from experiments.plan import Member, runs_of
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
@@ -50,7 +50,12 @@ class Verified:
 
 
 def verify_study(
-    members: Sequence[Member], job: Job, slots: Sequence[str], executor: str, *, everything: bool
+    members: Sequence[Member],
+    job: Job,
+    slots: Sequence[str],
+    executor: Executor,
+    *,
+    everything: bool,
 ) -> bool:
     """Train a few of a study's finished runs again, or all, and tell how each compares. Returns
     whether they all came out as they should.
@@ -78,12 +83,12 @@ def verify_study(
 
 
 def verify(
-    specs: Sequence[RunSpec], job: Job, slots: Sequence[str], executor: str
+    specs: Sequence[RunSpec], job: Job, slots: Sequence[str], executor: Executor
 ) -> Iterator[Verified]:
     """Train runs of a results folder again, elsewhere, and compare what they leave."""
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
         again = dataclasses.replace(job, results=Path(folder))
-        for event in EXECUTORS[executor](specs, again, slots):
+        for event in executor.run(specs, again, slots):
             if isinstance(event, Finished):
                 run_id = event.spec.run_id
                 yield compare(

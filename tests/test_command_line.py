@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ from report.__main__ import main as write_page
 
 ROOT = Path(__file__).parent.parent
 SOME = ("heads", "ladder", "norm-kind")  # all of them are trained once, by `make all` itself
+TRACKED = ("--tracker", "wandb") if find_spec("wandb") else ()
 
 
 def call(
@@ -60,8 +62,18 @@ def offline() -> list[str]:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, text_file: Path, offline: list[str]):
     folder = tmp_path_factory.mktemp("study")
-    words = ["run", *SOME, "--profile", "smoke", "--corpus", str(text_file)]
+    words = ["run", *SOME, "--profile", "smoke", "--corpus", str(text_file), *TRACKED]
     return folder, call(folder, *words, before=offline)
+
+
+@pytest.mark.skipif(not TRACKED, reason="not installed: make setup EXTRAS=wandb")
+def test_a_tracker_shows_every_run_without_a_network(study):
+    folder, _ = study
+    results = folder / "results" / "smoke"
+    planned, tuning = read_table(results, "membership"), read_table(results, "tuning")
+    tracked = [len(list((results / "tracking" / "wandb" / name).glob("*/*"))) for name in SOME]
+    wanted = [(planned["ablation"] == n).sum() + (tuning["ablation"] == n).sum() for n in SOME]
+    assert tracked == wanted
 
 
 def test_a_study_runs_and_leaves_four_tables_and_a_page(study):

@@ -16,7 +16,7 @@ from experiments.checkpoint import Checkpoint
 from experiments.collect import is_measured, read_table, set_aside, write_missing, write_table
 from experiments.corpus import Corpus
 from experiments.errors import UserError
-from experiments.executor import Finished, Job, Progress, run_local
+from experiments.executor import Finished, Job, Local, Progress, run_local
 from experiments.files import DamagedError, read_sealed, write_sealed
 from experiments.lock import owned
 from experiments.plan import Member
@@ -186,7 +186,7 @@ def test_a_damaged_run_is_set_aside_and_named_and_trained_again(
     damage(file, how)
     job = Job(corpus, tmp_path / "cpu", {})
     monkeypatch.setattr("experiments.runner._run_program", lambda *_: None)
-    outcome = run_study(labelled(spec), job, ["cpu"], "local", fail_fast=False)
+    outcome = run_study(labelled(spec), job, ["cpu"], Local(), fail_fast=False)
     assert (outcome.trained, outcome.failed) == (1, {})
     told = capsys.readouterr().out
     assert "damaged: seed 0 planted/base: " in told
@@ -202,11 +202,11 @@ def test_the_first_failure_stops_a_study_that_asks_for_it(
     broken = dataclasses.replace(spec, model=dataclasses.replace(spec.model, vocab_size=2))
     members = [*labelled(broken), *labelled(spec)]
     job = Job(corpus, tmp_path, {})
-    stopped_early = run_study(members, job, ["cpu"], "local", fail_fast=True)
+    stopped_early = run_study(members, job, ["cpu"], Local(), fail_fast=True)
     assert (stopped_early.trained, len(stopped_early.failed)) == (1, 1)
     assert "stopping at the first run that failed" in capsys.readouterr().out
     assert RunFolder(tmp_path, spec.run_id).summary() is None
-    kept_going = run_study(members, job, ["cpu"], "local", fail_fast=False)
+    kept_going = run_study(members, job, ["cpu"], Local(), fail_fast=False)
     assert (kept_going.trained, len(kept_going.failed)) == (2, 1)
     assert RunFolder(tmp_path, spec.run_id).status() == "done"
 
@@ -271,7 +271,7 @@ def test_a_folder_that_leads_elsewhere_is_not_written_to(
             with pytest.raises(UserError, match=f"{place} is a link"), owned(results):
                 pass
             break
-        run_study(labelled(spec), Job(corpus, results, {}), ["cpu"], "local", fail_fast=False)
+        run_study(labelled(spec), Job(corpus, results, {}), ["cpu"], Local(), fail_fast=False)
         assert f"{place.name} is a link: set aside as" in capsys.readouterr().out
         assert folder.status() == "done"
         assert [file.name for file in elsewhere.iterdir()] == ["precious"]
@@ -290,7 +290,7 @@ def test_a_worker_that_outlived_its_study_is_ended_before_another_begins(
     noted = {"pid": orphan.pid, "began": orphan.create_time()}
     (folder.path / "worker.json").write_text(json.dumps(noted))
     assert folder.status() == "in flight"
-    run_study(labelled(spec), Job(corpus, tmp_path, {}), ["cpu"], "local", fail_fast=False)
+    run_study(labelled(spec), Job(corpus, tmp_path, {}), ["cpu"], Local(), fail_fast=False)
     assert orphan.wait(5) != 0
     assert folder.status() == "done"
 

@@ -6,24 +6,26 @@ import pytest
 
 from experiments import hardware
 from experiments.errors import UserError
+from experiments.options import runs_per_card
+from experiments.profiles import PROFILES
 
 
 @pytest.mark.parametrize(
     ("asked", "jobs", "cards"),
-    [(None, None, [0, 1, 0, 1, 0, 1]), (1, None, [0, 1]), (2, 3, [0, 1, 0]), (None, 1, [0])],
+    [(None, None, [0, 1] * 4), (1, None, [0, 1]), (2, 3, [0, 1, 0]), (None, 1, [0])],
 )
 def test_runs_are_dealt_to_the_cards_in_turn(
     monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int | None, cards: list[int]
 ):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    slots = hardware.slots("cuda", asked, profile=3, jobs=jobs)
+    slots = hardware.slots("cuda", runs_per_card("cuda", asked, PROFILES["gpu"]), jobs)
     assert slots == [f"cuda:{card}" for card in cards]
 
 
 def test_slots_of_cards_are_refused_without_cards():
-    assert hardware.slots("cpu", None, profile=3, jobs=2) == ["cpu", "cpu"]
+    assert hardware.slots("cpu", 1, jobs=2) == ["cpu", "cpu"]
     with pytest.raises(UserError, match="SLOTS_PER_GPU is for the device cuda, and this is cpu"):
-        hardware.slots("cpu", 2, profile=3, jobs=None)
+        runs_per_card("cpu", 2, PROFILES["gpu"])
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def test_bars_show_each_run_at_work_and_the_whole(specs: list[RunSpec]):
         bars.show(Progress(specs[0], 3, 1.2345, 45678.0), "")
         bars.bars.refresh()
         during = seen.getvalue()
+        bars.show(Started(specs[0]), "")  # again, on another machine
         bars.show(Finished(specs[0]), "validation loss 1.0 in 2 s")
         rows = {task.description.strip(): task.completed for task in bars.bars.tasks}
     assert "seed 0 odd/[red]name" in during

@@ -1,0 +1,93 @@
+"""The Ray executor, on a real cluster of two nodes: one is lost in mid-study, and nothing else."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.collect import PROBE_TABLES, collect, read_table
+from experiments.corpus import Corpus
+from experiments.errors import UserError
+from experiments.executor import Finished, Job, Local, Progress, Started
+from experiments.plan import runs_of
+from experiments.profiles import PROFILES
+from experiments.spec import RunSpec
+from experiments.study import Study
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: make setup EXTRAS=ray")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+from experiments.ray_executor import Ray  # noqa: E402
+
+TIMED = [
+    *("started", "seconds", "train_seconds", "tokens_per_second", "wall_seconds"),
+    *("probe_seconds", "peak_memory"),
+]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """A head and another node, with a core each."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    found = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    monkeypatch.setenv("RAY_ADDRESS", found.address)
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+@pytest.fixture
+def study(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """Of runs that take seconds, so that one can be lost in its midst."""
+    smoke = PROFILES["smoke"]
+    longer = dataclasses.replace(smoke.recipe, steps=400, eval_every=50)
+    monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(smoke, recipe=longer))
+    return Study.of(PROFILES["smoke"], corpus, seeds=1)
+
+
+def specs_of(study: Study, results: Path) -> list[RunSpec]:
+    results.mkdir()
+    study.save(results)
+    return runs_of(study.plan(results, ["heads"]).members)
+
+
+def test_a_lost_node_costs_no_run_and_changes_no_row_of_a_table(
+    cluster, study: Study, corpus: Corpus, tmp_path: Path
+):
+    other = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    executor = Ray()
+    assert executor.resolve_device("auto") == "cpu"
+    slots = executor.slots("cpu", 1, None)
+    assert slots == ["cpu", "cpu"]
+    results, begun, over = tmp_path / "ray", [], []
+    specs = specs_of(study, results)
+    for event in executor.run(specs, Job(corpus, results, {}, checkpoint_seconds=0.0), slots):
+        if isinstance(event, Started):
+            begun.append(event.spec.run_id)
+        if isinstance(event, Progress) and other and len(set(begun)) >= 2:
+            cluster.remove_node(other, allow_graceful=False)
+            other = None
+        if isinstance(event, Finished):
+            over.append(event.spec.run_id)
+    assert other is None
+    assert sorted(over) == sorted(spec.run_id for spec in specs)
+    assert len(begun) > len(specs)  # what was on the lost node began again
+    undisturbed = tmp_path / "local"
+    list(Local().run(specs_of(study, undisturbed), Job(corpus, undisturbed, {}), ["cpu", "cpu"]))
+    for folder in (results, undisturbed):
+        collect(folder)
+    assert list(read_table(results, "runs")["status"]) == ["done"] * len(specs)
+    for table in ("runs", "curves", "membership", "tuning", *PROBE_TABLES):
+        one, same = (
+            read_table(folder, table).drop(columns=TIMED, errors="ignore")
+            for folder in (results, undisturbed)
+        )
+        pd.testing.assert_frame_equal(one, same, check_exact=True)
+
+
+def test_what_the_cluster_has_not_is_refused(cluster):
+    with pytest.raises(UserError, match="device 'cuda' is not in the cluster: it has cpu"):
+        Ray().resolve_device("cuda")
