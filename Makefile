@@ -9,7 +9,7 @@ comma := ,
 # Which network `make model` shows; without a name it lists them.
 NETWORK ?=
 # Handed on to the program through the environment, so that no quoting can go wrong.
-export PROFILE CORPUS SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
+export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
   CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
@@ -29,7 +29,8 @@ endif
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '  make %-12s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
-	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a file)' \
+	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a path)' \
+	  '           TOKENIZER (characters, bpe)  VOCAB_SIZE (of byte pairs)' \
 	  '           SEEDS  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)' \
@@ -83,7 +84,7 @@ $(VENV)/.installed$(extras): pyproject.toml constraints.txt
 	@touch $@
 
 needed := torch numpy pandas pyarrow scipy statsmodels seaborn papermill jupytext nbconvert \
-  ipykernel jinja2 markupsafe latex2mathml click rich psutil safetensors filelock
+  ipykernel jinja2 markupsafe latex2mathml click rich psutil safetensors filelock tokenizers
 complete:
 	@$(python) -c 'import sys; from importlib.util import find_spec; \
 	  lacking = [name for name in sys.argv[1:] if not find_spec(name)]; \

@@ -24,7 +24,7 @@ from experiments.corpus import Corpus, prepare
 from experiments.errors import UserError, refusal
 from experiments.executor import EXECUTORS, Executor, Job, executor_named
 from experiments.lock import owned
-from experiments.options import one_of, profile_named, runs_per_card, takes
+from experiments.options import byte_pairs, one_of, profile_named, runs_per_card, takes
 from experiments.plan import Member, outline, runs_of
 from experiments.profiles import PROFILES, Profile
 from experiments.runner import Outcome, PageRefresher, measure_costs, run_study
@@ -36,9 +36,24 @@ from experiments.trackers import TRACKERS, tracker_named
 from experiments.verify import verify_study
 
 _TRAINING = (
-    *("profile", "corpus", "seeds", "jobs", "executor", "device", "precision", "compile"),
+    *(
+        "profile",
+        "corpus",
+        "tokenizer",
+        "vocab_size",
+        "seeds",
+        "jobs",
+        "executor",
+        "device",
+        "precision",
+        "compile",
+    ),
     *("slots_per_gpu", "checkpoint_seconds", "run_timeout", "fail_fast", "tracker"),
     *("results", "data"),
+)
+_VERIFYING = (
+    *("profile", "corpus", "tokenizer", "vocab_size", "jobs", "executor", "device"),
+    *("slots_per_gpu", "all", "results", "data"),
 )
 
 
@@ -68,6 +83,8 @@ def _run(
     retry: bool,
     profile: str,
     corpus: str,
+    tokenizer: str,
+    vocab_size: int | None,
     seeds: int | None,
     jobs: int | None,
     executor: str,
@@ -91,7 +108,7 @@ def _run(
     slots = where.slots(device, per_card, jobs)
     chosen = chosen.computed(hardware.resolve_precision(precision, device), compile)
     outline(chosen, 1)
-    text = prepare(corpus, data)
+    text = prepare(corpus, data, byte_pairs(tokenizer, vocab_size))
     study = Study.of(chosen, text, seeds)
     folder = results / chosen.name
     _check_length(text, study.plan(folder).members)
@@ -243,10 +260,12 @@ def report(profile: str, device: str, results: Path) -> None:
 
 
 @cli.command()
-@takes("profile", "corpus", "jobs", "executor", "device", "slots_per_gpu", "all", "results", "data")
+@takes(*_VERIFYING)
 def verify(
     profile: str,
     corpus: str,
+    tokenizer: str,
+    vocab_size: int | None,
     jobs: int | None,
     executor: str,
     device: str,
@@ -258,7 +277,7 @@ def verify(
     """Train some finished runs again, and say whether they come out the same."""
     where, device, chosen = _place(executor, device, profile)
     folder = results / chosen.name
-    study, text = Study.load(folder), prepare(corpus, data)
+    study, text = Study.load(folder), prepare(corpus, data, byte_pairs(tokenizer, vocab_size))
     if text.hash != study.corpus_hash:
         raise UserError(f"{folder} is a study of another corpus than {text.name}: see CORPUS")
     planned = study.plan(folder)

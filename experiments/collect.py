@@ -40,14 +40,15 @@ def collect(results: Path) -> None:
     Raises:
         UserError: nothing has been run there.
     """
-    plan = Study.load(results).plan(results)
+    study = Study.load(results)
+    plan = study.plan(results)
     firsts: dict[str, Member] = {}
     for member in [*plan.members, *plan.trials]:
         firsts.setdefault(member.spec.run_id, member)
     begun = [
         member for run_id, member in firsts.items() if RunFolder(results, run_id).path.exists()
     ]
-    rows = [_row(member, results) for member in begun]
+    rows = [_row(member, results, study) for member in begun]
     whole = [row["run_id"] for row in rows if row["status"] != "damaged"]
     points = [
         {"run_id": run_id, **point}
@@ -105,7 +106,7 @@ def write_missing(results: Path) -> None:
             write_table(results, table, [])
 
 
-def _row(member: Member, results: Path) -> dict[str, Any]:
+def _row(member: Member, results: Path, study: Study) -> dict[str, Any]:
     spec = member.spec
     folder = RunFolder(results, spec.run_id)
     summary = folder.summary() or {"status": folder.status()}
@@ -123,7 +124,9 @@ def _row(member: Member, results: Path) -> dict[str, Any]:
         row["flops"] = spec.flops * summary["steps"] / spec.recipe.steps
     if "val_loss" in row and spec.recipe.task == "language":
         row["perplexity"] = math.exp(min(row["val_loss"], 700.0))  # exp(710) overflows
-        row["bits_per_character"] = row["val_loss"] / math.log(2)
+        bits = row["val_loss"] / math.log(2)
+        row["bits_per_character"] = bits * study.tokens_per_character
+        row["bits_per_byte"] = bits * study.tokens_per_byte
     return row
 
 

@@ -1,25 +1,34 @@
 """Texts to train on: fetched, checked by hash, split, and turned into token arrays."""
 
 import dataclasses
+import functools
 import hashlib
-import io
 import itertools
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from experiments.errors import UserError
-from experiments.files import DamagedError, read_sealed, write_atomically, write_sealed
+from experiments.files import (
+    DamagedError,
+    read_sealed,
+    write_atomically,
+    write_sealed,
+    written_atomically,
+)
 from experiments.shakespeare import Work, fetch_works, split_works
+from experiments.texts import Pieces, part, pieces_of
+from experiments.tokenizer import BytePairs, Characters, Tokenizer, narrowest
 
-Tokens = npt.NDArray[np.int32]
+Tokens = npt.NDArray[Any]
 SPLITS = ("train", "val", "test")
 NAMES = ("shakespeare", "tinyshakespeare")
 
@@ -27,6 +36,7 @@ _TINY_ADDRESS = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 )
 _TINY_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+_CHUNK = 1 << 22  # tokens that are looked at at once
 
 
 @dataclass(frozen=True)
@@ -34,15 +44,19 @@ class Corpus:
     """A tokenised text on disk. `hash` covers the vocabulary and every token of every split, and
     which of them are a work of which genre, where that is known.
 
-    `unigram_loss` is the validation loss, in nats per character, of guessing by the training
-    split's character frequencies (one added to each count): the floor for a model that looks at
-    nothing.
+    Tokens are characters, or byte pairs where `byte_pairs` has the tokenizer. By split, `lengths`
+    has their number, `characters` and `bytes` that of what they stand for. `unigram_loss` is the
+    validation loss, in nats per token, of guessing by the training split's frequencies (one added
+    to each count): the floor for a model that looks at nothing.
     """
 
     name: str
     hash: str
-    vocabulary: str
+    vocabulary: tuple[str, ...]
+    byte_pairs: str
     lengths: dict[str, int]
+    characters: dict[str, int]
+    bytes: dict[str, int]
     unigram_loss: float
     works: tuple[Work, ...]
     folder: Path
@@ -53,38 +67,61 @@ class Corpus:
         array: Tokens = np.load(self.folder / f"{split}.npy", mmap_mode=mapped, allow_pickle=False)
         return array
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What turns text into ids, and ids into text."""
+        return BytePairs(self.byte_pairs) if self.byte_pairs else Characters(self.vocabulary)
 
-def prepare(name: str, data: Path) -> Corpus:
-    """The corpus called `name`, fetched and tokenised under `data` if it is not there yet.
 
-    `name` is "shakespeare", "tinyshakespeare" or the path of a UTF-8 text file.
+def prepare(name: str, data: Path, vocab_size: int | None = None) -> Corpus:
+    """The corpus called `name`, fetched and tokenised under `data` if it is not there yet; by
+    character, or by so many byte pairs, which the training split decides.
+
+    `name` is "shakespeare", "tinyshakespeare" or a text of `experiments.texts`.
 
     Raises:
         UserError: it cannot be had, is not UTF-8, or has another hash than it should.
     """
+    suffix = f"-bpe-{vocab_size}" if vocab_size else ""
+    folder = data / f"{name}{suffix}"
     if name == "shakespeare":
-        return _stored(data / name) or _store(data / name, name, *split_works(fetch_works()))
+        return _stored(folder) or _store(folder, name, *_fetched_works(), vocab_size)
     if name == "tinyshakespeare":
-        return _stored(data / name) or _store(data / name, name, _split_tiny(_fetch_tiny(data)))
-    text = _read_file(Path(name))
-    folder = data / "own" / hashlib.sha256(text.encode()).hexdigest()[:16]
-    return _stored(folder) or _store(folder, Path(name).name, _split_ends(text, name))
+        splits = _split_tiny(_fetch_tiny(data))
+        return _stored(folder) or _store(folder, name, splits, (), vocab_size)
+    text = pieces_of(name)
+    digest, length = hashlib.sha256(), 0
+    for piece in text():
+        digest.update(piece.encode())
+        length += len(piece)
+    folder = data / "own" / f"{digest.hexdigest()[:16]}{suffix}"
+    splits = _split_ends(text, length, name)
+    return _stored(folder) or _store(folder, Path(name).name, splits, (), vocab_size)
 
 
-def _split_tiny(text: str) -> dict[str, str]:
+def _fetched_works() -> tuple[dict[str, Pieces], list[Work]]:
+    texts, works = split_works(fetch_works())
+    return {split: _whole(text) for split, text in texts.items()}, works
+
+
+def _whole(text: str) -> Pieces:
+    return lambda: iter([text])
+
+
+def _split_tiny(text: str) -> dict[str, Pieces]:
     """As nanoGPT: the first 90 % and the last 10 %, and nothing held back for a test."""
     cut = int(0.9 * len(text))
-    return {"train": text[:cut], "val": text[cut:], "test": ""}
+    return {"train": _whole(text[:cut]), "val": _whole(text[cut:]), "test": _whole("")}
 
 
-def _split_ends(text: str, name: str) -> dict[str, str]:
+def _split_ends(text: Pieces, length: int, name: str) -> dict[str, Pieces]:
     """The first 90 %, then 5 % each; a text too short for that is refused."""
-    if len(text) < 10_000:
+    if length < 10_000:
         raise UserError(
-            f"corpus '{name}' is too short: {len(text):,} characters, at least 10,000 needed"
+            f"corpus '{name}' is too short: {length:,} characters, at least 10,000 needed"
         )
-    first, second = int(0.9 * len(text)), int(0.95 * len(text))
-    return {"train": text[:first], "val": text[first:second], "test": text[second:]}
+    cuts = [0, int(0.9 * length), int(0.95 * length), length]
+    return {split: part(text, *cuts[i : i + 2]) for i, split in enumerate(SPLITS)}
 
 
 def _fetch_tiny(data: Path) -> str:
@@ -106,47 +143,82 @@ def _fetch_tiny(data: Path) -> str:
     return content.decode("utf-8")
 
 
-def _read_file(path: Path) -> str:
-    try:
-        if path.exists() and not path.is_file():  # a folder, or a device that has no end
-            raise UserError(f"corpus '{path}' is no file")
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(
-            f"corpus '{path}' does not exist: give {', '.join(NAMES)} or the path of a text file"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"corpus '{path}' is not UTF-8 text: byte {error.start} is not") from None
-    except OSError as error:
-        raise UserError(f"corpus '{path}' cannot be read: {error.strerror}") from None
+def _store(
+    folder: Path,
+    name: str,
+    splits: Mapping[str, Pieces],
+    works: Sequence[Work] = (),
+    vocab_size: int | None = None,
+) -> Corpus:
+    """Tokenise, piece by piece."""
+    tokenizer: Tokenizer
+    if vocab_size:
+        tokenizer = found = BytePairs.trained(splits["train"], vocab_size)
+        byte_pairs, works = found.library.to_str(), ()  # whose places are counted in characters
+    else:
+        distinct = {c for split in SPLITS for piece in splits[split]() for c in set(piece)}
+        tokenizer, byte_pairs = Characters(sorted(distinct)), ""
+    sizes: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
 
+    def counted(split: str) -> Iterator[str]:
+        for piece in splits[split]():
+            sizes[split] += Counter(characters=len(piece), bytes=len(piece.encode()))
+            yield piece
 
-def _store(folder: Path, name: str, texts: dict[str, str], works: Sequence[Work] = ()) -> Corpus:
-    """Tokenise: a character's id is its place in the sorted vocabulary of the whole text."""
-    vocabulary = "".join(sorted(set("".join(texts.values()))))
-    code = np.zeros(max(map(ord, vocabulary)) + 1, dtype=np.int32)
-    code[[ord(character) for character in vocabulary]] = np.arange(len(vocabulary))
-    arrays = {}
-    for split in SPLITS:
-        points = np.frombuffer(texts[split].encode("utf-32-le"), dtype=np.uint32)
-        arrays[split] = code[points]
-        buffer = io.BytesIO()
-        np.save(buffer, arrays[split], allow_pickle=False)
-        write_atomically(folder / f"{split}.npy", buffer.getvalue())
-    counts = np.bincount(arrays["train"], minlength=len(vocabulary)) + 1
-    unigram_loss = -np.log(counts / counts.sum())[arrays["val"]].mean()
+    kind = narrowest(len(tokenizer.vocabulary))
+    lengths = {
+        split: _write_array(
+            folder / f"{split}.npy", tokenizer.encode(functools.partial(counted, split)), kind
+        )
+        for split in SPLITS
+    }
     corpus = Corpus(
         name=name,
-        hash=_digest(vocabulary, arrays, list(works)),
-        vocabulary=vocabulary,
-        lengths={split: len(array) for split, array in arrays.items()},
-        unigram_loss=float(unigram_loss),
+        hash="",
+        vocabulary=tokenizer.vocabulary,
+        byte_pairs=byte_pairs,
+        lengths=lengths,
+        characters={split: sizes[split]["characters"] for split in SPLITS},
+        bytes={split: sizes[split]["bytes"] for split in SPLITS},
+        unigram_loss=0.0,
         works=tuple(works),
         folder=folder,
     )
+    corpus = dataclasses.replace(corpus, hash=_digest(corpus), unigram_loss=_unigram_loss(corpus))
     facts = {key: value for key, value in dataclasses.asdict(corpus).items() if key != "folder"}
     write_sealed(folder / "corpus.json", facts)
     return corpus
+
+
+def _write_array(path: Path, pieces: Iterator[Tokens], kind: type) -> int:
+    """Write an array whose length, which is returned, is known when its last piece is there."""
+    header = {"descr": np.dtype(kind).str, "fortran_order": False}
+    with written_atomically(path) as file:
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (0,)})
+        begin = file.tell()  # numpy leaves room in a header for the length to grow
+        for piece in pieces:
+            file.write(piece.tobytes())
+        length: int = (file.tell() - begin) // np.dtype(kind).itemsize
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (length,)})
+    return length
+
+
+def _chunks(tokens: Tokens) -> Iterator[Tokens]:
+    return (tokens[i : i + _CHUNK] for i in range(0, len(tokens), _CHUNK))
+
+
+def _unigram_loss(corpus: Corpus) -> float:
+    train, val = (_counts(corpus, split) for split in ("train", "val"))
+    return float(-(np.log((train + 1) / (train + 1).sum()) * val).sum() / val.sum())
+
+
+def _counts(corpus: Corpus, split: str) -> Tokens:
+    """How often each token stands in a split: [vocab]."""
+    counts = np.zeros(len(corpus.vocabulary), dtype=np.int64)
+    for chunk in _chunks(corpus.tokens(split)):
+        counts += np.bincount(chunk, minlength=len(counts))
+    return counts
 
 
 def _stored(folder: Path) -> Corpus | None:
@@ -159,9 +231,10 @@ def _stored(folder: Path) -> Corpus | None:
     try:
         facts = read_sealed(file)
         works = tuple(Work(**work) for work in facts.pop("works"))
-        corpus = Corpus(**facts, works=works, folder=folder)
-        arrays = {split: corpus.tokens(split) for split in SPLITS}
-        whole = corpus.hash == _digest(corpus.vocabulary, arrays, list(works))
+        vocabulary = tuple(facts.pop("vocabulary"))
+        corpus = Corpus(**facts, vocabulary=vocabulary, works=works, folder=folder)
+        lengths = {split: len(corpus.tokens(split)) for split in SPLITS}
+        whole = lengths == corpus.lengths and corpus.hash == _digest(corpus)
     except (DamagedError, KeyError, TypeError, ValueError, OSError, EOFError):
         whole = False
     if whole:
@@ -173,10 +246,12 @@ def _stored(folder: Path) -> Corpus | None:
     return None
 
 
-def _digest(vocabulary: str, arrays: Mapping[str, Tokens], works: list[Work]) -> str:
-    digest = hashlib.sha256(vocabulary.encode())
+def _digest(corpus: Corpus) -> str:
+    digest = hashlib.sha256((corpus.byte_pairs or "".join(corpus.vocabulary)).encode())
     for split in SPLITS:
-        digest.update(split.encode() + arrays[split].tobytes())
-    if works:
-        digest.update(repr(works).encode())
+        digest.update(split.encode())
+        for chunk in _chunks(corpus.tokens(split)):
+            digest.update(chunk.astype(np.int32).tobytes())
+    if corpus.works:
+        digest.update(repr(list(corpus.works)).encode())
     return digest.hexdigest()

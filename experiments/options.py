@@ -14,6 +14,7 @@ from experiments.errors import UserError
 from experiments.executor import EXECUTORS
 from experiments.profiles import PROFILES, Profile
 from experiments.spec import TUNING_SEED
+from experiments.tokenizer import BYTES, TOKENIZERS
 from experiments.trackers import TRACKERS
 
 
@@ -27,11 +28,17 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+_VOCAB_SIZE = 1024
 _AT_LEAST_ONE = click.IntRange(min=1)
 _SEEDS = click.IntRange(1, TUNING_SEED)
 _OPTIONS: dict[str, dict[str, Any]] = {
     "profile": {"default": "auto", "help": "auto, " + ", ".join(PROFILES)},
     "corpus": {"default": "shakespeare", "help": ", ".join(NAMES) + ", or the path of a text"},
+    "tokenizer": {"default": "characters", "help": ", ".join(TOKENIZERS)},
+    "vocab_size": {
+        "type": click.IntRange(min=BYTES + 1),
+        "help": f"of byte pairs; if not given, {_VOCAB_SIZE}",
+    },
     "seeds": {"type": _SEEDS, "help": "how many; if not given, the profile decides"},
     "jobs": {"type": _AT_LEAST_ONE, "help": "runs at once; if not given, the machine decides"},
     "executor": {"default": "local", "help": ", ".join(EXECUTORS)},
@@ -109,3 +116,19 @@ def one_of(what: str, given: list[str], allowed: list[str]) -> None:
         if value not in allowed:
             hint = nearest(value, allowed) or ","
             raise UserError(f"unknown {what} '{value}'{hint} there are {', '.join(allowed)}")
+
+
+def byte_pairs(tokenizer: str, vocab_size: int | None) -> int | None:
+    """How many byte pairs a text is turned into; None for characters.
+
+    Raises:
+        UserError: the tokenizer is not known, or a text's characters are as many as they are.
+    """
+    one_of("tokenizer", [tokenizer], list(TOKENIZERS))
+    if tokenizer == "bpe":
+        return vocab_size or _VOCAB_SIZE
+    if vocab_size:
+        raise UserError(
+            "VOCAB_SIZE is for TOKENIZER=bpe: how many characters there are, a text says"
+        )
+    return None

@@ -218,12 +218,13 @@ def _switched_off(attentions: list[Attention], off: list[tuple[int, int]]) -> It
 def samples(subject: Subject) -> Found:
     """Five hundred tokens after a line break, drawn at temperature 1 and greedily."""
     model, spec, task = subject
-    start = torch.tensor([[max(0, task.vocabulary.find("\n"))]], device=task.device)
+    line_break = task.vocabulary.index("\n") if "\n" in task.vocabulary else 0
+    start = torch.tensor([[line_break]], device=task.device)
     cached = spec.model.masking == "before_softmax"
     rows = []
     for kind, temperature in (("temperature 1", 1.0), ("greedy", 0.0)):
         tokens = generate(model, start, _SAMPLE, temperature=temperature, cached=cached)
-        rows.append({"kind": kind, "text": "".join(task.vocabulary[i] for i in tokens[0, 1:])})
+        rows.append({"kind": kind, "text": task.tokenizer.decode(tokens[0, 1:].tolist())})
     return {"samples": rows}
 
 

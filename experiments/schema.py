@@ -12,7 +12,7 @@ import pyarrow as pa
 from experiments.spec import Recipe
 from model import ModelConfig
 
-VERSION = 5
+VERSION = 6
 
 Column = tuple[str, pa.DataType, str]
 
@@ -73,7 +73,12 @@ COLUMNS: dict[str, list[Column]] = {
         (
             "bits_per_character",
             _REAL,
-            "val_loss / ln 2; of language modelling alone, where a token is a character",
+            "val_loss / ln 2 times tokens per character; of language modelling alone",
+        ),
+        (
+            "bits_per_byte",
+            _REAL,
+            "the same per byte of UTF-8: comparable whatever the tokens are",
         ),
         ("device", _TEXT, "cpu, cuda or mps"),
         ("device_name", _TEXT, "the processor's or graphics card's name"),
@@ -236,7 +241,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("seconds", _REAL, "how long it took"),
         ("tokens_per_second", _REAL, "of all workers together"),
         ("flops_per_second", _REAL, "arithmetic, of all workers together"),
-        ("loss", _REAL, "validation loss at the end, nats per character"),
+        ("loss", _REAL, "validation loss at the end, nats per token"),
     ],
     "claims": [
         ("claim", _TEXT, "the claim's id"),

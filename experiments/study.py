@@ -24,7 +24,10 @@ class Study:
     corpus_name: str
     corpus_hash: str
     vocab_size: int
-    corpus_lengths: dict[str, int]
+    tokenizer: str
+    corpus_lengths: dict[str, int]  # tokens, by split
+    corpus_characters: dict[str, int]
+    corpus_bytes: dict[str, int]
     unigram_loss: float
     seeds: int
     fewer_seeds: int
@@ -40,7 +43,10 @@ class Study:
             corpus_name=corpus.name,
             corpus_hash=corpus.hash,
             vocab_size=len(corpus.vocabulary),
+            tokenizer="bpe" if corpus.byte_pairs else "characters",
             corpus_lengths=corpus.lengths,
+            corpus_characters=corpus.characters,
+            corpus_bytes=corpus.bytes,
             unigram_loss=corpus.unigram_loss,
             seeds=seeds or profile.seeds,
             fewer_seeds=seeds or profile.fewer_seeds,
@@ -74,6 +80,16 @@ class Study:
             score=functools.partial(_validation_loss, results),
             without=without,
         )
+
+    @property
+    def tokens_per_character(self) -> float:
+        """Of the validation split: 1 where tokens are characters."""
+        return self.corpus_lengths["val"] / self.corpus_characters["val"]
+
+    @property
+    def tokens_per_byte(self) -> float:
+        """Of the validation split, in UTF-8."""
+        return self.corpus_lengths["val"] / self.corpus_bytes["val"]
 
     def save(self, results: Path) -> None:
         """Write `study.json` into the results folder."""

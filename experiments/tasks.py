@@ -31,7 +31,7 @@ class LanguageModelling:
 
     def __init__(self, spec: RunSpec, corpus: Corpus, device: torch.device) -> None:
         self.spec, self.context, self.device = spec, spec.model.context_length, device
-        self.vocabulary = corpus.vocabulary
+        self.vocabulary, self.tokenizer = corpus.vocabulary, corpus.tokenizer
         self.tokens = {split: load_tokens(corpus, split, device) for split in SPLITS}
         highest = len(self.tokens["train"]) - self.context
         recipe = spec.recipe

@@ -10,10 +10,29 @@ import pandas as pd
 
 from experiments.ablation import COST_METRICS, Ablation, Claim, Variant, load_ablations
 from experiments.collect import read_table
+from experiments.corpus import SPLITS
 from experiments.study import Study
 from report.costs import effects, peak_flops
 from report.reaching import spent_to_loss
 from report.stats import Estimate, estimate
+
+# Tasks whose targets are tokens of the corpus, and columns that are nats for each of them.
+_OF_TEXT = ("language", "masked", "continuation")
+_NATS = (
+    *(f"{split}_loss" for split in SPLITS),
+    *("loss", "loss_beyond", *(f"loss_beyond_{n}x" for n in (2, 4, 8))),
+    *("rise_alone", "rise_together"),
+)
+
+
+def _per_character(table: pd.DataFrame, runs: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Losses per character of the text, whatever its tokens are: what margins are written for, and
+    what compares across tokenizers.
+    """
+    of_text = runs.loc[runs["recipe.task"].isin(_OF_TEXT), "run_id"]
+    factor = table["run_id"].isin(of_text).map({True: study.tokens_per_character, False: 1.0})
+    scaled = {name: table[name] * factor for name in _NATS if name in table}
+    return table.assign(**scaled)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -47,10 +66,11 @@ class Tables:
         Raises:
             UserError: a table is missing or of another version.
         """
+        study = Study.load(results)
         runs = read_table(results, "runs")
         measures = read_table(results, "measures")
         wide = measures.pivot(index="run_id", columns="measure", values="value")
-        runs = runs.merge(wide, on="run_id", how="left")
+        runs = _per_character(runs.merge(wide, on="run_id", how="left"), runs, study)
         costs = read_table(results, "costs")
         runs["utilisation"] = (
             runs["flops"] / runs["train_seconds"] / (peak_flops(costs) or math.nan)
@@ -64,10 +84,10 @@ class Tables:
         members["status"] = members["status"].fillna("missing")
         return cls(
             results=results,
-            study=Study.load(results),
+            study=study,
             members=members,
             runs=runs,
-            curves=read_table(results, "curves"),
+            curves=_per_character(read_table(results, "curves"), runs, study),
             tuning=tuning,
             costs=costs,
             bench=read_table(results, "bench"),
@@ -82,13 +102,13 @@ class Tables:
         """
         asked = name in self.ablations[ablation].probes
         chosen = self.members[(self.members["ablation"] == ablation) & asked]
-        found = read_table(self.results, name)
+        found = _per_character(read_table(self.results, name), self.runs, self.study)
         return chosen[["variant", "seed", "run_id"]].merge(found, on="run_id")
 
     @property
     def uniform_loss(self) -> float:
-        """ln(vocabulary): the loss of a guess that knows nothing, nats per character."""
-        return math.log(self.study.vocab_size)
+        """The loss of a guess that knows nothing, ln(vocabulary), in nats per character."""
+        return math.log(self.study.vocab_size) * self.study.tokens_per_character
 
     def differing(self, variant: Variant) -> dict[str, Any]:
         """What a variant changes of the base: "model.position" to its value."""

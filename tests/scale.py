@@ -40,7 +40,8 @@ def study_of(runs: int, results: Path) -> Study:
     """As many seeds as come nearest to so many runs."""
     facts: dict[str, Any] = {
         **{"profile_name": "smoke", "corpus_name": "none", "corpus_hash": "", "vocab_size": 84},
-        **{"corpus_lengths": {"train": 1, "val": 1, "test": 1}, "unigram_loss": 3.3},
+        **{key: {"val": 1} for key in ("corpus_lengths", "corpus_characters", "corpus_bytes")},
+        **{"tokenizer": "characters", "unigram_loss": 3.3},
         **{"precision": "fp32", "compiled": False, "has_genres": True},
     }
 
@@ -58,7 +59,7 @@ def nothing(*_: object) -> None:
 
 def scheduled(specs: Sequence[RunSpec], executor: Executor, results: Path) -> int:
     """How many tasks that do nothing have come to their end."""
-    corpus = Corpus("none", "", "", {}, 0.0, (), results)
+    corpus = Corpus("none", "", (), "", {}, {}, {}, 0.0, (), results)
     events = executor.run(specs, Job(corpus, results, {}), ["cpu"] * IN_FLIGHT)
     return sum(isinstance(event, Finished) for event in events)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from experiments.corpus import Corpus, _store
+from experiments.corpus import Corpus, _store, _whole
 from experiments.loss import IGNORED, cross_entropy
 from experiments.shakespeare import Work
 from experiments.spec import FAMILIES, GENRES, SYMBOLS, Recipe, RunSpec, fields_for
@@ -34,7 +34,12 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
             if genre in GENRES:
                 works.append(Work(f"{split} {genre}", genre, split, start, len(text)))
         texts[split] = text
-    return _store(tmp_path_factory.mktemp("plays"), "plays", texts, works)
+    return _store(
+        tmp_path_factory.mktemp("plays"),
+        "plays",
+        {name: _whole(text) for name, text in texts.items()},
+        works,
+    )
 
 
 def made(config: ModelConfig, recipe: Recipe, corpus: Corpus, task: str, family: str, seed=0):
@@ -232,7 +237,8 @@ def test_the_loss_weighs_every_token_once(config: ModelConfig, recipe: Recipe, t
     """70 windows are more than one pass: the mean is over tokens, not over passes."""
     length, letters = config.context_length, "abcdefghijk"
     text = "".join(np.random.default_rng(0).choice(list(letters), size=70 * length + 1))
-    corpus = _store(tmp_path, "random", {"train": text, "val": text, "test": text[:length]})
+    texts = {"train": _whole(text), "val": _whole(text), "test": _whole(text[:length])}
+    corpus = _store(tmp_path, "random", texts)
     spec, task = made(config, recipe, corpus, "language", "decoder")
     torch.manual_seed(0)
     model = build(spec.model)

@@ -67,6 +67,7 @@ def plant(
     monkeypatch: pytest.MonkeyPatch,
     effects: list[float | str | None],
     seeds: int | None = None,
+    characters: int = 100,
 ) -> Path:
     """A study of ABLATION whose variant differs from the base by `effects`, seed by seed.
 
@@ -79,7 +80,10 @@ def plant(
         corpus_name="planted <b>corpus</b>",
         corpus_hash="0" * 64,
         vocab_size=84,
+        tokenizer="characters",
         corpus_lengths={"train": 1000, "val": 100, "test": 100},
+        corpus_characters={"train": 1000, "val": characters, "test": 100},
+        corpus_bytes={"train": 1000, "val": 100, "test": 100},
         unigram_loss=3.3,
         seeds=len(effects) if seeds is None else seeds,
         fewer_seeds=len(effects) if seeds is None else seeds,

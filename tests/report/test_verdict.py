@@ -47,6 +47,19 @@ def test_known_effects(tmp_path, monkeypatch, shift, verdict, equal, no_worse):
     assert f"{row['n']} paired seeds" in row["why"]
 
 
+def test_losses_are_judged_per_character_whatever_the_tokens_are(tmp_path, monkeypatch):
+    place = plant(tmp_path, monkeypatch, [0.5 + noise for noise in NOISE], characters=400)
+    row = verdicts(place).loc["planted"]
+    assert row["effect"] == pytest.approx(0.5 / 4)  # of validation text, four to a token
+    assert row["verdict"] == "supported"
+    tables = Tables.load(place)
+    nats_per_token = read_table(place, "curves")["loss"]
+    assert list(tables.curves["loss"]) == pytest.approx(list(nats_per_token / 4))
+    bits = read_table(place, "runs")["bits_per_character"]
+    assert list(tables.runs["val_loss"] / math.log(2)) == pytest.approx(list(bits))
+    assert tables.uniform_loss == pytest.approx(math.log(84) / 4)
+
+
 def test_noise_too_large_to_tell_is_undecided_and_says_how_many_seeds(tmp_path, monkeypatch):
     row = verdicts(plant(tmp_path, monkeypatch, [0.5, -0.3, 0.6, -0.2, 0.4])).loc["planted"]
     assert row["verdict"] == "undecided"
