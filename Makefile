@@ -10,7 +10,7 @@ comma := ,
 NETWORK ?=
 # Handed on to the program through the environment, so that no quoting can go wrong.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
-  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER
+  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -24,11 +24,11 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list report retry verify bench columns model test soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all list new-ablation report retry verify bench columns model test soak scale lint clean complete $(ABLATIONS)
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '  make %-12s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '  make %-13s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
 	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a path)' \
 	  '           TOKENIZER (characters, bpe)  VOCAB_SIZE (of byte pairs)' \
 	  '           SEEDS  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
@@ -45,6 +45,8 @@ $(ABLATIONS): $(installed)
 	@$(python) -m experiments run $@
 list: $(installed) ## The ablations, their variants, how many runs, and how long they will take
 	@$(python) -m experiments list
+new-ablation: $(installed) ## Write the file of a new ablation: make new-ablation NAME=my-idea
+	@$(python) -m experiments new-ablation
 report: $(installed) ## Rebuild the report from what has been run so far
 	@$(python) -m experiments report
 retry: $(installed) ## Train again the runs that failed

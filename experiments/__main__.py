@@ -18,12 +18,13 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments import estimate, hardware
-from experiments.ablation import load_ablations
+from experiments.catalogue import load_ablations
 from experiments.collect import is_measured
 from experiments.corpus import Corpus, prepare
 from experiments.errors import UserError, refusal
 from experiments.executor import EXECUTORS, Executor, Job, executor_named
 from experiments.lock import owned
+from experiments.new_ablation import write_new
 from experiments.options import byte_pairs, one_of, profile_named, runs_per_card, takes
 from experiments.plan import Member, outline, runs_of
 from experiments.profiles import PROFILES, Profile
@@ -249,6 +250,18 @@ def _planned(profile: Profile, folder: Path, seeds: int | None) -> list[Member]:
             planned = study.plan(folder)
             return [*planned.trials, *planned.members]
     return outline(profile, seeds)
+
+
+@cli.command("new-ablation")
+@click.argument("name", default="", envvar="NAME")
+def new_ablation(name: str) -> None:
+    """Write the file of a new ablation called NAME, with comments; it runs as it stands."""
+    file = write_new(name)
+    click.echo(f"wrote {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
+    name = file.stem.replace("_", "-")
+    click.echo(
+        f"train it with `make {name} PROFILE=smoke`: results/smoke/report.html has its section"
+    )
 
 
 @cli.command()

@@ -1,17 +1,16 @@
 """What an ablation file states: variants as diffs from the base, and claims with their rules."""
 
 import dataclasses
-import difflib
-import importlib
-import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from types import MappingProxyType
+from typing import Any
 
-from experiments.errors import UserError
 from experiments.spec import Probe, Recipe, fields_for
 from model import ModelConfig, parameter_count
 from model.accounting import flops_per_token
+from model.config import nearest
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ class Variant:
         changed = dataclasses.replace(model, **decided | parts["model"])
         if self.match_parameters:
             _check_field(f"model.{self.match_parameters}", base)
+            if changed.own:
+                raise ValueError(f"match_parameters cannot count {', '.join(changed.own.values())}")
             changed = _matched(changed, self.match_parameters, parameter_count(model))
         if self.match_flops:
             share = flops_per_token(model) / flops_per_token(changed)
@@ -172,77 +173,75 @@ IDENTITIES = (
 )
 
 
-def load_ablations() -> dict[str, Ablation]:
-    """Every file of `experiments/ablations`, by name: `heads.py` is "heads".
+def vary(field: str, values: Iterable[Any], called: str | None = None) -> list[Variant]:
+    """A variant for each value of a field of ModelConfig or Recipe: vary("n_heads", [1, 2]) makes
+    heads-1 and heads-2. A value that is a word is its variant's name; `called` names otherwise.
 
     Raises:
-        UserError: a file cannot be imported, states no ABLATION, or contradicts itself.
+        ValueError: there is no such field.
     """
-    package = importlib.import_module("experiments.ablations")
-    ablations = {}
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
-        name = module.name.replace("_", "-")
-        try:
-            stated = importlib.import_module(f"experiments.ablations.{module.name}").ABLATION
-        except Exception as error:
-            raise UserError(f"ablation '{name}' cannot be read: {error}") from None
-        _check_names(name, stated)
-        ablations[name] = stated
-    claims = [claim.id for ablation in ablations.values() for claim in ablation.claims]
-    for twice in {claim for claim in claims if claims.count(claim) > 1}:
-        raise UserError(f"claim '{twice}' stands in more than one place: a claim has one home")
-    return ablations
+    key = _key(field)
+    its_name = key.partition(".")[2].removeprefix("n_").replace("_", "-")
+
+    def name(value: Any) -> str:
+        if isinstance(value, str) and called is None:
+            return (value.partition(":")[2] or value).replace("_", "-")
+        told = f"{value.factor:g}x" if isinstance(value, Times) else str(value).lower()
+        return "-".join(part for part in (its_name if called is None else called, told) if part)
+
+    return [Variant(name(value), {key: value}) for value in values]
 
 
-def nearest(name: str, allowed: Sequence[str]) -> str:
-    """ ", did you mean 'x'?" where something allowed is near to `name`, else nothing."""
-    near = difflib.get_close_matches(name, allowed, n=1)
-    return f", did you mean '{near[0]}'?" if near else ""
+def cross(*axes: Sequence[Variant]) -> list[Variant]:
+    """Every variant of the first with every one of the next: cross(vary("n_heads", [1, 2]),
+    vary("norm", ["layernorm", "rmsnorm"])) makes heads-1-layernorm and three more. A variant
+    without a name adds nothing to the others'.
+
+    Raises:
+        ValueError: two of them change the same field.
+    """
+    found = []
+    for parts in itertools.product(*axes):
+        changes: dict[str, Any] = {}
+        for part in parts:
+            if twice := changes.keys() & part.changes.keys():
+                raise ValueError(f"cross: two axes change {', '.join(sorted(twice))}")
+            changes |= part.changes
+        found.append(Variant("-".join(part.name for part in parts if part.name), changes))
+    return found
 
 
-def _check_names(name: str, ablation: Ablation) -> None:
-    variants = [variant.name for variant in ablation.variants]
-    for twice in {variant for variant in variants if variants.count(variant) > 1}:
-        raise UserError(f"ablation '{name}': two variants are called '{twice}'")
-    for claim in ablation.claims:
-        if claim.check and claim.check not in IDENTITIES:
-            hint = nearest(claim.check, IDENTITIES) or f": there are {', '.join(IDENTITIES)}"
-            raise UserError(
-                f"ablation '{name}': claim '{claim.id}' names no identity '{claim.check}'{hint}"
-            )
-        if bool(claim.check) == bool(claim.effect) or (claim.effect and not claim.why_margin):
-            raise UserError(
-                f"ablation '{name}': claim '{claim.id}' needs a check, or an effect with its margin"
-                " and the reason for it"
-            )
-        if claim.equal and claim.no_worse:
-            raise UserError(
-                f"ablation '{name}': claim '{claim.id}' is equal, or no worse: not both"
-            )
-        metrics = [*METRICS, *COST_METRICS]
-        if claim.metric not in metrics:
-            hint = nearest(claim.metric, metrics) or f": there are {', '.join(metrics)}"
-            raise UserError(
-                f"ablation '{name}': claim '{claim.id}' names no metric '{claim.metric}'{hint}"
-            )
-    for probe in ablation.probes:
-        if probe not in get_args(Probe):
-            hint = nearest(probe, get_args(Probe)) or f": there are {', '.join(get_args(Probe))}"
-            raise UserError(f"ablation '{name}': there is no probe '{probe}'{hint}")
-    named = {"the baseline": [ablation.baseline]}
-    named |= {f"variant '{v.name}'": [v.rate_of] for v in ablation.variants if v.rate_of}
-    costs = [claim for claim in ablation.claims if claim.metric in COST_METRICS]
-    named |= {f"claim '{c.id}'": list(c.effect) for c in ablation.claims if c not in costs}
-    for who, uses in named.items():
-        for variant in uses:
-            if variant not in variants:
-                hint = nearest(variant, variants) or f": it has {', '.join(variants)}"
-                raise UserError(f"ablation '{name}': {who} names no variant '{variant}'{hint}")
-    for claim in costs:
-        for cost in claim.effect:
-            if cost not in COSTS:
-                hint = nearest(cost, COSTS) or f": there are {', '.join(COSTS)}"
-                raise UserError(f"ablation '{name}': claim '{claim.id}': no cost '{cost}'{hint}")
+def without_each(strong: Variant, weak: Mapping[str, Any] = MappingProxyType({})) -> list[Variant]:
+    """A strong variant, and it without each of its changes: what `weak` has instead, or else the
+    profile's base. The variants' names say what was taken away.
+    """
+    found = [strong]
+    for key, value in strong.changes.items():
+        rest = {name: its for name, its in strong.changes.items() if name != key}
+        back = {key: weak[key]} if key in weak else {}
+        taken = value if isinstance(value, str) else vary(key, [value])[0].name
+        found.append(Variant(f"{strong.name}-without-{taken}", rest | back))
+    return found
+
+
+def own(mechanism: Callable[[ModelConfig], Any]) -> str:
+    """The value of model.position, model.norm or model.activation for a function of an ablation's
+    file that takes the config and returns the part of the network that stands there.
+    """
+    return f"{mechanism.__module__}:{mechanism.__qualname__}"
+
+
+def _key(field: str) -> str:
+    """ "model.n_heads" for "n_heads"; as it is where it has its part already."""
+    names = {
+        field.name: f"{part}.{field.name}"
+        for part, of in (("recipe", Recipe), ("model", ModelConfig))
+        for field in dataclasses.fields(of)
+    }
+    if field not in names and field not in names.values():
+        hint = nearest(field, [*names]) or f": there are {', '.join(names)}"
+        raise ValueError(f"no field '{field}'{hint}")
+    return names.get(field, field)
 
 
 def _check_field(key: str, base: Mapping[str, Any]) -> None:

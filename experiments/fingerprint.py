@@ -27,6 +27,21 @@ def fingerprint_of(sources: dict[str, str]) -> str:
     )[:12]
 
 
+@functools.cache
+def fingerprint_of_own(module: str) -> str:
+    """The same of a file with mechanisms of its own, without the ablation that it states, which
+    decides no number of a run.
+    """
+    tree = ast.parse((_ROOT / f"{module.replace('.', '/')}.py").read_text())
+    tree.body = [node for node in tree.body if not _states_ablation(node)]
+    return sha256(repr(_plain(tree)).encode())[:12]
+
+
+def _states_ablation(node: ast.stmt) -> bool:
+    names = node.targets if isinstance(node, ast.Assign) else []
+    return any(isinstance(name, ast.Name) and name.id == "ABLATION" for name in names)
+
+
 def _files() -> set[str]:
     """The files that training is made of, by following imports within the project."""
     found: set[str] = set()

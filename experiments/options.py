@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from experiments import hardware
-from experiments.ablation import nearest
 from experiments.corpus import NAMES
 from experiments.errors import UserError
 from experiments.executor import EXECUTORS
@@ -16,6 +15,7 @@ from experiments.profiles import PROFILES, Profile
 from experiments.spec import TUNING_SEED
 from experiments.tokenizer import BYTES, TOKENIZERS
 from experiments.trackers import TRACKERS
+from model.config import nearest
 
 
 class _Seconds(click.FloatRange):

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from experiments.ablation import Ablation, Variant, load_ablations
+from experiments.ablation import Ablation, Variant
+from experiments.catalogue import load_ablations, place
 from experiments.errors import UserError
 from experiments.profiles import Profile
 from experiments.spec import TUNING_SEED, RunSpec, Task
@@ -132,7 +133,12 @@ def plan(
                 for spec in specs(ablation, variant, rate, its_seeds):
                     found.members.append(Member(name, variant.name, spec))
             except (ValueError, TypeError) as error:
-                refusals.append(f"variant '{name}/{variant.name}': {error}")
+                fields = [(key, key.partition(".")[2]) for key in variant.changes]
+                blamed = [
+                    word for key, field in fields if field in str(error) for word in (key, field)
+                ]
+                at = place(name, variant.name, *blamed, variant.name)
+                refusals.append(f"{at}variant '{name}/{variant.name}': {error}")
     if refusals:
         raise UserError("; ".join(refusals))
     for members in (found.trials, found.members):

@@ -3,13 +3,16 @@
 import dataclasses
 import functools
 import hashlib
+import importlib
 import json
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from experiments.fingerprint import fingerprint_of_own
 from model import ModelConfig
 from model.accounting import flops_per_token
+from model.config import nearest
 
 Precision = Literal["fp32", "bf16"]
 Optimizer = Literal["adamw", "adam"]
@@ -21,6 +24,7 @@ Probe = Literal["positions", "lengths", "heads", "pruning", "layers", "samples",
 
 GENRES = ("comedy", "history", "tragedy")
 SYMBOLS = 24  # that random sequences are made of
+OWN_MODULES = "experiments.ablations."  # where mechanisms of one's own are
 TUNING_SEED = 1000  # tries learning rates, and is in no comparison: seeds of those are lower
 
 # The families that a task can train. An encoder that had to predict the next token would be shown
@@ -120,6 +124,26 @@ class Recipe:
             raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}")
 
 
+def _module(reference: str) -> str:
+    return reference.partition(":")[0]
+
+
+def _check_own(field: str, reference: str) -> None:
+    """That the mechanism is there; and in a file of an ablation, so that no spec that somebody
+    wrote can have us call anything else.
+    """
+    module, _, function = reference.partition(":")
+    if not module.startswith(OWN_MODULES):
+        raise ValueError(f"{field}={reference!r} cannot work: it must be a function of an ablation")
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        raise ValueError(f"{field}={reference!r} cannot work: there is no such file") from None
+    if not callable(getattr(found, function, None)):
+        hint = nearest(function, dir(found))
+        raise ValueError(f"{field}={reference!r} cannot work: its file has no '{function}'{hint}")
+
+
 def fields_for(task: Task, corpus_vocabulary: int) -> dict[str, Any]:
     """The model fields that a task decides, given the number of characters of the corpus: one id
     more for the token that hides another or stands for the class, or that starts an answer.
@@ -150,6 +174,8 @@ class RunSpec:
             raise ValueError(
                 f"seed={self.seed!r} cannot work: it must be a whole number, 0 or more"
             )
+        for field, reference in self.model.own.items():
+            _check_own(field, reference)
         task = self.recipe.task
         if self.model.family not in FAMILIES[task]:
             raise ValueError(
@@ -164,14 +190,16 @@ class RunSpec:
     def identity(self) -> dict[str, Any]:
         """What decides the run's numbers, as plain values: what `run_id` hashes.
 
-        Fields that this network and its training do not read are left out.
+        Fields that this network and its training do not read are left out. A mechanism that is
+        none of ours comes with the fingerprint of its code: edited, it makes another run.
         """
+        own = {name: fingerprint_of_own(_module(name)) for name in self.model.own.values()}
         return {
             "model": self.model.relevant(),
             "recipe": self.recipe.relevant(self.model.family),
             "corpus": self.corpus,
             "seed": self.seed,
-        }
+        } | ({"own": own} if own else {})
 
     @functools.cached_property
     def run_id(self) -> str:

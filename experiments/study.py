@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.ablation import load_ablations
+from experiments.catalogue import load_ablations
 from experiments.corpus import Corpus
 from experiments.errors import UserError
 from experiments.files import DamagedError, read_sealed, write_sealed

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.ablation import nearest
 from experiments.errors import UserError
+from model.config import nearest
 
 Pieces = Callable[[], Iterator[str]]  # a text from its beginning, at every call
 

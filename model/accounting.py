@@ -2,6 +2,9 @@
 
 Arithmetic is that of the matrix multiplications, a multiply and an add counted as two; embedding
 look-ups, norms, softmax and activations are left out, as is usual (Kaplan 2020, section 2.1).
+
+Of a mechanism that is none of ours nothing is known: a feed-forward network is counted as GELU's, a
+norm as RMSNorm's, a position as if it had neither weights nor arithmetic.
 """
 
 from collections.abc import Callable

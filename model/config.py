@@ -1,7 +1,10 @@
 """What a network is made of: one frozen dataclass that refuses what cannot work."""
 
 import dataclasses
+import difflib
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -24,6 +27,10 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "attention": get_args(AttentionKernel),
     "initialisation": get_args(Initialisation),
 }
+# Fields that take a mechanism of one's own besides: "package.module:function", which gets the
+# config and returns what stands in its place.
+OPEN = ("position", "norm", "activation")
+_ELSEWHERE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _SIZES = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "d_ff", "mlp_window")
 _SWITCHES = ("residual", "attention_scale", "embedding_scale", "tie_embeddings", "bias")
 
@@ -45,6 +52,10 @@ _READ_BY: dict[str, frozenset[str]] = {
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """A network's hyperparameters, under the papers' names.
+
+    `position`, `norm` and `activation` may also name a function of one's own, as
+    "package.module:function": it takes the config and returns what stands in place of a class of
+    `model.position`, of a norm, or of a class of `model.feedforward`.
 
     `n_kv_heads` is the number of key and value heads that the query heads share in groups; None
     gives each query head its own. `embedding_scale` multiplies the token embeddings by
@@ -85,8 +96,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise _refusal(self, name, "one of " + ", ".join(allowed))
+            value = getattr(self, name)
+            if value not in allowed and not (name in OPEN and _is_elsewhere(value)):
+                raise _refusal(self, name, f"one of {', '.join(allowed)}{nearest(value, allowed)}")
         for name in _SIZES:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
@@ -127,6 +139,12 @@ class ModelConfig:
             raise _refusal(self, "d_model", "an even number for position='sinusoidal'")
 
     @property
+    def own(self) -> dict[str, str]:
+        """The fields that name a mechanism which is none of ours."""
+        named = {name: getattr(self, name) for name in OPEN if name in self.relevant()}
+        return {name: value for name, value in named.items() if _is_elsewhere(value)}
+
+    @property
     def head_dim(self) -> int:
         """Width of one attention head, d_k = d_model / n_heads."""
         return self.d_model // self.n_heads
@@ -157,6 +175,16 @@ class ModelConfig:
             others |= {"norm"}
         read = _READ_BY.get(self.family, values.keys() - others)
         return {name: value for name, value in values.items() if name in read}
+
+
+def nearest(name: object, allowed: Sequence[str]) -> str:
+    """ ", did you mean 'x'?" where something allowed is near to `name`, else nothing."""
+    near = difflib.get_close_matches(str(name), allowed, n=1)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
+def _is_elsewhere(value: object) -> bool:
+    return isinstance(value, str) and bool(_ELSEWHERE.fullmatch(value))
 
 
 def _refusal(config: ModelConfig, name: str, allowed: str) -> ValueError:

@@ -8,6 +8,7 @@ from model.attention import CrossAttention, SelfAttention
 from model.cache import Cache
 from model.config import ModelConfig
 from model.feedforward import FEED_FORWARDS
+from model.mechanism import mechanism
 from model.position import POSITIONS, NoPosition
 from model.sublayer import Sublayer, norm
 
@@ -21,7 +22,7 @@ class Layer(nn.Module):
         super().__init__()
         self.attention = Sublayer(config, SelfAttention(config, causal))
         self.cross_attention = Sublayer(config, CrossAttention(config)) if cross else None
-        self.feed_forward = Sublayer(config, FEED_FORWARDS[config.activation](config))
+        self.feed_forward = Sublayer(config, mechanism(config.activation, FEED_FORWARDS)(config))
 
     def forward(
         self,
@@ -51,7 +52,7 @@ class Stack(nn.Module):
         self.vocab_size, self.context_length = config.vocab_size, config.context_length
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.embedding_scale = math.sqrt(config.d_model) if config.embedding_scale else 1.0
-        self.position = POSITIONS[config.position](config)
+        self.position = mechanism(config.position, POSITIONS)(config)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Layer(config, causal, cross) for _ in range(config.n_layers))
         self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()

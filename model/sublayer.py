@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.mechanism import Build, mechanism
 
 
 class Sublayer(nn.Module):
@@ -35,11 +36,19 @@ class Sublayer(nn.Module):
 
 
 def norm(config: ModelConfig) -> nn.Module:
-    """A norm over d_model.
+    """The norm over d_model that the config names."""
+    made: nn.Module = mechanism(config.norm, NORMS)(config)
+    return made
 
-    LayerNorm (Ba 2016): (x - mean) / sqrt(variance + ε) · gain + bias, ε = 1e-5.
-    RMSNorm (Zhang & Sennrich 2019): x / sqrt(mean of squares + ε) · gain; it has no bias.
-    """
-    if config.norm == "rmsnorm":
-        return nn.RMSNorm(config.d_model, eps=1e-5)
+
+def layernorm(config: ModelConfig) -> nn.Module:
+    """(x - mean) / sqrt(variance + ε) · gain + bias, ε = 1e-5 (Ba 2016)."""
     return nn.LayerNorm(config.d_model, eps=1e-5, bias=config.bias)
+
+
+def rmsnorm(config: ModelConfig) -> nn.Module:
+    """x / sqrt(mean of squares + ε) · gain; it has no bias (Zhang & Sennrich 2019)."""
+    return nn.RMSNorm(config.d_model, eps=1e-5)
+
+
+NORMS: dict[str, Build] = {"layernorm": layernorm, "rmsnorm": rmsnorm}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.ablation import COST_METRICS, Ablation, Claim, Variant, load_ablations
+from experiments.ablation import COST_METRICS, Ablation, Claim, Variant
+from experiments.catalogue import load_ablations
 from experiments.collect import read_table
 from experiments.corpus import SPLITS
 from experiments.study import Study

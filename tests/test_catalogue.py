@@ -1,6 +1,6 @@
 """Every row of the catalogue of textbook claims is answered by a claim of some ablation."""
 
-from experiments.ablation import load_ablations
+from experiments.catalogue import load_ablations
 
 CATALOGUE = {
     "a transformer against an LSTM": ["lstm-loss", "lstm-context"],
@@ -57,7 +57,9 @@ CATALOGUE = {
 }
 
 
-def test_every_row_has_its_claims_and_every_claim_its_row():
+def test_every_row_has_its_claims_and_no_claim_two_rows():
+    """There may be others: of an ablation that somebody adds."""
     stated = [claim.id for ablation in load_ablations().values() for claim in ablation.claims]
     asked = [claim for claims in CATALOGUE.values() for claim in claims]
-    assert sorted(asked) == sorted(stated)
+    assert set(asked) <= set(stated)
+    assert len(set(asked)) == len(asked)

@@ -4,9 +4,6 @@ from pathlib import Path
 
 import torch
 
-from experiments.ablation import _check_names
-from experiments.profiles import PROFILES
-
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
@@ -21,12 +18,3 @@ def test_the_networks():
     assert names["logits"].shape == (1, 100, 84)
     assert names["text"].shape == (1, 600)
     assert [weights.shape for weights in names["weights"].values()] == [(1, 4, 100, 100)] * 4
-
-
-def test_adding_an_ablation():
-    names: dict = {}
-    exec(python_block("ABLATION = "), names)
-    stated, profile = names["ABLATION"], PROFILES["cpu"]
-    _check_names("dropout", stated)
-    for variant in stated.variants:
-        variant.applied_to(profile.base_model(84), profile.recipe)

@@ -1,16 +1,12 @@
 """Which non-linearity should the feed-forward network have?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Claim, vary
 
 ABLATION = Ablation(
     title="Activation",
     question="ReLU of the first transformer, GELU of BERT and GPT, or Llama's gated SwiGLU?",
     baseline="relu",
-    variants=[
-        Variant("relu", {"model.activation": "relu"}),
-        Variant("gelu", {"model.activation": "gelu"}),
-        Variant("swiglu", {"model.activation": "swiglu"}),
-    ],
+    variants=vary("activation", ["relu", "gelu", "swiglu"]),
     claims=[
         Claim(
             id="gelu",

@@ -1,12 +1,12 @@
 """How many heads should share the width?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Claim, vary
 
 ABLATION = Ablation(
     title="Number of heads",
     question="At equal parameters and equal matrix products, what does splitting attention buy?",
     baseline="heads-1",
-    variants=[Variant(f"heads-{n}", {"model.n_heads": n}) for n in (1, 2, 4, 8, 16)],
+    variants=vary("n_heads", [1, 2, 4, 8, 16]),
     claims=[
         Claim(
             id="head-cost",

@@ -1,15 +1,12 @@
 """LayerNorm, or the cheaper RMSNorm?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Claim, vary
 
 ABLATION = Ablation(
     title="LayerNorm and RMSNorm",
     question="Does a norm need to subtract the mean?",
     baseline="layernorm",
-    variants=[
-        Variant("layernorm", {"model.norm": "layernorm"}),
-        Variant("rmsnorm", {"model.norm": "rmsnorm"}),
-    ],
+    variants=vary("norm", ["layernorm", "rmsnorm"]),
     claims=[
         Claim(
             id="rmsnorm",

@@ -1,18 +1,12 @@
 """How should a transformer know where a token stands?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Claim, vary
 
 ABLATION = Ablation(
     title="Positional encoding",
     question="Attention by itself does not see order. How much does each way of telling it matter?",
     baseline="none",
-    variants=[
-        Variant("none", {"model.position": "none"}),
-        Variant("sinusoidal", {"model.position": "sinusoidal"}),
-        Variant("learned", {"model.position": "learned"}),
-        Variant("rope", {"model.position": "rope"}),
-        Variant("alibi", {"model.position": "alibi"}),
-    ],
+    variants=vary("position", ["none", "sinusoidal", "learned", "rope", "alibi"]),
     claims=[
         Claim(
             id="permutation",

@@ -1,24 +1,15 @@
 """How should the learning rate move, and does it need a warm-up?"""
 
-from experiments.ablation import Ablation, Claim, Variant
-
-COSINE = {"recipe.schedule": "cosine"}
-INVERSE_SQRT = {"recipe.schedule": "inverse_sqrt"}
-CONSTANT = {"recipe.schedule": "constant"}
-NO_WARMUP = {"recipe.warmup_steps": 0}
+from experiments.ablation import Ablation, Claim, Variant, cross, vary
 
 ABLATION = Ablation(
     title="Learning-rate schedule",
     question="Cosine, inverse square root or constant, each with and without a warm-up?",
     baseline="cosine",
-    variants=[
-        Variant("cosine", COSINE),
-        Variant("cosine-no-warmup", COSINE | NO_WARMUP),
-        Variant("inverse-sqrt", INVERSE_SQRT),
-        Variant("inverse-sqrt-no-warmup", INVERSE_SQRT | NO_WARMUP),
-        Variant("constant", CONSTANT),
-        Variant("constant-no-warmup", CONSTANT | NO_WARMUP),
-    ],
+    variants=cross(
+        vary("schedule", ["cosine", "inverse_sqrt", "constant"]),
+        [Variant(""), Variant("no-warmup", {"recipe.warmup_steps": 0})],
+    ),
     claims=[
         Claim(
             id="warmup",

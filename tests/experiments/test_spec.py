@@ -1,11 +1,16 @@
 """Run identity, and the plan that merges equal runs."""
 
 import dataclasses
+import importlib
 import math
+import re
+from pathlib import Path
 
 import pytest
 
-from experiments.ablation import Ablation, Claim, Times, Variant, _check_names, load_ablations
+from experiments import fingerprint
+from experiments.ablation import Ablation, Times, Variant
+from experiments.catalogue import load_ablations
 from experiments.errors import UserError
 from experiments.plan import plan, runs_of
 from experiments.profiles import PROFILES
@@ -218,17 +223,6 @@ def test_a_multiple_keeps_its_kind():
     assert Times(2.5).of(0.01) == pytest.approx(0.025)
 
 
-def test_names_that_are_not_there_are_told():
-    claim = Claim(
-        id="x", sentence="", said_by="", effect={"bse": 1}, margin=0.1, why_margin="for a test"
-    )
-    broken = dataclasses.replace(ablation(Variant("base")), claims=[claim])
-    with pytest.raises(UserError, match=r"claim 'x' names no variant 'bse', did you mean 'base'?"):
-        _check_names("one", broken)
-    with pytest.raises(UserError, match="two variants are called 'base'"):
-        _check_names("one", ablation(Variant("base"), Variant("base")))
-
-
 def test_every_ablation_plans_in_every_profile_and_the_base_is_shared():
     ablations = load_ablations()
     for profile in PROFILES.values():
@@ -295,3 +289,63 @@ def test_what_changes_no_number_changes_no_id(spec, model, its_model, recipe_, i
 def test_a_seed_is_a_whole_number(spec: RunSpec, seed):
     with pytest.raises(ValueError, match=r"seed=.* must be a whole number"):
         dataclasses.replace(spec, seed=seed)
+
+
+OWN = '''"""Words."""
+
+def kerple(config):
+    """Words."""
+    return config.n_heads  # words
+
+ABLATION = "words"
+'''
+
+
+@pytest.fixture
+def own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of an ablation with a mechanism of its own."""
+    package = importlib.import_module("experiments.ablations")
+    monkeypatch.setattr(package, "__path__", [str(tmp_path / "experiments" / "ablations")])
+    monkeypatch.setattr(fingerprint, "_ROOT", tmp_path)
+    fingerprint.fingerprint_of_own.cache_clear()
+    file = tmp_path / "experiments" / "ablations" / f"mine_{tmp_path.name}.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(OWN)
+    return file
+
+
+def test_a_mechanism_of_ones_own_is_part_of_the_identity(spec: RunSpec, own_file: Path):
+    def run_id(text: str) -> str:
+        own_file.write_text(text)
+        fingerprint.fingerprint_of_own.cache_clear()
+        position = f"experiments.ablations.{own_file.stem}:kerple"
+        model = dataclasses.replace(spec.model, position=position)
+        return dataclasses.replace(spec, model=model).run_id
+
+    first = run_id(OWN)
+    assert run_id(OWN.replace("words", "other words").replace("Words", "Other words")) == first
+    assert run_id(OWN.replace("n_heads", "n_layers")) != first
+
+
+@pytest.mark.parametrize(
+    ("position", "said"),
+    [
+        ("os:system", "it must be a function of an ablation"),
+        ("experiments.store:RunFolder", "it must be a function of an ablation"),
+        ("experiments.ablations.no_such:thing", "there is no such file"),
+        ("experiments.ablations.{stem}:kerpel", "has no 'kerpel', did you mean 'kerple'?"),
+        ("experiments.ablations.{stem}:ABLATION", "its file has no 'ABLATION'"),
+    ],
+)
+def test_what_is_no_mechanism_is_never_called(spec: RunSpec, own_file: Path, position, said):
+    model = dataclasses.replace(spec.model, position=position.format(stem=own_file.stem))
+    with pytest.raises(ValueError, match=re.escape(said)):
+        dataclasses.replace(spec, model=model)
+    with pytest.raises(ValueError, match="cannot work"):
+        dataclasses.replace(spec.model, position="experiments.ablations.x: rm")
+
+
+def test_parameters_of_what_is_none_of_ours_are_not_matched(config: ModelConfig, recipe: Recipe):
+    own = Variant("own", {"model.norm": "experiments.ablations.x:y"}, match_parameters="d_ff")
+    with pytest.raises(ValueError, match="match_parameters cannot count experiments"):
+        own.applied_to(config, recipe)

@@ -8,7 +8,7 @@ import torch
 from compare import CONFIG, changed, randomise, tokens
 from torch import Tensor, nn
 
-from experiments.ablation import load_ablations
+from experiments.catalogue import load_ablations
 from experiments.profiles import PROFILES
 from model import ModelConfig, build
 from model.cache import Cache

@@ -73,7 +73,7 @@ def plant(
 
     Instead of a number an effect can be "diverged" or "failed", or None for a run not made.
     """
-    for module in ("experiments.ablation", "experiments.study", "report.tables"):
+    for module in ("experiments.catalogue", "experiments.study", "report.tables"):
         monkeypatch.setattr(f"{module}.load_ablations", lambda: {"planted": ABLATION})
     study = Study(
         profile_name="cpu",

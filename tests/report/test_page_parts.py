@@ -10,7 +10,8 @@ import pytest
 from planted import ODD_NAME, plant
 
 from experiments import encodings as measured
-from experiments.ablation import Variant, load_ablations
+from experiments.ablation import Variant
+from experiments.catalogue import load_ablations
 from experiments.collect import collect, write_table
 from model import ModelConfig
 from report import figures

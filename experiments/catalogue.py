@@ -1,0 +1,145 @@
+"""All ablations that there are, and what is wrong with the file of one, told where it stands."""
+
+import ast
+import dataclasses
+import importlib
+import pkgutil
+import re
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+from experiments import ablation as language
+from experiments.ablation import (
+    COST_METRICS,
+    COSTS,
+    IDENTITIES,
+    METRICS,
+    Ablation,
+    Claim,
+    Variant,
+)
+from experiments.errors import UserError
+from experiments.spec import Probe
+from model.config import nearest
+
+FOLDER = Path(__file__).parent / "ablations"
+
+
+def load_ablations() -> dict[str, Ablation]:
+    """Every file of `experiments/ablations`, by name: `heads.py` is "heads".
+
+    Raises:
+        UserError: a file cannot be imported, states no ABLATION, or contradicts itself; all that is
+            wrong with it, each with its line.
+    """
+    package = importlib.import_module("experiments.ablations")
+    ablations: dict[str, Ablation] = {}
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
+        name = module.name.replace("_", "-")
+        try:
+            stated = importlib.import_module(f"experiments.ablations.{module.name}").ABLATION
+        except Exception as error:
+            raise UserError(_unreadable(name, error)) from None
+        if not isinstance(stated, Ablation):
+            raise UserError(f"{place(name, '', 'ABLATION')}ABLATION is no Ablation(...)")
+        if wrong := list(mistakes(name, stated)):
+            raise UserError("; ".join(wrong))
+        ablations[name] = stated
+    claims = [claim.id for ablation in ablations.values() for claim in ablation.claims]
+    for twice in {claim for claim in claims if claims.count(claim) > 1}:
+        homes = [name for name, a in ablations.items() if twice in {c.id for c in a.claims}]
+        at = place(homes[-1], twice, twice)
+        raise UserError(f"{at}claim '{twice}' stands elsewhere too: a claim has one home")
+    return ablations
+
+
+def mistakes(name: str, ablation: Ablation) -> Iterator[str]:
+    """What an ablation says that cannot be, in one line each, with the place in its file."""
+    variants = [variant.name for variant in ablation.variants]
+    for twice in sorted({variant for variant in variants if variants.count(variant) > 1}):
+        yield f"{place(name, twice, twice)}two variants are called '{twice}'"
+    yield from _unknown(name, "", "baseline", [ablation.baseline], variants)
+    for variant in ablation.variants:
+        if variant.rate_of:
+            yield from _unknown(name, variant.name, "rate_of", [variant.rate_of], variants)
+    yield from _unknown(name, "", "probes", ablation.probes, get_args(Probe))
+    for claim in ablation.claims:
+        yield from _mistakes_of_claim(name, claim, variants)
+
+
+def _mistakes_of_claim(name: str, claim: Claim, variants: Sequence[str]) -> Iterator[str]:
+    if claim.check:
+        yield from _unknown(name, claim.id, "check", [claim.check], IDENTITIES)
+    yield from _unknown(name, claim.id, "metric", [claim.metric], [*METRICS, *COST_METRICS])
+    weighed = COSTS if claim.metric in COST_METRICS else variants
+    yield from _unknown(name, claim.id, "effect", list(claim.effect), weighed)
+    here = place(name, claim.id, claim.id)
+    if bool(claim.check) == bool(claim.effect) or (claim.effect and not claim.why_margin):
+        yield f"{here}claim '{claim.id}' needs a check, or an effect with margin and why_margin"
+    if claim.equal and claim.no_worse:
+        yield f"{here}claim '{claim.id}' is equal, or no_worse: not both"
+
+
+def _unknown(
+    name: str, owner: str, field: str, said: Sequence[str], allowed: Sequence[str]
+) -> Iterator[str]:
+    for word in said:
+        if word not in allowed:
+            hint = nearest(word, allowed) or f": there are {', '.join(allowed)}"
+            of = f" of '{owner}'" if owner else ""
+            yield f"{place(name, owner, word)}{field}{of}: there is no '{word}'{hint}"
+
+
+def place(name: str, owner: str, *words: str) -> str:
+    """ "experiments/ablations/heads.py:12: ", the line where the first of these words stands as a
+    string or a name, if it can be in the call that makes the variant or claim `owner`; without the
+    line where none does, as in a name that is put together.
+    """
+    file = FOLDER / f"{name.replace('-', '_')}.py"
+    line = _line(file, owner, words) if file.exists() else 0
+    return f"{FOLDER.parent.name}/{FOLDER.name}/{file.name}:{f'{line}:' if line else ''} "
+
+
+def _line(file: Path, owner: str, words: Sequence[str]) -> int:
+    def says(tree: ast.AST, word: str) -> int:
+        for node in ast.walk(tree):
+            said = node.value if isinstance(node, ast.Constant) else getattr(node, "id", None)
+            if said == word:
+                return int(node.lineno)  # type: ignore[attr-defined]
+        return 0
+
+    tree = ast.parse(file.read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and owner]
+    within = [call for call in calls if _names(call, owner)]
+    return next((line for w in words for t in [*within, tree] if (line := says(t, w))), 0)
+
+
+def _names(call: ast.Call, owner: str) -> bool:
+    said = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "id")]
+    return any(isinstance(node, ast.Constant) and node.value == owner for node in said)
+
+
+def _unreadable(name: str, error: Exception) -> str:
+    """Why a file cannot be imported, and at which of its lines."""
+    file = FOLDER / f"{name.replace('-', '_')}.py"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == file]
+    line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if frames else 0
+    said = error.msg if isinstance(error, SyntaxError) else f"{error}"
+    if isinstance(error, AttributeError) and not frames:
+        said = "it states no ABLATION"
+    where = f"{FOLDER.parent.name}/{FOLDER.name}/{file.name}:{f'{line}:' if line else ''}"
+    return f"{where} {said}{_meant(said)}"
+
+
+def _meant(said: str) -> str:
+    """The nearest name of our language to one that it has not."""
+    if found := re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", said):
+        kinds = {kind.__name__: kind for kind in (Ablation, Claim, Variant)}
+        if kind := kinds.get(found[1]):
+            fields = [field.name for field in dataclasses.fields(kind)]
+            return nearest(found[2], fields) or f": there are {', '.join(fields)}"
+    if found := re.search(r"cannot import name '(\w+)'|name '(\w+)' is not defined", said):
+        return nearest(found[1] or found[2], dir(language))
+    return ""
