@@ -24,7 +24,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list new-ablation report retry verify bench columns model test soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all list status new-ablation report retry verify bench columns model test soak scale lint clean complete $(ABLATIONS)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,8 @@ $(ABLATIONS): $(installed)
 	@$(python) -m experiments run $@
 list: $(installed) ## The ablations, their variants, how many runs, and how long they will take
 	@$(python) -m experiments list
+status: $(installed) ## How far a study is: done, failed, running, left, and the time left
+	@$(python) -m experiments status
 new-ablation: $(installed) ## Write the file of a new ablation: make new-ablation NAME=my-idea
 	@$(python) -m experiments new-ablation
 report: $(installed) ## Rebuild the report from what has been run so far

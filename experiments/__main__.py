@@ -15,14 +15,16 @@ import click
 import psutil
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from experiments import estimate, hardware
+from experiments import hardware
+from experiments.by_hand import evaluate, sample, train
 from experiments.catalogue import load_ablations
 from experiments.collect import is_measured
 from experiments.corpus import Corpus, prepare
 from experiments.errors import UserError, refusal
-from experiments.executor import EXECUTORS, Executor, Job, executor_named
+from experiments.executor import EXECUTORS, Executor, executor_named
+from experiments.job import Job
+from experiments.listing import list_ablations, status
 from experiments.lock import owned
 from experiments.new_ablation import write_new
 from experiments.options import byte_pairs, one_of, profile_named, runs_per_card, takes
@@ -201,57 +203,6 @@ def _failed(folder: Path, member: Member) -> bool:
     return summary is not None and summary["status"] == "failed"
 
 
-@cli.command("list")
-@takes("profile", "seeds", "jobs", "device", "slots_per_gpu", "results")
-def list_ablations(
-    profile: str,
-    seeds: int | None,
-    jobs: int | None,
-    device: str,
-    slots_per_gpu: int | None,
-    results: Path,
-) -> None:
-    """The ablations, their variants, how many runs they make, and how long those will take here."""
-    chosen = profile_named(profile, device)
-    device, folder = hardware.resolve_device(device), results / chosen.name
-    members = _planned(chosen, folder, seeds)
-    runs = runs_of(members)
-    left = [run for run in runs if not RunFolder(folder, run.run_id).finished(run.probes)]
-    slots = len(hardware.slots(device, runs_per_card(device, slots_per_gpu, chosen), jobs))
-    seen = estimate.paces_seen(runs, folder)
-    paces = seen if {run.model.family for run in runs} <= set(seen) else {}
-    paces = paces or estimate.paces_timed(chosen.name, device) | seen
-
-    def minutes(specs: list[RunSpec]) -> str:
-        return f"{estimate.seconds(specs, paces) / slots / 60:.1f}"
-
-    title = f"profile {chosen.name}: {chosen.purpose}"
-    table = Table("ablation", "variants", "runs", "minutes", title=title)
-    for name, ablation in load_ablations().items():
-        its = runs_of(member for member in members if member.ablation == name)
-        variants = ", ".join(variant.name for variant in ablation.variants)
-        table.add_row(name, Text(variants), str(len(its)), minutes(its))
-    table.add_section()
-    table.add_row("all, shared runs once", "", str(len(runs)), minutes(runs))
-    table.add_row("of these still to be made", "", str(len(left)), minutes(left))
-    Console().print(table)
-    done = "runs that this machine has finished" if seen else "timing a few steps just now"
-    click.echo(
-        f"{sum(run.flops for run in runs):.2g} floating-point operations of training; time for"
-        f" {slots} at once, from {done}: training and evaluation, without probes and page"
-    )
-
-
-def _planned(profile: Profile, folder: Path, seeds: int | None) -> list[Member]:
-    """What has been begun in the folder, or a plan made before any corpus is at hand."""
-    if (folder / "study.json").exists():
-        study = Study.load(folder)
-        if seeds in (None, study.seeds):
-            planned = study.plan(folder)
-            return [*planned.trials, *planned.members]
-    return outline(profile, seeds)
-
-
 @cli.command("new-ablation")
 @click.argument("name", default="", envvar="NAME")
 def new_ablation(name: str) -> None:
@@ -335,6 +286,10 @@ def columns() -> None:
         for row in describe(name):
             table.add_row(row["column"], row["type"], row["meaning"])
         Console().print(table)
+
+
+for _command in (list_ablations, status, train, sample, evaluate):
+    cli.add_command(_command)
 
 
 def main() -> None:

@@ -22,8 +22,9 @@ from typing import Any, get_args
 
 from experiments.collect import write_table
 from experiments.corpus import Corpus, prepare
-from experiments.executor import Job, run_local
+from experiments.executor import run_local
 from experiments.hardware import default_precision, environment, slots
+from experiments.job import Job
 from experiments.options import VARIABLES
 from experiments.plan import runs_of
 from experiments.profiles import PROFILES

@@ -62,8 +62,7 @@ class Checkpoint:
             return 0, 0.0
         tensors = safetensors.torch.load_file(self.folder / self.found["file"])
         with torch.no_grad():
-            for name, tensor in _tensors(model).items():
-                tensor.copy_(tensors[f"model.{name}"])
+            _put_back(model, {n.removeprefix("model."): t for n, t in tensors.items()})
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
@@ -86,6 +85,23 @@ class Checkpoint:
         for file in self.folder.glob("checkpoint-*.safetensors"):
             if file != all_but:
                 file.unlink()
+
+
+def save_weights(model: nn.Module, file: Path) -> None:
+    """Write a network's weights."""
+    tensors = {name: tensor.contiguous() for name, tensor in _tensors(model).items()}
+    write_atomically(file, safetensors.torch.save(tensors))
+
+
+def load_weights(model: nn.Module, file: Path) -> None:
+    """Put back what `save_weights` wrote of a network built alike."""
+    with torch.no_grad():
+        _put_back(model, safetensors.torch.load_file(file))
+
+
+def _put_back(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    for name, tensor in _tensors(model).items():
+        tensor.copy_(tensors[name])
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Texts to train on: fetched, checked by hash, split, and turned into token arrays."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -97,6 +98,20 @@ def prepare(name: str, data: Path, vocab_size: int | None = None) -> Corpus:
     folder = data / "own" / f"{digest.hexdigest()[:16]}{suffix}"
     splits = _split_ends(text, length, name)
     return _stored(folder) or _store(folder, Path(name).name, splits, (), vocab_size)
+
+
+def known(digest: str, data: Path) -> Corpus:
+    """The corpus of this hash, which has been prepared before.
+
+    Raises:
+        UserError: there is none.
+    """
+    for file in sorted(data.glob("**/corpus.json")):
+        with contextlib.suppress(DamagedError):
+            found = ".damaged-" not in str(file) and read_sealed(file).get("hash") == digest
+            if found and (corpus := _stored(file.parent)):
+                return corpus
+    raise UserError(f"the run's corpus is not in {data}: the study that made it puts it there")
 
 
 def _fetched_works() -> tuple[dict[str, Pieces], list[Work]]:

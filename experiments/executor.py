@@ -11,13 +11,12 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from experiments import hardware
-from experiments.corpus import Corpus
 from experiments.errors import UserError
 from experiments.hardware import see_one_card
+from experiments.job import Job
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
 
@@ -47,18 +46,6 @@ class Finished:
 
 
 Event = Started | Progress | Finished
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all runs of a study have in common."""
-
-    corpus: Corpus
-    results: Path
-    environment: dict[str, Any]
-    checkpoint_seconds: float = 10.0  # at least, between two of a run
-    run_timeout: float | None = None  # seconds after which a run is taken to hang
-    runs_per_card: int = 1  # at the same time, on a graphics card
 
 
 class Executor(Protocol):
@@ -178,7 +165,7 @@ def _work(spec: RunSpec, job: Job, slot: str, progress: Connection) -> None:
     from experiments.worker import work
 
     device = see_one_card(slot)
-    work(spec, job.corpus, job.results, device, job.environment, progress, job.checkpoint_seconds)
+    work(spec, job, device, progress)
 
 
 def _note_sudden_death(run: _Running, job: Job) -> None:

@@ -54,7 +54,8 @@ class _Clock:
             self.finished += event.spec.flops
 
     def left(self) -> str:
-        done = (self.finished + sum(self.partly.values())) / self.total
+        # a bigram alone has no arithmetic
+        done = (self.finished + sum(self.partly.values())) / (self.total or 1.0)
         if done < 0.002:
             return "--:-- left"
         seconds = (time.monotonic() - self.began) * (1 - done) / done

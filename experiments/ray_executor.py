@@ -18,7 +18,8 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from experiments.errors import UserError
-from experiments.executor import Event, Finished, Job, Progress, run_local
+from experiments.executor import Event, Finished, Progress, run_local
+from experiments.job import Job
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
 

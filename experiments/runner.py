@@ -12,7 +12,8 @@ import psutil
 
 from experiments.collect import is_measured
 from experiments.errors import UserError
-from experiments.executor import Event, Executor, Finished, Job
+from experiments.executor import Event, Executor, Finished
+from experiments.job import Job
 from experiments.plan import Member, runs_of
 from experiments.progress import display
 from experiments.spec import TUNING_SEED, RunSpec
@@ -75,7 +76,7 @@ def run_study(
                 for line in _set_aside(todo, job.results, labels):
                     shown.say(line)
                 for event in events:
-                    shown.show(event, _outcome(event, job.results))
+                    shown.show(event, outcome_of(event, job.results))
                     if fail_fast and _failed(event, job.results):
                         shown.say("stopping at the first run that failed: FAIL_FAST")
                         break
@@ -129,7 +130,8 @@ def _run_program(name: str, results: Path, *arguments: str) -> None:
         raise UserError(f"`python -m experiments.{name}` failed: {file} says why")
 
 
-def _outcome(event: Event, results: Path) -> str:
+def outcome_of(event: Event, results: Path) -> str:
+    """How a finished run ended, in a few words; nothing of other events."""
     if not isinstance(event, Finished):
         return ""
     summary = RunFolder(results, event.spec.run_id).summary() or {"status": "unfinished"}

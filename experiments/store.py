@@ -55,12 +55,14 @@ class RunFolder:
         self.path = results / "runs" / run_id
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "log.txt"
+        self.weights = self.path / "model.safetensors"  # of a run by hand
 
     def start(self, spec: RunSpec, made_by: Mapping[str, Any] | None = None) -> None:
         """Make the folder ready for a run, from its checkpoint where the same code, versions and
         kind of device made it, and else from its beginning: no run is half one, half another.
         """
-        (self.path / "summary.json").unlink(missing_ok=True)
+        for left in (self.path / "summary.json", self.weights):
+            left.unlink(missing_ok=True)
         write_atomically(self.path / "spec.json", spec.to_json().encode())
         me = psutil.Process()
         worker = {"pid": me.pid, "began": me.create_time()}
@@ -154,7 +156,8 @@ class RunFolder:
 
     def _sealed(self) -> list[Path]:
         """The files that are as they are to stay once the run is over."""
-        files = [self.path / "spec.json", self.metrics, *sorted(self.path.glob("probes/*.json"))]
+        probes = sorted(self.path.glob("probes/*.json"))
+        files = [self.path / "spec.json", self.metrics, self.weights, *probes]
         return [file for file in files if file.exists()]
 
     def worker(self) -> psutil.Process | None:

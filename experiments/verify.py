@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from experiments.errors import UserError
-from experiments.executor import Executor, Finished, Job
+from experiments.executor import Executor, Finished
+from experiments.job import Job
 from experiments.plan import Member, runs_of
 from experiments.spec import RunSpec
 from experiments.store import RunFolder

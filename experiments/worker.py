@@ -10,17 +10,16 @@ import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch._dynamo  # optimisers import it at first use: two seconds, once here, not once a run
 from torch import nn
 
-from experiments.checkpoint import Checkpoint
-from experiments.corpus import Corpus
+from experiments.checkpoint import Checkpoint, save_weights
 from experiments.files import sha256, write_atomically
 from experiments.hardware import device_name
+from experiments.job import Job
 from experiments.probes import PROBES, Found, Subject, layers, of_layers
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
@@ -28,15 +27,7 @@ from experiments.tasks import LanguageModelling, Task
 from experiments.train import train
 
 
-def work(
-    spec: RunSpec,
-    corpus: Corpus,
-    results: Path,
-    device: str,
-    environment: dict[str, Any],
-    progress: Connection,
-    checkpoint_seconds: float,
-) -> None:
+def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
     """Train `spec` on `device` ("cpu", "cuda:0", …) and leave its folder finished.
 
     Where an earlier process left a checkpoint, it goes on from there. Sends (step, loss, tokens per
@@ -50,7 +41,7 @@ def work(
     torch.use_deterministic_algorithms(True, warn_only=True)  # what cannot be, the log then names
     # We read no memory that nobody wrote: no time for filling it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    folder = RunFolder(results, spec.run_id)
+    folder, environment = RunFolder(job.results, spec.run_id), job.environment
     kind = device.partition(":")[0]
     made_by = {"device": kind} | {name: environment.get(name) for name in ("code", "environment")}
     try:
@@ -59,7 +50,7 @@ def work(
         sys.exit(1)  # a disk that takes nothing: the parent meets it as well, and says so once
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     began = time.perf_counter()
-    observer = Observer(spec, folder)
+    observer = Observer(spec, folder, job.keep_weights)
     with folder.log.open("a") as log, folder.metrics.open("a") as metrics:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
@@ -89,8 +80,8 @@ def work(
                 before = found["notes"]
                 observer.layers, observer.seconds = before["layers"], before["probe_seconds"]
                 began -= before["wall_seconds"]
-            checkpoint = Checkpoint(folder.path, found, checkpoint_seconds, noted)
-            summary = train(spec, corpus, torch.device(device), record, observer, checkpoint)
+            checkpoint = Checkpoint(folder.path, found, job.checkpoint_seconds, noted)
+            summary = train(spec, job.corpus, torch.device(device), record, observer, checkpoint)
             checkpoint.remove()
         except BrokenPipeError:
             sys.exit(1)  # the parent is gone
@@ -113,10 +104,10 @@ def work(
 
 
 class Observer:
-    """Runs a run's probes, and leaves what they find in its folder."""
+    """Runs a run's probes, and leaves what they find in its folder; and the weights, if asked."""
 
-    def __init__(self, spec: RunSpec, folder: RunFolder) -> None:
-        self.spec, self.folder = spec, folder
+    def __init__(self, spec: RunSpec, folder: RunFolder, keep_weights: bool = False) -> None:
+        self.spec, self.folder, self.keep_weights = spec, folder, keep_weights
         self.layers: list[dict[str, Any]] = []
         self.seconds = 0.0
 
@@ -128,6 +119,8 @@ class Observer:
 
     def _look(self, step: int, model: nn.Module, task: Task) -> None:
         last = step == self.spec.recipe.steps
+        if last and self.keep_weights:
+            save_weights(model, self.folder.weights)
         if not isinstance(task, LanguageModelling):
             return
         for name in self.spec.probes:

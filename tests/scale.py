@@ -22,7 +22,8 @@ from rich.table import Table
 from experiments import ray_executor
 from experiments.collect import collect
 from experiments.corpus import Corpus
-from experiments.executor import Executor, Finished, Job, executor_named
+from experiments.executor import Executor, Finished, executor_named
+from experiments.job import Job
 from experiments.plan import runs_of
 from experiments.spec import TUNING_SEED, RunSpec
 from experiments.store import RunFolder

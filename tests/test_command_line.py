@@ -340,3 +340,17 @@ def is_kernel(process: psutil.Process) -> bool:
         return "ipykernel" in " ".join(process.cmdline())
     except psutil.Error:  # it is over, or about to be
         return False
+
+
+def test_status_tells_how_far_a_study_is(study):
+    folder, _ = study
+    told = call(folder, "status", "--profile", "smoke").stdout
+    results = folder / "results" / "smoke"
+    done = len(read_table(results, "runs"))
+    assert f"{results}: profile smoke, corpus" in told
+    assert f"{done} done" in told
+    assert "not begun" in told
+    assert "minutes left with" in told
+    missing = call(folder, "status", "--profile", "cpu")
+    assert missing.returncode == 2
+    assert "there are no results in" in missing.stderr

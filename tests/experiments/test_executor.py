@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from experiments.corpus import Corpus
-from experiments.executor import Finished, Job, Progress, Started, run_local
+from experiments.executor import Finished, Progress, Started, run_local
+from experiments.job import Job
 from experiments.spec import Recipe, RunSpec
 from experiments.store import RunFolder
 from model import ModelConfig

@@ -16,8 +16,9 @@ from experiments.checkpoint import Checkpoint
 from experiments.collect import is_measured, read_table, set_aside, write_missing, write_table
 from experiments.corpus import Corpus
 from experiments.errors import UserError
-from experiments.executor import Finished, Job, Local, Progress, run_local
+from experiments.executor import Finished, Local, Progress, run_local
 from experiments.files import DamagedError, read_sealed, write_sealed
+from experiments.job import Job
 from experiments.lock import owned
 from experiments.plan import Member
 from experiments.runner import run_study

@@ -10,7 +10,8 @@ import pytest
 from experiments.collect import PROBE_TABLES, collect, read_table
 from experiments.corpus import Corpus
 from experiments.errors import UserError
-from experiments.executor import Finished, Job, Local, Progress, Started
+from experiments.executor import Finished, Local, Progress, Started
+from experiments.job import Job
 from experiments.plan import runs_of
 from experiments.profiles import PROFILES
 from experiments.spec import RunSpec

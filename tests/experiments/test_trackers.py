@@ -10,7 +10,8 @@ import pytest
 
 from experiments.corpus import Corpus
 from experiments.errors import UserError
-from experiments.executor import Job, Local, Progress, Started
+from experiments.executor import Local, Progress, Started
+from experiments.job import Job
 from experiments.plan import Member
 from experiments.spec import Recipe, RunSpec
 from experiments.store import RunFolder

@@ -8,9 +8,10 @@ import pytest
 
 from experiments import verify
 from experiments.corpus import Corpus
-from experiments.executor import Job, Local, run_local
+from experiments.executor import Local, run_local
 from experiments.fingerprint import _files, code_fingerprint, fingerprint_of
 from experiments.hardware import environment, packages
+from experiments.job import Job
 from experiments.spec import Recipe, RunSpec
 from experiments.store import RunFolder, record_environment
 from model import ModelConfig

@@ -1,0 +1,128 @@
+"""What there is to run, and how far it is: `list` and `status`."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from experiments import estimate, hardware
+from experiments.catalogue import load_ablations
+from experiments.options import profile_named, runs_per_card, takes
+from experiments.plan import Member, outline, runs_of
+from experiments.profiles import Profile
+from experiments.spec import RunSpec
+from experiments.store import RunFolder
+from experiments.study import Study
+
+
+@click.command("list")
+@takes("profile", "seeds", "jobs", "device", "slots_per_gpu", "results")
+def list_ablations(
+    profile: str,
+    seeds: int | None,
+    jobs: int | None,
+    device: str,
+    slots_per_gpu: int | None,
+    results: Path,
+) -> None:
+    """The ablations, their variants, how many runs they make, and how long those will take here."""
+    chosen = profile_named(profile, device)
+    device, folder = hardware.resolve_device(device), results / chosen.name
+    members = _planned(chosen, folder, seeds)
+    runs = runs_of(members)
+    left = [run for run in runs if not RunFolder(folder, run.run_id).finished(run.probes)]
+    slots = len(hardware.slots(device, runs_per_card(device, slots_per_gpu, chosen), jobs))
+    paces, seen = _paces(runs, folder, chosen, device)
+
+    def minutes(specs: list[RunSpec]) -> str:
+        return f"{estimate.seconds(specs, paces) / slots / 60:.1f}"
+
+    title = f"profile {chosen.name}: {chosen.purpose}"
+    table = Table("ablation", "variants", "runs", "minutes", title=title)
+    for name, ablation in load_ablations().items():
+        its = runs_of(member for member in members if member.ablation == name)
+        variants = ", ".join(variant.name for variant in ablation.variants)
+        table.add_row(name, Text(variants), str(len(its)), minutes(its))
+    table.add_section()
+    table.add_row("all, shared runs once", "", str(len(runs)), minutes(runs))
+    table.add_row("of these still to be made", "", str(len(left)), minutes(left))
+    Console().print(table)
+    click.echo(
+        f"{sum(run.flops for run in runs):.2g} floating-point operations of training; time for"
+        f" {slots} at once, from {seen}: training and evaluation, without probes and page"
+    )
+
+
+@click.command()
+@takes("profile", "jobs", "device", "slots_per_gpu", "results")
+def status(
+    profile: str, jobs: int | None, device: str, slots_per_gpu: int | None, results: Path
+) -> None:
+    """How far a study is: done, failed, running, left, and the time that is left."""
+    chosen = profile_named(profile, device)
+    device, folder = hardware.resolve_device(device), results / chosen.name
+    study = Study.load(folder)
+    plan = study.plan(folder)
+    members = [*plan.trials, *plan.members]
+    labels: dict[str, str] = {}
+    for member in members:
+        labels.setdefault(member.spec.run_id, member.label)
+    runs = runs_of(members)
+    stand = {run.run_id: RunFolder(folder, run.run_id).status() for run in runs}
+    begun = {run_id for run_id in stand if RunFolder(folder, run_id).path.exists()}
+    counts = Counter(stand[run_id] if run_id in begun else "not begun" for run_id in stand)
+    click.echo(f"{folder}: profile {study.profile_name}, corpus {study.corpus_name}")
+    click.echo(", ".join(f"{counts[name]} {name}" for name in sorted(counts)) or "nothing")
+    if plan.waiting:
+        click.echo(f"{len(plan.waiting)} more wait for a learning rate to be chosen")
+    for run in runs:
+        if stand[run.run_id] == "in flight":
+            step = _step(RunFolder(folder, run.run_id).metrics)
+            click.echo(f"running: {labels[run.run_id]}: step {step} of {run.recipe.steps}")
+        if stand[run.run_id] in ("failed", "damaged"):
+            reason = (RunFolder(folder, run.run_id).summary() or {}).get("reason", "")
+            click.echo(f"{stand[run.run_id]}: {labels[run.run_id]}: {reason}")
+    left = [run for run in runs if stand[run.run_id] not in ("done", "diverged", "failed")]
+    later = {(waiting.ablation, waiting.variant, waiting.seed) for waiting in plan.waiting}
+    left += runs_of(
+        member
+        for member in outline(chosen, study.seeds)
+        if (member.ablation, member.variant, member.spec.seed) in later and member.rate is None
+    )
+    if left:
+        slots = len(hardware.slots(device, runs_per_card(device, slots_per_gpu, chosen), jobs))
+        paces, seen = _paces(runs, folder, chosen, device)
+        minutes = estimate.seconds(left, paces) / slots / 60
+        click.echo(f"about {minutes:.0f} minutes left with {slots} at once, from {seen}")
+
+
+def _step(metrics: Path) -> int:
+    """The last one that a run has told of."""
+    lines = metrics.read_bytes().splitlines(keepends=True) if metrics.exists() else []
+    whole = [line for line in lines if line.endswith(b"\n")]
+    return int(json.loads(whole[-1])["step"]) if whole else 0
+
+
+def _paces(
+    runs: list[RunSpec], folder: Path, profile: Profile, device: str
+) -> tuple[estimate.Paces, str]:
+    """How fast it goes here, by family, and whence that is known."""
+    seen = estimate.paces_seen(runs, folder)
+    if {run.model.family for run in runs} <= set(seen):
+        return seen, "runs that this machine has finished"
+    timed = estimate.paces_timed(profile.name, device)
+    return timed | seen, "timing a few steps just now" + (" and finished runs" if seen else "")
+
+
+def _planned(profile: Profile, folder: Path, seeds: int | None) -> list[Member]:
+    """What has been begun in the folder, or a plan made before any corpus is at hand."""
+    if (folder / "study.json").exists():
+        study = Study.load(folder)
+        if seeds in (None, study.seeds):
+            planned = study.plan(folder)
+            return [*planned.trials, *planned.members]
+    return outline(profile, seeds)

@@ -1,0 +1,138 @@
+"""One run by hand: its weights give the numbers that the study has, and wrong words one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.corpus import prepare
+from experiments.executor import Local
+from experiments.job import Job
+from experiments.plan import runs_of
+from experiments.profiles import PROFILES
+from experiments.store import RunFolder
+from experiments.study import Study
+from model import build
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
+    """A study of which some runs are over."""
+    folder = tmp_path_factory.mktemp("place")
+    results = folder / "results" / "smoke"
+    results.mkdir(parents=True)
+    corpus = prepare(str(text_file), folder / "data")
+    study = Study.of(PROFILES["smoke"], corpus, seeds=1)
+    study.save(results)
+    specs = runs_of(study.plan(results, ["heads", "continuation", "ladder"]).members)
+    some = [spec for spec in specs if spec.model.n_heads == 1 or spec.model.family == "bigram"]
+    some += [spec for spec in specs if spec.recipe.task == "continuation"][:1]
+    list(Local().run(some, Job(corpus, results, {}), ["cpu", "cpu"]))
+    return folder
+
+
+def call(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    where = [
+        "--profile",
+        "smoke",
+        "--results",
+        str(place / "results"),
+        "--data",
+        str(place / "data"),
+    ]
+    command = [sys.executable, "-m", "experiments", *words, *where]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["heads/heads-1", "ladder/bigram/seed-0"])
+def test_the_weights_give_the_losses_of_the_study(place: Path, name: str):
+    results = place / "results" / "smoke"
+    plan = Study.load(results).plan(results)
+    ablation, variant = name.split("/")[:2]
+    (spec,) = [m.spec for m in plan.members if (m.ablation, m.variant) == (ablation, variant)]
+    summary = RunFolder(results, spec.run_id).summary()
+    assert summary
+    done = call(place, "evaluate", name)
+    assert done.returncode == 0, done.stderr
+    assert "its weights were not kept: training it again" in done.stderr
+    assert "here, and was" not in done.stderr  # it came out the same
+    for split in ("train", "val", "test"):
+        assert f"{split:5} loss {summary[f'{split}_loss']:.4f}" in done.stdout
+    again = call(place, "sample", spec.run_id[:8], "--length", "40", "--prompt", "the c")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr == ""  # the weights are there now
+    assert again.stdout.startswith("the c")
+    assert len(again.stdout) == len("the c") + 40 + 1
+    other = call(place, "sample", name, "--length", "40", "--prompt", "the c", "--seed", "1")
+    assert other.stdout != again.stdout
+
+
+def test_what_is_set_is_what_is_trained(place: Path, text_file: Path):
+    changes = [
+        "--set",
+        "model.position=none",
+        "--set",
+        "recipe.steps=4",
+        "--set",
+        "model.bias=false",
+    ]
+    words = [
+        "train",
+        *changes,
+        "--seed",
+        "7",
+        "--corpus",
+        str(text_file),
+        "--set",
+        "recipe.warmup_steps=1",
+    ]
+    done = call(place, *words)
+    assert done.returncode == 0, done.stderr
+    run_id = done.stdout.split("sample ")[1].split()[0]
+    folder = RunFolder(place / "results" / "smoke" / "by-hand", run_id)
+    spec = folder.spec()
+    assert (spec.model.position, spec.model.bias, spec.recipe.steps, spec.seed) == (
+        "none",
+        False,
+        4,
+        7,
+    )
+    from experiments.checkpoint import load_weights
+
+    load_weights(build(spec.model), folder.weights)
+    assert not (place / "results" / "smoke" / "runs" / run_id).exists()
+    # a weight that is not as it was written is noticed, and the run made again
+    whole = folder.weights.read_bytes()
+    folder.weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert call(place, "evaluate", run_id).returncode == 0
+    assert folder.weights.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sample", "heads/heads-11"], "no run 'heads/heads-11/0' in"),
+        (["sample", "heads/heads-11"], "did you mean 'heads/heads-1/0'?"),
+        (["sample", "zz"], "'zz' is no run in"),
+        (["sample", ""], "is the beginning of several runs"),
+        (["sample", "heads/heads-1", "--prompt", "ß"], "'ß' is no character of corpus"),
+        (["sample", "heads/heads-1", "--prompt", ""], "--prompt is empty"),
+        (["sample", "continuation/decoder"], "its task is 'continuation'"),
+        (["train", "--set", "model.positon=rope"], "did you mean 'model.position'?"),
+        (["train", "--set", "model.position=rop"], "did you mean 'rope'?"),
+        (["train", "--set", "model.position"], "it must be FIELD=VALUE"),
+        (["train", "--set", "recipe.steps=NaN"], "steps=nan cannot work"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(
+    place: Path, text_file: Path, words: list[str], said: str
+):
+    corpus = ["--corpus", str(text_file)] if words[0] == "train" else []
+    done = call(place, *words, *corpus)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
