@@ -90,8 +90,13 @@ def environment() -> dict[str, Any]:
         "torch_version": importlib.metadata.version("torch"),
         "numpy_version": importlib.metadata.version("numpy"),
         "git_revision": _git_revision(),
-        "hardware": f"{_processor()}, {usable_cores()} cores",
+        "hardware": machine(),
     }
+
+
+def machine() -> str:
+    """This machine's processor and cores."""
+    return f"{_processor()}, {usable_cores()} cores"
 
 
 def device_name(device: str) -> str:

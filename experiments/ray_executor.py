@@ -19,6 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from experiments.errors import UserError
 from experiments.executor import Event, Finished, Progress, run_local
+from experiments.hardware import machine
 from experiments.job import Job
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
@@ -85,6 +86,7 @@ class Ray:
 @ray.remote
 def _train(spec: RunSpec, job: Job, slot: str, inbox: Queue) -> None:
     RunFolder(job.results, spec.run_id).end_worker()  # of a task that was lost on this machine
+    job = replace(job, environment=job.environment | {"hardware": machine()})  # its own, not ours
     last = 0.0
     for event in run_local([spec], job, [slot]):
         if isinstance(event, Progress) and time.monotonic() - last < _PROGRESS:

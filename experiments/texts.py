@@ -96,7 +96,8 @@ def _file(path: Path) -> Iterator[str]:
 
 
 def _folder(path: Path) -> Pieces:
-    files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+    # not below it: "/" would be a walk through all that there is
+    files = sorted(file for file in path.glob("*.txt") if file.is_file())
     if not files:
         raise UserError(f"corpus '{path}' is a folder without any file *.txt")
 

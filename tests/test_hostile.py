@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from experiments import __main__ as command_line
 from experiments.ablation import Variant
 from experiments.errors import UserError
+from experiments.executor import Local
 from experiments.options import _OPTIONS, VARIABLES
 from experiments.profiles import PROFILES
 from experiments.runner import Outcome
@@ -46,12 +47,16 @@ ODD = (
         "💥",
     ),
     *("<script>alert(1)</script>", "'; rm -rf *", "$(id)", "%s%n", "auto", "cpu", "smoke", "gpu"),
+    *("ray", "wandb", "characters", "bpe", "300", "words.parquet:text", "heads/heads-4"),
     *("cuda", "mps", "local", "fp32", "bf16", "true", "no", "None", "[]", "{}", "heads", "ladder"),
 )
 WORDS = st.sampled_from(ODD) | st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12
 )
-COMMANDS = ("run", "retry", "list", "report", "verify", "clean", "columns", "bench", "", "--help")
+COMMANDS = (
+    *("run", "retry", "list", "report", "verify", "clean", "columns", "bench", "", "--help"),
+    *("status", "new-ablation", "train", "sample", "evaluate"),
+)
 
 
 @pytest.fixture
@@ -64,11 +69,17 @@ def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text_file: Path) -
     def no_works() -> None:
         raise UserError("corpus 'shakespeare' cannot be fetched")
 
+    def no_run(*_: object) -> None:
+        raise UserError("nothing is trained")
+
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     monkeypatch.setattr("experiments.corpus.fetch_works", no_works)
     monkeypatch.setattr(command_line, "run_study", lambda *_, **__: Outcome())
     monkeypatch.setattr(command_line, "measure_costs", lambda *_: None)
     monkeypatch.setattr(command_line.PageRefresher, "build", lambda *_, **__: 0)
+    monkeypatch.setattr(command_line, "executor_named", lambda _: Local())  # no cluster
+    monkeypatch.setattr("experiments.by_hand._trained", no_run)
+    monkeypatch.setattr("experiments.new_ablation.FOLDER", tmp_path / "results")
     paces = collections.defaultdict(lambda: 1e9)
     monkeypatch.setattr("experiments.estimate.paces_timed", lambda *_: paces)
     for name in VARIABLES:

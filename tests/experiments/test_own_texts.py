@@ -34,10 +34,10 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     documents = ["".join(PASSAGES[i : i + 90]) for i in range(0, 900, 90)]
     if request.param == "folder":
         for i, document in enumerate(documents):
-            place = tmp_path / "own" / f"part-{i // 5}"
-            place.mkdir(parents=True, exist_ok=True)
-            (place / f"{i}.txt").write_text(document)
-        (tmp_path / "own" / "notes.md").write_text("no part of it")
+            (tmp_path / "own" / "below").mkdir(parents=True, exist_ok=True)
+            (tmp_path / "own" / f"{i}.txt").write_text(document)
+        for name in ("notes.md", "below/more.txt"):
+            (tmp_path / "own" / name).write_text("no part of it")
         return str(tmp_path / "own"), "\n\n".join(documents)
     rows = [*documents[:4], None, *documents[4:], ""]
     pd.DataFrame({"id": range(len(rows)), "text": rows}).to_parquet(tmp_path / "own.parquet")
