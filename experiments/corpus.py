@@ -68,6 +68,14 @@ class Corpus:
         array: Tokens = np.load(self.folder / f"{split}.npy", mmap_mode=mapped, allow_pickle=False)
         return array
 
+    def chunks(self, split: str) -> Iterator[Tokens]:
+        """The same from end to end, a few million at a time: read and let go, and not mapped."""
+        with (self.folder / f"{split}.npy").open("rb") as file:
+            np.lib.format.read_magic(file)
+            (length,), _, kind = np.lib.format.read_array_header_1_0(file)
+            for start in range(0, length, _CHUNK):
+                yield np.fromfile(file, kind, min(_CHUNK, length - start))
+
     @property
     def tokenizer(self) -> Tokenizer:
         """What turns text into ids, and ids into text."""
@@ -219,10 +227,6 @@ def _write_array(path: Path, pieces: Iterator[Tokens], kind: type) -> int:
     return length
 
 
-def _chunks(tokens: Tokens) -> Iterator[Tokens]:
-    return (tokens[i : i + _CHUNK] for i in range(0, len(tokens), _CHUNK))
-
-
 def _unigram_loss(corpus: Corpus) -> float:
     train, val = (_counts(corpus, split) for split in ("train", "val"))
     return float(-(np.log((train + 1) / (train + 1).sum()) * val).sum() / val.sum())
@@ -231,7 +235,7 @@ def _unigram_loss(corpus: Corpus) -> float:
 def _counts(corpus: Corpus, split: str) -> Tokens:
     """How often each token stands in a split: [vocab]."""
     counts = np.zeros(len(corpus.vocabulary), dtype=np.int64)
-    for chunk in _chunks(corpus.tokens(split)):
+    for chunk in corpus.chunks(split):
         counts += np.bincount(chunk, minlength=len(counts))
     return counts
 
@@ -265,7 +269,7 @@ def _digest(corpus: Corpus) -> str:
     digest = hashlib.sha256((corpus.byte_pairs or "".join(corpus.vocabulary)).encode())
     for split in SPLITS:
         digest.update(split.encode())
-        for chunk in _chunks(corpus.tokens(split)):
+        for chunk in corpus.chunks(split):
             digest.update(chunk.astype(np.int32).tobytes())
     if corpus.works:
         digest.update(repr(list(corpus.works)).encode())

@@ -82,6 +82,11 @@ class Study:
         )
 
     @property
+    def tokens(self) -> str:
+        """What a token is, for people: "characters" or "byte pairs"."""
+        return "byte pairs" if self.tokenizer == "bpe" else self.tokenizer
+
+    @property
     def tokens_per_character(self) -> float:
         """Of the validation split: 1 where tokens are characters."""
         return self.corpus_lengths["val"] / self.corpus_characters["val"]

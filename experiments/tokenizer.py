@@ -77,7 +77,8 @@ class BytePairs:
         trainer = trainers.BpeTrainer(
             vocab_size=size, initial_alphabet=alphabet, show_progress=False
         )
-        library.train_from_iterator(whole_lines(pieces)(), trainer)
+        # By line: the library takes hundreds at once, with many bytes for each character.
+        library.train_from_iterator(_lines(pieces), trainer)
         if library.get_vocab_size() < size:
             raise UserError(
                 f"VOCAB_SIZE={size} is more than the text has: {library.get_vocab_size()} tokens"
@@ -93,6 +94,10 @@ class BytePairs:
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.library.decode(list(ids), skip_special_tokens=False))
+
+
+def _lines(pieces: Pieces) -> Iterator[str]:
+    return (line for piece in whole_lines(pieces)() for line in piece.splitlines(keepends=True))
 
 
 def narrowest(size: int) -> type[np.uint8 | np.int16 | np.int32]:

@@ -16,7 +16,6 @@ def how_it_was_made(results: Path, tables: Tables) -> HTML:
     """Corpus, versions, hardware, time: what a reader needs to judge and to repeat it."""
     study, runs = tables.study, tables.runs
     over = runs[runs["status"] != "unfinished"]
-    tokens = "byte pairs" if study.tokenizer == "bpe" else "characters"
     lengths = ", ".join(f"{split} {n:,}" for split, n in study.corpus_lengths.items())
 
     unigram = study.unigram_loss * study.tokens_per_character
@@ -24,7 +23,7 @@ def how_it_was_made(results: Path, tables: Tables) -> HTML:
     base = study.profile.base_model(study.vocab_size).relevant()
     rows = [
         ("profile", f"{study.profile_name}: {study.profile.purpose}"),
-        ("corpus", f"{study.corpus_name}, {tokens}: {lengths}; {study.vocab_size} distinct"),
+        ("corpus", f"{study.corpus_name}, {study.tokens}: {lengths}; {study.vocab_size} distinct"),
         ("corpus hash", study.corpus_hash),
         ("uniform guess", f"{number(tables.uniform_loss)} nats per character"),
         ("unigram guess", f"{number(unigram)} nats per character"),

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import ray
 from rich.console import Console
@@ -49,7 +50,8 @@ def study_of(runs: int, results: Path) -> Study:
     def study(seeds: int) -> Study:
         return Study(**facts, seeds=seeds, fewer_seeds=seeds)
 
-    one = len(runs_of(study(1).plan(results).members))
+    with patch("experiments.study._validation_loss", lambda *_: SUMMARY["val_loss"]):
+        one = len(runs_of(study(1).plan(results).members))
     return study(min(TUNING_SEED, max(1, round(runs / one))))
 
 
@@ -86,7 +88,7 @@ def timed(work: Any, *arguments: Any) -> tuple[Any, float]:
 
 
 def main(sizes: Sequence[int]) -> None:
-    console = Console()
+    console = Console(width=130)
     executor = executor_named("ray")
     ray_executor._train = nothing  # type: ignore[assignment]
     table = Table(
@@ -98,7 +100,8 @@ def main(sizes: Sequence[int]) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             results = Path(temporary)
             study = study_of(size, results)
-            plan, planning = timed(study.plan, results)
+            with patch("experiments.study._validation_loss", lambda *_: SUMMARY["val_loss"]):
+                plan, planning = timed(study.plan, results)
             specs = runs_of([*plan.trials, *plan.members])
             over, scheduling = timed(scheduled, specs, executor, results)
             assert over == len(specs)
