@@ -34,7 +34,7 @@ def evaluation_starts(length: int, context_length: int, windows: int) -> Tensor:
 
 
 def load_tokens(corpus: Corpus, split: str, device: torch.device) -> Tensor:
-    """A split's token ids on the device: [time], int32. On a CPU it stays mapped from the file."""
+    """A split's token ids on the device: [time]. On a CPU it stays mapped from the file."""
     return torch.from_numpy(corpus.tokens(split)).to(device)
 
 

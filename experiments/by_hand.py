@@ -166,6 +166,7 @@ def _trained(spec: RunSpec, text: Corpus, folder: Path, device: str) -> dict[str
     with owned(place):
         run = RunFolder(place, spec.run_id)
         if not run.finished() or (run.status() == "done" and not run.weights.exists()):
+            run.end_worker()
             if run.damage():
                 run.set_aside()
             job = Job(text, place, hardware.environment(), keep_weights=True)

@@ -125,8 +125,8 @@ def _row(member: Member, results: Path, study: Study) -> dict[str, Any]:
     if "val_loss" in row and spec.recipe.task == "language":
         row["perplexity"] = math.exp(min(row["val_loss"], 700.0))  # exp(710) overflows
         bits = row["val_loss"] / math.log(2)
-        row["bits_per_character"] = bits * study.tokens_per_character
-        row["bits_per_byte"] = bits * study.tokens_per_byte
+        row["bits_per_character"] = bits * study.tokens_per_character()
+        row["bits_per_byte"] = bits * study.tokens_per_byte()
     return row
 
 

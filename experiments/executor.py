@@ -1,11 +1,10 @@
-"""Executors: something that takes runs and tells how they go.
-
-An executor is a function from runs to a stream of events; `EXECUTORS` names them.
-"""
+"""Executors: what takes runs and tells how they go, as a stream of events."""
 
 import math
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -164,8 +163,17 @@ def _work(spec: RunSpec, job: Job, slot: str, progress: Connection) -> None:
     # Imported here: the parent never loads torch.
     from experiments.worker import work
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     device = see_one_card(slot)
     work(spec, job, device, progress)
+
+
+def _end_with_parent() -> None:
+    """A worker whose study was killed would write where the next one's does."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _note_sudden_death(run: _Running, job: Job) -> None:

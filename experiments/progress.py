@@ -94,11 +94,12 @@ class Bars:
                 self.rows[run_id] = self.bars.add_task(
                     f"  {self.labels[run_id]}", total=event.spec.recipe.steps, note=""
                 )
-            case executor.Progress():
+            case executor.Progress() if run_id in self.rows:
                 note = f"loss {event.loss:.3f}  {event.tokens_per_second:,.0f} tokens/s"
                 self.bars.update(self.rows[run_id], completed=event.step, note=note)
             case executor.Finished():
-                self.bars.remove_task(self.rows.pop(run_id))
+                if run_id in self.rows:  # and not lost before its first word
+                    self.bars.remove_task(self.rows.pop(run_id))
                 self.bars.advance(self.overall)
         self.bars.update(self.overall, note=self.clock.left())
 

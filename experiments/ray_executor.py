@@ -25,6 +25,7 @@ from experiments.spec import RunSpec
 from experiments.store import RunFolder
 
 _RETRIES = 3  # after which a run whose nodes are lost is given up, until the next call
+_ARRIVAL = 5.0  # seconds that a file of another node may take to be seen here
 _PATIENCE = 0.2  # seconds between two looks at what runs have told
 _PROGRESS = 1.0  # seconds, at least, between two words of a run: a driver may have thousands
 
@@ -35,23 +36,33 @@ class Ray:
     def __init__(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would use the network
         if not ray.is_initialized():
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            try:
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            except (OSError, RuntimeError, ValueError) as error:
+                where = (
+                    f" at RAY_ADDRESS={address}"
+                    if (address := os.environ.get("RAY_ADDRESS"))
+                    else ""
+                )
+                raise UserError(f"Ray cannot be reached{where}: {error}") from None
 
     def resolve_device(self, wanted: str) -> str:
         """What the cluster has, and not what this machine has."""
-        present = ["cuda", "cpu"] if ray.cluster_resources().get("GPU") else ["cpu"]
         if wanted == "auto":
-            return present[0]
-        if wanted not in present:
-            raise UserError(f"device '{wanted}' is not in the cluster: it has {', '.join(present)}")
+            return "cuda" if ray.cluster_resources().get("GPU") else "cpu"
+        if wanted not in ("cuda", "cpu"):
+            raise UserError(f"device '{wanted}' is not for a cluster: there are cuda, cpu")
         return wanted
 
     def slots(self, device: str, per_card: int, jobs: int | None) -> list[str]:
         """As many as the cluster has cores, or cards times `per_card`. Which is whose, Ray says."""
-        resources = ray.cluster_resources()
-        if device == "cuda":
-            return ["cuda:0"] * (jobs or int(resources["GPU"]) * per_card)
-        return ["cpu"] * (jobs or int(resources["CPU"]))
+        what, each = ("GPU", per_card) if device == "cuda" else ("CPU", 1)
+        there = int(ray.cluster_resources().get(what, 0)) * each
+        if not (jobs or there):
+            raise UserError(
+                f"the cluster has no {what} now; if it grows by itself, say how far: JOBS"
+            )
+        return ["cuda:0" if device == "cuda" else "cpu"] * (jobs or there)
 
     def run(self, specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Generator[Event]:
         """One task per run, at most so many at a time as there are slots."""
@@ -59,7 +70,8 @@ class Ray:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         inbox = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         cards = 1 / job.runs_per_card if slots[0].startswith("cuda") else 0
-        task = _train.options(num_cpus=1, num_gpus=cards, max_retries=_RETRIES)
+        # Where it is said here that a task takes a card, Ray begins each in a process of its own.
+        task = ray.remote(num_cpus=1, num_gpus=cards, max_retries=_RETRIES)(_train)
         corpus = replace(job.corpus, folder=job.corpus.folder.resolve())
         shared = ray.put(replace(job, corpus=corpus, results=job.results.resolve()))
         waiting = list(reversed(specs))
@@ -83,7 +95,6 @@ class Ray:
             inbox.shutdown(force=True)
 
 
-@ray.remote
 def _train(spec: RunSpec, job: Job, slot: str, inbox: Queue) -> None:
     RunFolder(job.results, spec.run_id).end_worker()  # of a task that was lost on this machine
     job = replace(job, environment=job.environment | {"hardware": machine()})  # its own, not ours
@@ -106,12 +117,20 @@ def _told(inbox: Queue) -> Iterator[Event]:
 
 
 def _note_loss(ref: "ray.ObjectRef[None]", spec: RunSpec, job: Job) -> None:
-    """A task that Ray has given up leaves no summary: leave one for it."""
+    """A task that Ray has given up leaves no summary, nor does one whose folder is not ours: leave
+    one for it.
+    """
+    folder, reason = RunFolder(job.results, spec.run_id), ""
     try:
         ray.get(ref)
+    except ray.exceptions.RayTaskError as error:
+        reason = f"Ray's task failed: {error.cause!r}"
     except ray.exceptions.RayError as error:
-        folder = RunFolder(job.results, spec.run_id)
-        if folder.summary() is None:
-            said = str(error).splitlines()[0]
-            reason = f"Ray lost it {_RETRIES + 1} times: {type(error).__name__}: {said}"
-            folder.finish({"status": "failed", "reason": reason} | job.environment)
+        said = str(error).splitlines()[0]
+        reason = f"Ray lost it {_RETRIES + 1} times: {type(error).__name__}: {said}"
+    until = time.monotonic() + _ARRIVAL
+    while folder.summary() is None and time.monotonic() < until and not reason:
+        time.sleep(_PATIENCE)
+    if folder.summary() is None:
+        reason = reason or "it left nothing here: do all nodes share this folder?"
+        folder.finish({"status": "failed", "reason": reason} | job.environment)

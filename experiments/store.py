@@ -61,8 +61,7 @@ class RunFolder:
         """Make the folder ready for a run, from its checkpoint where the same code, versions and
         kind of device made it, and else from its beginning: no run is half one, half another.
         """
-        for left in (self.path / "summary.json", self.weights):
-            left.unlink(missing_ok=True)
+        (self.path / "summary.json").unlink(missing_ok=True)
         write_atomically(self.path / "spec.json", spec.to_json().encode())
         me = psutil.Process()
         worker = {"pid": me.pid, "began": me.create_time()}
@@ -71,6 +70,8 @@ class RunFolder:
         if checkpoint and checkpoint["notes"]["made_by"] != made_by:
             (self.path / "checkpoint.json").unlink()
             checkpoint = None
+        if not checkpoint:  # of the last step, which is not made again
+            self.weights.unlink(missing_ok=True)
         # What was recorded after it is recorded again.
         with self.metrics.open("ab") as metrics:
             metrics.truncate(checkpoint["notes"]["length"] if checkpoint else 0)

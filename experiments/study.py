@@ -82,19 +82,17 @@ class Study:
         )
 
     @property
-    def tokens(self) -> str:
-        """What a token is, for people: "characters" or "byte pairs"."""
-        return "byte pairs" if self.tokenizer == "bpe" else self.tokenizer
+    def token(self) -> str:
+        """What a token is, for people."""
+        return "byte pair" if self.tokenizer == "bpe" else "character"
 
-    @property
-    def tokens_per_character(self) -> float:
-        """Of the validation split: 1 where tokens are characters."""
-        return self.corpus_lengths["val"] / self.corpus_characters["val"]
+    def tokens_per_character(self, split: str = "val") -> float:
+        """Of a split: 1 where tokens are characters."""
+        return self.corpus_lengths[split] / max(1, self.corpus_characters[split])
 
-    @property
-    def tokens_per_byte(self) -> float:
-        """Of the validation split, in UTF-8."""
-        return self.corpus_lengths["val"] / self.corpus_bytes["val"]
+    def tokens_per_byte(self, split: str = "val") -> float:
+        """Of a split, in UTF-8."""
+        return self.corpus_lengths[split] / max(1, self.corpus_bytes[split])
 
     def save(self, results: Path) -> None:
         """Write `study.json` into the results folder."""

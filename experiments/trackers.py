@@ -153,8 +153,9 @@ def tracked(
                     followed.pop(run_id).close()
                 followed[run_id] = _Followed(tracker, shown_as[run_id], results)
             elif isinstance(event, Finished):
-                followed.pop(run_id).read(over=True)
-            else:
+                if run_id in followed:  # and not lost before its first word
+                    followed.pop(run_id).read(over=True)
+            elif run_id in followed:
                 followed[run_id].read(over=False)
             yield event
     finally:

@@ -87,7 +87,8 @@ def verify(
     specs: Sequence[RunSpec], job: Job, slots: Sequence[str], executor: Executor
 ) -> Iterator[Verified]:
     """Train runs of a results folder again, elsewhere, and compare what they leave."""
-    with tempfile.TemporaryDirectory(prefix="verify-") as folder:
+    # Among the results: where other nodes train, they share that.
+    with tempfile.TemporaryDirectory(prefix="verify-", dir=job.results) as folder:
         again = dataclasses.replace(job, results=Path(folder))
         for event in executor.run(specs, again, slots):
             if isinstance(event, Finished):

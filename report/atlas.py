@@ -62,14 +62,15 @@ def grids(tables: Tables) -> HTML:
             axes.imshow(some, cmap="Blues", vmin=0, vmax=_FULL, interpolation="nearest")
             axes.grid(visible=False)
             axes.set_title(f"layer {layer + 1}, head {head + 1}")
-        figure.supxlabel("character that is attended to")
-        figure.supylabel("character that attends")
+        figure.supxlabel(f"{tables.study.token} that is attended to")
+        figure.supylabel(f"{tables.study.token} that attends")
         before = _on_previous(weights)
         parts.append(
             show(
                 figure,
-                alt=f"Attention of {counted(len(heads), 'head')} of {name} over {time} characters."
-                " Mean weight on the character before: "
+                alt=f"Attention of {counted(len(heads), 'head')} of {name} over {time}"
+                f" {tables.study.token}s."
+                f" Mean weight on the {tables.study.token} before: "
                 + "; ".join(
                     f"layer {layer + 1}, head {head + 1} {number(share)}"
                     for (layer, head), share in zip(heads, before, strict=True)
@@ -98,7 +99,7 @@ def scores(tables: Tables) -> HTML:
     head = ("head", "score", "trained", "untrained", "shuffled text")
     note = (
         "Of seed 0. Previous, first and induction are shares of attention; entropy is in nats,"
-        " distance in characters. Untrained is the same network before training."
+        f" distance in {tables.study.token}s. Untrained is the same network before training."
     )
     name = "Scores of every head"
     return shown(folded(name, table(head, rows, note, name=name)))

@@ -65,9 +65,10 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
                 cells.append(plus_minus(found))
         rows.append(tuple(cells))
     note = (
-        "Mean ± half the 95 % interval over seeds; losses in nats per target, which"
-        " in language modelling is a character. Accuracy is the share of targets that were the"
-        " likeliest answer; all right, the share of examples of which every target was; of peak,"
+        "Mean ± half the 95 % interval over seeds; losses in nats per character of text, or per"
+        f" target of another kind; perplexity per {tables.study.token}."
+        " Accuracy is the share of targets that were the likeliest answer; all right, the share of"
+        " examples of which every target was; of peak,"
         " the share of the operations per second that a matrix product reaches here by itself. A"
         " diverged run counts as a uniform guess in the validation loss and is left out"
         " elsewhere."

@@ -209,11 +209,11 @@ def _floors(axes: Axes, tables: Tables, ablation: str) -> str:
     """
     if not is_text(tables, ablation):
         return ""
-    for guess in (tables.uniform_loss, tables.study.unigram_loss):
+    for guess in (tables.uniform_loss, tables.unigram_loss):
         axes.axhline(guess, color="0.4", linestyle=":", linewidth=1)
     return (
-        " The dotted lines are a guess among all characters alike, and one by their frequency"
-        " alone."
+        f" The dotted lines are a guess among all {tables.study.token}s alike, and one by their"
+        " frequency alone."
     )
 
 

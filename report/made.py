@@ -18,15 +18,14 @@ def how_it_was_made(results: Path, tables: Tables) -> HTML:
     over = runs[runs["status"] != "unfinished"]
     lengths = ", ".join(f"{split} {n:,}" for split, n in study.corpus_lengths.items())
 
-    unigram = study.unigram_loss * study.tokens_per_character
     recipe, most = dataclasses.asdict(study.profile.recipe), over["peak_memory"].max()
     base = study.profile.base_model(study.vocab_size).relevant()
     rows = [
         ("profile", f"{study.profile_name}: {study.profile.purpose}"),
-        ("corpus", f"{study.corpus_name}, {study.tokens}: {lengths}; {study.vocab_size} distinct"),
+        ("corpus", f"{study.corpus_name}, {study.token}s: {lengths}; {study.vocab_size} distinct"),
         ("corpus hash", study.corpus_hash),
         ("uniform guess", f"{number(tables.uniform_loss)} nats per character"),
-        ("unigram guess", f"{number(unigram)} nats per character"),
+        ("unigram guess", f"{number(tables.unigram_loss)} nats per character"),
         ("base network", ", ".join(f"{k}={v}" for k, v in base.items())),
         ("base recipe", ", ".join(f"{k}={v}" for k, v in recipe.items())),
         ("precision", _distinct(over, "recipe.precision")),

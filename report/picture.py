@@ -51,8 +51,8 @@ def picture(tables: Tables) -> HTML:
         for part in parts_of(ablation, tables):
             parts[part].append(name)
     base = tables.study.profile.base_model(tables.study.vocab_size)
-    tokens = tables.study.tokens
-    return HTML(render("picture", parts=parts, titles=titles, base=base, tokens=tokens))
+    token = tables.study.token
+    return HTML(render("picture", parts=parts, titles=titles, base=base, token=token))
 
 
 def parts_of(ablation: Ablation, tables: Tables) -> list[str]:

@@ -28,12 +28,17 @@ _NATS = (
 
 def _per_character(table: pd.DataFrame, runs: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Losses per character of the text, whatever its tokens are: what margins are written for, and
-    what compares across tokenizers.
+    what compares across tokenizers. A loss is of the validation split, but where a column's name or
+    the column `split` says something else.
     """
-    of_text = runs.loc[runs["recipe.task"].isin(_OF_TEXT), "run_id"]
-    factor = table["run_id"].isin(of_text).map({True: study.tokens_per_character, False: 1.0})
-    scaled = {name: table[name] * factor for name in _NATS if name in table}
-    return table.assign(**scaled)
+    of_text = table["run_id"].isin(runs.loc[runs["recipe.task"].isin(_OF_TEXT), "run_id"])
+
+    def factor(name: str) -> "pd.Series[float]":
+        split = name.removesuffix("_loss")
+        here = pd.Series(split if split in SPLITS else "val", index=table.index)
+        return table.get("split", here).map(study.tokens_per_character).where(of_text, 1.0)
+
+    return table.assign(**{name: table[name] * factor(name) for name in _NATS if name in table})
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -109,7 +114,12 @@ class Tables:
     @property
     def uniform_loss(self) -> float:
         """The loss of a guess that knows nothing, ln(vocabulary), in nats per character."""
-        return math.log(self.study.vocab_size) * self.study.tokens_per_character
+        return math.log(self.study.vocab_size) * self.study.tokens_per_character()
+
+    @property
+    def unigram_loss(self) -> float:
+        """The loss of a guess by the tokens' frequencies alone, in nats per character."""
+        return self.study.unigram_loss * self.study.tokens_per_character()
 
     def differing(self, variant: Variant) -> dict[str, Any]:
         """What a variant changes of the base: "model.position" to its value."""

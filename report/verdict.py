@@ -66,7 +66,10 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         if not len(values):
             return row | {"verdict": NOT_TESTED, "why": "it has not been measured yet"}
     elif needed.empty:
-        return row | {"verdict": NOT_TESTED, "why": "this corpus does not have what its task needs"}
+        lacking = "this corpus does not have what its task needs"
+        if tables.study.tokenizer == "bpe":
+            lacking = "its task needs places in the text, which are known by character alone"
+        return row | {"verdict": NOT_TESTED, "why": lacking}
     elif len(values) == 0:
         counts = needed["status"].value_counts()
         lacking = ", ".join(f"{n} {s}" for s, n in counts.items() if s not in ("done", "diverged"))

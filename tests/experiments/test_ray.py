@@ -19,6 +19,7 @@ from experiments.job import Job
 from experiments.plan import runs_of
 from experiments.profiles import PROFILES
 from experiments.spec import Recipe, RunSpec
+from experiments.store import RunFolder
 from experiments.study import Study
 from model import ModelConfig
 
@@ -62,8 +63,8 @@ def specs_of(study: Study, results: Path) -> list[RunSpec]:
 
 def kill_a_task() -> bool:
     """End one of Ray's own processes that has a run in its hands."""
-    processes = psutil.process_iter(["cmdline"])
-    tasks = [found for found in processes if (found.info["cmdline"] or [""])[0] == "ray::_train"]
+    ours = psutil.Process().children(recursive=True)
+    tasks = [process for process in ours if (process.cmdline() or [""])[0] == "ray::_train"]
     if tasks:
         tasks[0].kill()
     return bool(tasks)
@@ -85,7 +86,8 @@ def test_a_killed_worker_and_a_lost_node_cost_no_run_and_change_no_row_of_a_tabl
             begun.append(event.spec.run_id)
         if isinstance(event, Progress) and not killed:
             killed = kill_a_task()
-        elif isinstance(event, Progress) and other and len(begun) > 2:
+        elif other and len(set(begun)) < len(begun) and len(set(begun) - set(over)) == 2:
+            # what was killed has begun again, and both nodes are at a run
             cluster.remove_node(other, allow_graceful=False)
             other = None
         if isinstance(event, Finished):
@@ -107,23 +109,51 @@ def test_a_killed_worker_and_a_lost_node_cost_no_run_and_change_no_row_of_a_tabl
 
 
 def test_what_the_cluster_has_not_is_refused(cluster):
-    with pytest.raises(UserError, match="device 'cuda' is not in the cluster: it has cpu"):
-        Ray().resolve_device("cuda")
+    with pytest.raises(UserError, match=r"the cluster has no GPU now; .* say how far: JOBS"):
+        Ray().slots("cuda", 1, None)
+    assert Ray().slots("cuda", 1, 3) == ["cuda:0"] * 3  # which it may grow to
+    with pytest.raises(UserError, match="device 'mps' is not for a cluster"):
+        Ray().resolve_device("mps")
 
 
-@ray.remote
-def seen(spec: RunSpec, job: Job, slot: str, inbox: object) -> None:
-    """Leaves which cards the task may use, and waits until others have begun beside it."""
-    (job.results / f"{spec.seed}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
-    deadline = time.monotonic() + 30
-    while len(list(job.results.iterdir())) < 6 and time.monotonic() < deadline:
-        time.sleep(0.05)
+def test_a_cluster_that_is_not_there_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch):
+    def refuse(**_: object) -> None:
+        raise ConnectionError("nobody answers")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(UserError, match=r"cannot be reached at RAY_ADDRESS=10.0.0.1:6379: nobody"):
+        Ray()
+
+
+def test_a_run_that_leaves_nothing_here_has_failed(
+    cluster, study: Study, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # as on a node whose folders are its own
+    monkeypatch.setattr("experiments.ray_executor._train", lambda *_: None)
+    monkeypatch.setattr("experiments.ray_executor._ARRIVAL", 0.1)
+    results = tmp_path / "ray"
+    specs = specs_of(study, results)[:1]
+    assert list(Ray().run(specs, Job(corpus, results, {}), ["cpu"])) == [Finished(specs[0])]
+    summary = RunFolder(results, specs[0].run_id).summary()
+    assert summary
+    assert summary["status"] == "failed"
+    assert "do all nodes share this folder?" in summary["reason"]
 
 
 def test_several_runs_share_a_card_and_each_sees_one(
     monkeypatch: pytest.MonkeyPatch, config: ModelConfig, recipe: Recipe, corpus: Corpus, tmp_path
 ):
     """On cards that Ray is told of; there need be none."""
+
+    def seen(spec: RunSpec, job: Job, *_: object) -> None:
+        """Leaves which card it may use, and in which process; waits for six to be at it."""
+        noted = {"card": os.environ["CUDA_VISIBLE_DEVICES"], "process": os.getpid()}
+        RunFolder(job.results, spec.run_id).finish({"status": "failed", "reason": "", **noted})
+        deadline = time.monotonic() + 30
+        while len(list(job.results.glob("runs/*"))) < 6 and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     head = {"num_cpus": 8, "num_gpus": 2}
     found = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
@@ -134,10 +164,13 @@ def test_several_runs_share_a_card_and_each_sees_one(
         assert executor.resolve_device("auto") == "cuda"
         slots = executor.slots("cuda", 3, None)
         assert slots == ["cuda:0"] * 6
-        specs = [RunSpec(model=config, recipe=recipe, corpus="", seed=i) for i in range(6)]
+        specs = [RunSpec(model=config, recipe=recipe, corpus="", seed=i) for i in range(12)]
         list(executor.run(specs, Job(corpus, tmp_path, {}, runs_per_card=3), slots))
     finally:
         ray.shutdown()
         found.shutdown()
-    cards = [file.read_text() for file in tmp_path.iterdir()]
-    assert sorted(cards) == ["0"] * 3 + ["1"] * 3
+    left = [RunFolder(tmp_path, spec.run_id).summary() or {} for spec in specs]
+    first = [summary["card"] for summary in left[:6]]
+    assert sorted(first) == ["0"] * 3 + ["1"] * 3
+    # a process that had two runs one after the other would show the second the first one's card
+    assert len({summary["process"] for summary in left}) == 12
