@@ -85,7 +85,7 @@ $(VENV)/.installed$(extras): pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet \
 	  --constraint constraints.txt --editable '.[dev$(subst -,$(comma),$(extras))]' \
 	  || { echo 'error: the packages could not be installed: is there a network?' >&2; exit 2; }
-	@touch $@
+	@touch $@ $(VENV)/.installed
 
 needed := torch numpy pandas pyarrow scipy statsmodels seaborn papermill jupytext nbconvert \
   ipykernel jinja2 markupsafe latex2mathml click rich psutil safetensors filelock tokenizers

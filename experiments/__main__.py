@@ -124,7 +124,9 @@ def _run(
         stopped = fail_fast and bool(outcome.failed)
         if not retry and not stopped and not is_measured(folder, "costs"):
             click.echo("measuring what attention, norms and generation cost on this machine")
-            here = device if executor == "local" else hardware.resolve_device("auto")
+            here = (
+                device if device in hardware.devices_present() else "cpu"
+            )  # a cluster may have more
             measure_costs(folder, chosen.name, here)
         if outcome.trained:
             _note(folder, outcome, len(slots))
@@ -194,7 +196,7 @@ def _check_length(corpus: Corpus, members: list[Member]) -> None:
         if corpus.lengths[split] <= longest:
             raise UserError(
                 f"corpus '{corpus.name}' is too short: its {split} split has"
-                f" {corpus.lengths[split]:,} characters, a window takes {longest + 1:,}"
+                f" {corpus.lengths[split]:,} tokens, a window takes {longest + 1:,}"
             )
 
 

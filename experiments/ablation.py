@@ -61,10 +61,12 @@ class Variant:
         trained = dataclasses.replace(recipe, **parts["recipe"])
         decided = fields_for(trained.task, model.vocab_size)
         changed = dataclasses.replace(model, **decided | parts["model"])
+        if changed.own and (self.match_parameters or self.match_flops):
+            raise ValueError(
+                f"nothing can be matched: {', '.join(changed.own.values())} is not counted"
+            )
         if self.match_parameters:
             _check_field(f"model.{self.match_parameters}", base)
-            if changed.own:
-                raise ValueError(f"match_parameters cannot count {', '.join(changed.own.values())}")
             changed = _matched(changed, self.match_parameters, parameter_count(model))
         if self.match_flops:
             share = flops_per_token(model) / flops_per_token(changed)
@@ -175,21 +177,23 @@ IDENTITIES = (
 
 def vary(field: str, values: Iterable[Any], called: str | None = None) -> list[Variant]:
     """A variant for each value of a field of ModelConfig or Recipe: vary("n_heads", [1, 2]) makes
-    heads-1 and heads-2. A value that is a word is its variant's name; `called` names otherwise.
+    heads-1 and heads-2, or with another word before the value, `called`. A value that is a word is
+    its variant's name.
 
     Raises:
         ValueError: there is no such field.
     """
     key = _key(field)
-    its_name = key.partition(".")[2].removeprefix("n_").replace("_", "-")
+    name = _short(key) if called is None else called
+    return [Variant(_named(value, name), {key: value}) for value in values]
 
-    def name(value: Any) -> str:
-        if isinstance(value, str) and called is None:
-            return (value.partition(":")[2] or value).replace("_", "-")
-        told = f"{value.factor:g}x" if isinstance(value, Times) else str(value).lower()
-        return "-".join(part for part in (its_name if called is None else called, told) if part)
 
-    return [Variant(name(value), {key: value}) for value in values]
+def _named(value: Any, field: str) -> str:
+    """ "heads-4", "steps-2x", or a word by itself."""
+    if isinstance(value, str):
+        return (value.partition(":")[2] or value).replace("_", "-")
+    told = f"{value.factor:g}x" if isinstance(value, Times) else str(value).lower()
+    return f"{field}-{told}" if field else told
 
 
 def cross(*axes: Sequence[Variant]) -> list[Variant]:
@@ -198,12 +202,13 @@ def cross(*axes: Sequence[Variant]) -> list[Variant]:
     without a name adds nothing to the others'.
 
     Raises:
-        ValueError: two of them change the same field.
+        ValueError: two of them change the same field, or one has more than changes.
     """
     found = []
     for parts in itertools.product(*axes):
         changes: dict[str, Any] = {}
         for part in parts:
+            _check_plain(part)
             if twice := changes.keys() & part.changes.keys():
                 raise ValueError(f"cross: two axes change {', '.join(sorted(twice))}")
             changes |= part.changes
@@ -214,14 +219,35 @@ def cross(*axes: Sequence[Variant]) -> list[Variant]:
 def without_each(strong: Variant, weak: Mapping[str, Any] = MappingProxyType({})) -> list[Variant]:
     """A strong variant, and it without each of its changes: what `weak` has instead, or else the
     profile's base. The variants' names say what was taken away.
+
+    Raises:
+        ValueError: `weak` has what the strong variant does not change, or it has more than changes.
     """
+    _check_plain(strong)
+    instead = {_key(field): value for field, value in weak.items()}
+    if unused := instead.keys() - strong.changes.keys():
+        raise ValueError(
+            f"without_each: '{strong.name}' does not change {', '.join(sorted(unused))}"
+        )
     found = [strong]
     for key, value in strong.changes.items():
         rest = {name: its for name, its in strong.changes.items() if name != key}
-        back = {key: weak[key]} if key in weak else {}
-        taken = value if isinstance(value, str) else vary(key, [value])[0].name
-        found.append(Variant(f"{strong.name}-without-{taken}", rest | back))
+        back = {key: instead[key]} if key in instead else {}
+        found.append(Variant(f"{strong.name}-without-{_named(value, _short(key))}", rest | back))
     return found
+
+
+def _check_plain(variant: Variant) -> None:
+    """That it is changes alone, all of which go on to others."""
+    if variant != Variant(variant.name, variant.changes):
+        raise ValueError(
+            f"variant '{variant.name}': a rate or a match is for the variants that come out"
+        )
+
+
+def _short(key: str) -> str:
+    """ "kv-heads" for "model.n_kv_heads"."""
+    return key.partition(".")[2].removeprefix("n_").replace("_", "-")
 
 
 def own(mechanism: Callable[[ModelConfig], Any]) -> str:

@@ -135,6 +135,10 @@ def evaluate(run: str, whole: bool, profile: str, device: str, results: Path, da
     from experiments.train import evaluate_on
 
     place = next(model.parameters()).device
+    if whole and spec.recipe.task not in ("language", "masked", "continuation"):
+        raise UserError(
+            f"--whole is for tasks on the corpus: that of {run} is '{spec.recipe.task}'"
+        )
     task, recipe = TASKS[spec.recipe.task](spec, text, torch.device(place)), spec.recipe
     for split in text.lengths:
         some = recipe.eval_windows if split == "train" else recipe.final_eval_windows

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 import re
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -57,6 +57,20 @@ def load_ablations() -> dict[str, Ablation]:
 
 def mistakes(name: str, ablation: Ablation) -> Iterator[str]:
     """What an ablation says that cannot be, in one line each, with the place in its file."""
+    for what, kind, those in (
+        ("variants", Variant, ablation.variants),
+        ("claims", Claim, ablation.claims),
+    ):
+        for one in those:
+            if not isinstance(one, kind):
+                star = ": a star before it spreads a list" if isinstance(one, list) else ""
+                yield f"{place(name, '', what)}{what}: {one!r} is none{star}"
+                return
+    for variant in ablation.variants:
+        if not isinstance(variant.changes, Mapping):
+            at = place(name, variant.name, variant.name)
+            yield f"{at}the changes of variant '{variant.name}' are no {{'model.field': value}}"
+            return
     variants = [variant.name for variant in ablation.variants]
     for twice in sorted({variant for variant in variants if variants.count(variant) > 1}):
         yield f"{place(name, twice, twice)}two variants are called '{twice}'"
@@ -105,8 +119,8 @@ def place(name: str, owner: str, *words: str) -> str:
 def _line(file: Path, owner: str, words: Sequence[str]) -> int:
     def says(tree: ast.AST, word: str) -> int:
         for node in ast.walk(tree):
-            said = node.value if isinstance(node, ast.Constant) else getattr(node, "id", None)
-            if said == word:
+            said = node.value if isinstance(node, ast.Constant) else None
+            if word in (said, getattr(node, "id", None), getattr(node, "arg", None)):
                 return int(node.lineno)  # type: ignore[attr-defined]
         return 0
 

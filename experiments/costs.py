@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from experiments.collect import write_table
-from experiments.hardware import default_precision
+from experiments.hardware import default_precision, device_name
 from experiments.loss import cross_entropy
 from experiments.profiles import PROFILES, Profile
 from experiments.train import precision_context
@@ -197,4 +197,5 @@ if __name__ == "__main__":
     torch.set_float32_matmul_precision("high")
     torch.manual_seed(0)
     found = rows(PROFILES[sys.argv[2]], EFFORTS[sys.argv[2]], torch.device(sys.argv[3]))
-    write_table(Path(sys.argv[1]), "costs", found)
+    measured = {"device_name": device_name(sys.argv[3])}
+    write_table(Path(sys.argv[1]), "costs", [row | measured for row in found])

@@ -24,7 +24,7 @@ def resolve_device(wanted: str) -> str:
     Raises:
         UserError: the machine has no such device.
     """
-    present = _devices_present()
+    present = devices_present()
     if wanted == "auto":
         return present[0]
     if wanted not in present:
@@ -108,7 +108,8 @@ def device_name(device: str) -> str:
     return _processor()
 
 
-def _devices_present() -> list[str]:
+def devices_present() -> list[str]:
+    """Of this machine, the best first."""
     # Importing torch takes seconds; where nothing hints at an accelerator there is no need to.
     driver = shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists()
     if not driver and not Path("/dev/kfd").exists() and platform.system() != "Darwin":

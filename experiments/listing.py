@@ -62,7 +62,7 @@ def list_ablations(
 def status(
     profile: str, jobs: int | None, device: str, slots_per_gpu: int | None, results: Path
 ) -> None:
-    """How far a study is: done, failed, running, left, and the time that is left."""
+    """How far a study is: done, failed, running on this machine, left, and the time left."""
     chosen = profile_named(profile, device)
     device, folder = hardware.resolve_device(device), results / chosen.name
     study = Study.load(folder)
@@ -86,7 +86,8 @@ def status(
         if stand[run.run_id] in ("failed", "damaged"):
             reason = (RunFolder(folder, run.run_id).summary() or {}).get("reason", "")
             click.echo(f"{stand[run.run_id]}: {labels[run.run_id]}: {reason}")
-    left = [run for run in runs if stand[run.run_id] not in ("done", "diverged", "failed")]
+    left = [run for run in runs if not RunFolder(folder, run.run_id).finished(run.probes)]
+    left = [run for run in left if stand[run.run_id] != "failed"]
     later = {(waiting.ablation, waiting.variant, waiting.seed) for waiting in plan.waiting}
     left += runs_of(
         member

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from experiments.catalogue import FOLDER
+from experiments.catalogue import FOLDER, load_ablations
 from experiments.errors import UserError
 from experiments.files import write_atomically
 
@@ -66,6 +66,9 @@ def write_new(name: str) -> Path:
     file = FOLDER / f"{name.replace('-', '_')}.py"
     if file.exists():
         raise UserError(f"there is an ablation '{name}' already: {file}")
+    claims = {claim.id for stated in load_ablations().values() for claim in stated.claims}
+    if name in claims:
+        raise UserError(f"'{name}' is the name of a claim already: choose another name")
     if name in _targets():
         raise UserError(f"'{name}' is a target of make already: choose another name")
     title = name.replace("-", " ").capitalize()

@@ -194,6 +194,7 @@ COLUMNS: dict[str, list[Column]] = {
             "most memory that its tensors took at a time; of a generation, its cache",
         ),
         ("flops", _REAL, "floating-point operations"),
+        ("device_name", _TEXT, "the processor or graphics card that was measured"),
     ],
     "theory": [
         ("topic", _TEXT, "what is derived"),

@@ -81,6 +81,8 @@ class WeightsAndBiases:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would use the network
         import wandb
 
+        if os.environ["WANDB_MODE"] == "online" and not wandb.login(prompt=False):
+            raise UserError("TRACKER=wandb with WANDB_MODE=online: `wandb login` first")
         self.wandb = wandb
 
     def begin(self, member: Member, place: Path) -> "_WandbRun":
@@ -141,7 +143,7 @@ def tracked(
     for member in members:
         shown_as[member.spec.run_id].append(member)
     for its in shown_as.values():
-        untold = [member for member in its if not _place(tracker, member, results).exists()]
+        untold = [member for member in its if not _is_told(tracker, member, results)]
         if untold and RunFolder(results, untold[0].spec.run_id).finished():
             _Followed(tracker, untold, results).read(over=True)
     followed: dict[str, _Followed] = {}
@@ -195,6 +197,7 @@ class _Followed:
         place = _place(self.tracker, member, self.results)
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
+        _note(self.tracker, member, self.results).write_text(member.spec.run_id)
         return self.tracker.begin(member, place)
 
     def _tell(self, point: Mapping[str, Any]) -> None:
@@ -213,6 +216,17 @@ def _numbers(summary: Mapping[str, Any]) -> dict[str, float]:
         for name, value in summary.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+
+
+def _is_told(tracker: Tracker, member: Member, results: Path) -> bool:
+    """Whether this very run is shown: what stands there may be of another corpus or recipe."""
+    note = _note(tracker, member, results)
+    return note.exists() and note.read_text() == member.spec.run_id
+
+
+def _note(tracker: Tracker, member: Member, results: Path) -> Path:
+    place = _place(tracker, member, results)
+    return place.with_name(f"{place.name}.run")
 
 
 def _place(tracker: Tracker, member: Member, results: Path) -> Path:

@@ -78,9 +78,9 @@ class Tables:
         wide = measures.pivot(index="run_id", columns="measure", values="value")
         runs = _per_character(runs.merge(wide, on="run_id", how="left"), runs, study)
         costs = read_table(results, "costs")
-        runs["utilisation"] = (
-            runs["flops"] / runs["train_seconds"] / (peak_flops(costs) or math.nan)
-        )
+        peak = peak_flops(costs) or math.nan
+        there = runs["device_name"].isin(costs["device_name"])  # and not on another machine
+        runs["utilisation"] = (runs["flops"] / runs["train_seconds"] / peak).where(there)
         tuning = read_table(results, "tuning")
         tuning = tuning.merge(runs[["run_id", "status", "val_loss"]], on="run_id", how="left")
         planned = read_table(results, "membership")

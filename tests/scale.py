@@ -1,8 +1,9 @@
 """What a study of a hundred thousand runs asks of the program that drives it: `make scale`.
 
 Plans of 1,000, 10,000 and 100,000 runs, of all ablations with ever more seeds: each is planned,
-scheduled on a Ray of this machine with tasks that do nothing, and collected from folders as runs
-of the profile `smoke` leave them. Growth is linear where the last two columns of times agree.
+scheduled on a Ray of this machine with tasks that do nothing but tell that they began and go on,
+and collected from folders as runs of the profile `smoke` leave them. Growth is linear where the
+last three columns of times agree from line to line.
 """
 
 import json
@@ -21,12 +22,15 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import ray_executor
+from experiments import study as study_file
+from experiments.ablation import Ablation, vary
+from experiments.catalogue import load_ablations
 from experiments.collect import collect
 from experiments.corpus import Corpus
 from experiments.executor import Executor, Finished, Progress, Started, executor_named
 from experiments.job import Job
 from experiments.plan import runs_of
-from experiments.spec import TUNING_SEED, RunSpec
+from experiments.spec import RunSpec
 from experiments.store import RunFolder
 from experiments.study import Study
 
@@ -50,9 +54,22 @@ def study_of(runs: int, results: Path) -> Study:
     def study(seeds: int) -> Study:
         return Study(**facts, seeds=seeds, fewer_seeds=seeds)
 
+    one, two = (len(planned(study(seeds), results)) for seeds in (1, 2))
+    return study(1 + round((runs - one) / (two - one)))
+
+
+def planned(study: Study, results: Path) -> list[RunSpec]:
+    """Every run, as if the learning rates had been tried, with the results that ours leave."""
     with patch("experiments.study._validation_loss", lambda *_: SUMMARY["val_loss"]):
-        one = len(runs_of(study(1).plan(results).members))
-    return study(min(TUNING_SEED, max(1, round(runs / one))))
+        plan = study.plan(results)
+    return runs_of([*plan.trials, *plan.members])
+
+
+def more_ablations() -> dict[str, Ablation]:
+    """Ours, and a sweep: seeds alone end at a thousand."""
+    sweep = vary("dropout", [i / 100 for i in range(20)])
+    more = Ablation(title="", question="", baseline=sweep[0].name, variants=sweep, core=True)
+    return load_ablations() | {"sweep": more}
 
 
 def nothing(spec: RunSpec, job: Job, slot: str, inbox: Queue) -> None:
@@ -91,6 +108,7 @@ def timed(work: Any, *arguments: Any) -> tuple[Any, float]:
 def main(sizes: Sequence[int]) -> None:
     console = Console(width=130)
     executor = executor_named("ray")
+    study_file.load_ablations = more_ablations
     ray_executor._train = nothing
     ray_executor._ARRIVAL = 0.0  # nothing will
     table = Table(
@@ -102,9 +120,7 @@ def main(sizes: Sequence[int]) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             results = Path(temporary)
             study = study_of(size, results)
-            with patch("experiments.study._validation_loss", lambda *_: SUMMARY["val_loss"]):
-                plan, planning = timed(study.plan, results)
-            specs = runs_of([*plan.trials, *plan.members])
+            specs, planning = timed(planned, study, results)
             over, scheduling = timed(scheduled, specs, executor, results)
             assert over == len(specs)
             study.save(results)

@@ -54,8 +54,9 @@ def refusal(file: Path, text: str) -> str:
     file.write_text(text)
     with pytest.raises(UserError) as refused:
         outline(PROFILES["smoke"], 1)
-    place, _, said = str(refused.value).partition(f"/{file.name}:")
-    assert "/" in f"{place}/"
+    place, name, said = str(refused.value).partition(f"/{file.name}:")
+    assert place.endswith(file.parent.name)
+    assert name
     return said
 
 
@@ -133,6 +134,13 @@ def test_the_file_itself_is_right(file: Path):
         ('"A title"', '"A title', 6, "unterminated string literal"),
         ("ABLATION = ", "ABLATIONS = ", "", "it states no ABLATION"),
         ('Variant("rms"', 'Variant("small"', 10, "two variants are called 'small'"),
+        ("variants=[\n", "variants=[\n        vary('n_heads', [1, 2]),\n", 9, "a star before it"),
+        (
+            '"small", {"model.n_layers": 1}',
+            '"small", "model.n_layers"',
+            10,
+            "the changes of variant 'small' are no",
+        ),
     ],
 )
 def test_a_mistake_has_its_line_and_the_nearest_name(
@@ -171,6 +179,13 @@ def test_a_strong_variant_loses_one_part_at_a_time():
         Variant("all-without-rmsnorm", {"model.n_kv_heads": 2, "model.norm": "layernorm"}),
         Variant("all-without-kv-heads-2", {"model.norm": "rmsnorm"}),
     ]
+    assert without_each(strong, {"norm": "layernorm"}) == found
+    with pytest.raises(ValueError, match=r"'all' does not change model\.dropout"):
+        without_each(strong, {"dropout": 0.1})
+    tuned = Variant("tuned", {"model.norm": "rmsnorm"}, rate_of="all")
+    for build in (without_each, lambda variant: cross([variant])):
+        with pytest.raises(ValueError, match="a rate or a match is for the variants that come out"):
+            build(tuned)
 
 
 def test_a_function_of_ones_own_is_named_by_where_it_stands():

@@ -2,7 +2,11 @@
 
 import dataclasses
 import os
+import pickle
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -82,3 +86,25 @@ def test_closing_the_stream_ends_every_worker(spec: RunSpec, corpus: Corpus, tmp
     events.close()
     assert not workers()
     assert RunFolder(tmp_path, long.run_id).summary() is None
+
+
+def test_a_worker_ends_with_what_it_works_for(spec: RunSpec, corpus: Corpus, tmp_path: Path):
+    """At once, and not when it next has something to say: another may be at its run by then."""
+    never = {"steps": 10**7, "log_every": 10**7, "eval_every": 10**7}
+    silent = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, **never))
+    with (tmp_path / "job").open("wb") as file:
+        pickle.dump((silent, Job(corpus, tmp_path, {})), file)
+    code = (
+        "import pickle, sys; from experiments.executor import run_local;"
+        "spec, job = pickle.load(open(sys.argv[1], 'rb')); list(run_local([spec], job, ['cpu']))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "job")])
+    try:
+        folder, until = RunFolder(tmp_path, silent.run_id), time.monotonic() + 60
+        while not (worker := folder.worker()) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert worker
+    finally:
+        parent.kill()
+        parent.wait()
+    worker.wait(timeout=20)

@@ -347,5 +347,5 @@ def test_what_is_no_mechanism_is_never_called(spec: RunSpec, own_file: Path, pos
 
 def test_parameters_of_what_is_none_of_ours_are_not_matched(config: ModelConfig, recipe: Recipe):
     own = Variant("own", {"model.norm": "experiments.ablations.x:y"}, match_parameters="d_ff")
-    with pytest.raises(ValueError, match="match_parameters cannot count experiments"):
+    with pytest.raises(ValueError, match="nothing can be matched: experiments"):
         own.applied_to(config, recipe)

@@ -104,6 +104,16 @@ def test_runs_that_were_over_before_are_told_of_and_no_run_twice(
     assert told(first.points[first.begun[0]]) == recorded(tmp_path, members[0])
     list(tracked((), second, members, tmp_path))
     assert second.begun == []
+    # another recipe is another run, whatever its name
+    changed = dataclasses.replace(members[0].spec, seed=3)
+    list(Local().run([changed], Job(corpus, tmp_path, {}), ["cpu"]))
+    renamed = dataclasses.replace(members[0], spec=changed)
+    list(tracked((), second, [renamed], tmp_path))
+    assert second.begun == ["heads/heads-4/seed-3"]
+    note = tmp_path / "tracking" / "notebook" / "heads" / "heads-4" / "seed-3.run"
+    note.write_text("another")
+    list(tracked((), second, [renamed], tmp_path))
+    assert second.begun == ["heads/heads-4/seed-3"] * 2
 
 
 def test_a_run_that_begins_again_is_told_again_from_its_start(
