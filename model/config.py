@@ -141,8 +141,9 @@ class ModelConfig:
     @property
     def own(self) -> dict[str, str]:
         """The fields that name a mechanism which is none of ours."""
-        named = {name: getattr(self, name) for name in OPEN if name in self.relevant()}
-        return {name: value for name, value in named.items() if _is_elsewhere(value)}
+        named = {name: getattr(self, name) for name in OPEN if _is_elsewhere(getattr(self, name))}
+        read = self.relevant() if named else {}
+        return {name: value for name, value in named.items() if name in read}
 
     @property
     def head_dim(self) -> int:
