@@ -91,6 +91,7 @@ def executor_named(name: str) -> Executor:
     """
     if name == "local":
         return Local()
+    hardware.environment()  # before Ray puts packages of its own where packages are looked for
     try:
         from experiments.ray_executor import Ray  # seconds, and packages that few need
     except ImportError:

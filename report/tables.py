@@ -36,7 +36,12 @@ def _per_character(table: pd.DataFrame, runs: pd.DataFrame, study: Study) -> pd.
     def factor(name: str) -> "pd.Series[float]":
         split = name.removesuffix("_loss")
         here = pd.Series(split if split in SPLITS else "val", index=table.index)
-        return table.get("split", here).map(study.tokens_per_character).where(of_text, 1.0)
+        return (
+            table.get("split", here)
+            .map(study.tokens_per_character)
+            .astype(float)
+            .where(of_text, 1.0)
+        )
 
     return table.assign(**{name: table[name] * factor(name) for name in _NATS if name in table})
 

@@ -58,6 +58,8 @@ def test_losses_are_judged_per_character_whatever_the_tokens_are(tmp_path, monke
     bits = read_table(place, "runs")["bits_per_character"]
     assert list(tables.runs["val_loss"] / math.log(2)) == pytest.approx(list(bits))
     assert tables.uniform_loss == pytest.approx(math.log(84) / 4)
+    write_table(place, "lengths", [])
+    assert tables.probe("lengths", "planted").empty  # nobody has looked yet
 
 
 def test_noise_too_large_to_tell_is_undecided_and_says_how_many_seeds(tmp_path, monkeypatch):
