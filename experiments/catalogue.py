@@ -63,8 +63,12 @@ def mistakes(name: str, ablation: Ablation) -> Iterator[str]:
     ):
         for one in those:
             if not isinstance(one, kind):
-                star = ": a star before it spreads a list" if isinstance(one, list) else ""
-                yield f"{place(name, '', what)}{what}: {one!r} is none{star}"
+                said = f"{one!r:.40} is no {kind.__name__}"
+                if isinstance(one, list):
+                    said = (
+                        f"a list stands in place of a {kind.__name__}: a star before it spreads it"
+                    )
+                yield f"{place(name, '', what)}{what}: {said}"
                 return
     for variant in ablation.variants:
         if not isinstance(variant.changes, Mapping):
@@ -90,6 +94,13 @@ def _mistakes_of_claim(name: str, claim: Claim, variants: Sequence[str]) -> Iter
     weighed = COSTS if claim.metric in COST_METRICS else variants
     yield from _unknown(name, claim.id, "effect", list(claim.effect), weighed)
     here = place(name, claim.id, claim.id)
+    for what, number in {
+        "margin": claim.margin,
+        "threshold": claim.threshold,
+        **claim.effect,
+    }.items():
+        if type(number) not in (int, float):
+            yield f"{place(name, claim.id, what)}'{claim.id}': {what} is {number!r}, and no number"
     if bool(claim.check) == bool(claim.effect) or (claim.effect and not claim.why_margin):
         yield f"{here}claim '{claim.id}' needs a check, or an effect with margin and why_margin"
     if claim.equal and claim.no_worse:
@@ -155,5 +166,7 @@ def _meant(said: str) -> str:
             fields = [field.name for field in dataclasses.fields(kind)]
             return nearest(found[2], fields) or f": there are {', '.join(fields)}"
     if found := re.search(r"cannot import name '(\w+)'|name '(\w+)' is not defined", said):
+        if found[2] in dir(language):
+            return ": import it from experiments.ablation"
         return nearest(found[1] or found[2], dir(language))
     return ""

@@ -98,7 +98,7 @@ def status(
         slots = len(hardware.slots(device, runs_per_card(device, slots_per_gpu, chosen), jobs))
         paces, seen = _paces(runs, folder, chosen, device)
         minutes = estimate.seconds(left, paces) / slots / 60
-        click.echo(f"about {minutes:.0f} minutes left with {slots} at once, from {seen}")
+        click.echo(f"about {minutes:.0f} min left with {slots} at once, from {seen}")
 
 
 def _step(metrics: Path) -> int:

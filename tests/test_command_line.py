@@ -360,7 +360,7 @@ def test_status_tells_how_far_a_study_is(study):
     assert f"{results}: profile smoke, corpus" in told
     assert f"{done} done" in told
     assert "not begun" in told
-    assert "minutes left with" in told
+    assert " min left with" in told
     missing = call(folder, "status", "--profile", "cpu")
     assert missing.returncode == 2
     assert "there are no results in" in missing.stderr

@@ -141,6 +141,9 @@ def test_the_file_itself_is_right(file: Path):
             10,
             "the changes of variant 'small' are no",
         ),
+        ('{"small": 1,', '{"small": "1",', 18, "'mine': small is '1', and no number"),
+        ("margin=0.1", "margin=None", 19, "'mine': margin is None, and no number"),
+        ("Claim, Variant, vary", "Claim, vary", 10, "'Variant' is not defined: import it from"),
     ],
 )
 def test_a_mistake_has_its_line_and_the_nearest_name(
