@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Protocol
@@ -118,6 +119,10 @@ def run_local(specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Gener
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.worker"])
+    # Ctrl-C is ours to hear: it would answer with a traceback while it loads torch.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    forkserver.ensure_running()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     waiting, free = list(reversed(specs)), list(reversed(slots))
     running: dict[Connection, _Running] = {}
     try:

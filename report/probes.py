@@ -110,7 +110,7 @@ def head_table(tables: Tables, ablation: str) -> HTML:
     note = (
         "The largest value over all heads, mean ± half the 95 %"
         f" interval over {counted(rows['seed'].nunique(), 'seed')}. Previous, first and induction"
-        " are shares of attention; entropy is in nats, distance in {tables.study.token}s."
+        f" are shares of attention; entropy is in nats, distance in {tables.study.token}s."
     )
     return HTML(table(head, lines, note))
 
