@@ -255,9 +255,13 @@ def verify(
 
 
 @cli.command()
-@takes("profile", "corpus", "device", "results", "data")
-def bench(profile: str, corpus: str, device: str, results: Path, data: Path) -> None:
+@takes("profile", "corpus", "tokenizer", "device", "results", "data")
+def bench(
+    profile: str, corpus: str, tokenizer: str, device: str, results: Path, data: Path
+) -> None:
     """Measure how fast this machine trains; nothing else may be running."""
+    if tokenizer != "characters":
+        raise UserError(f"a benchmark is by character: TOKENIZER={tokenizer} is for training")
     folder = results / profile_named(profile, device).name
     words = [folder, data, hardware.resolve_device(device), corpus]
     for name in (corpus, "tinyshakespeare"):  # here, where what is wrong with it is one line

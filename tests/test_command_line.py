@@ -186,6 +186,7 @@ BAD = {
     "benchmark": (["bench", "--corpus", "no/such/file.txt"], "does not exist"),
     "corpus": (["run", "--corpus", "no/such/file.txt"], "does not exist"),
     "tokenizer": (["run", "--tokenizer", "bytes"], "there are characters, bpe"),
+    "bench": (["bench", "--tokenizer", "bpe"], "a benchmark is by character"),
     "vocabulary": (["run", "--vocab-size", "300"], "VOCAB_SIZE is for TOKENIZER=bpe"),
     "tracker": (["run", "--tracker", "tensorbord"], "did you mean 'tensorboard'?"),
     "new ablation": (["new-ablation", "../heads"], "must be words of a to z"),
