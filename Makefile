@@ -10,7 +10,7 @@ comma := ,
 NETWORK ?=
 # Handed on to the program through the environment, so that no quoting can go wrong.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
-  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME
+  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -24,7 +24,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list status new-ablation report retry verify bench columns model test soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all list status new-ablation report retry verify bench calibrate publish columns model test soak scale lint clean complete $(ABLATIONS)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ help: ## This list
 	  '           TOKENIZER (characters, bpe)  VOCAB_SIZE (of byte pairs)' \
 	  '           SEEDS  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
-	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)' \
+	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)  REFERENCE (0, 1: report)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)' \
 	  '           VENV (where to keep the environment)  PYTHON (one of your own, used as it is)'
 
@@ -49,12 +49,16 @@ status: $(installed) ## How far a study is: done, failed, running, left, and the
 	@$(python) -m experiments status
 new-ablation: $(installed) ## Write the file of a new ablation: make new-ablation NAME=my-idea
 	@$(python) -m experiments new-ablation
-report: $(installed) ## Rebuild the report from what has been run so far
+report: $(installed) ## Rebuild the report from what has been run so far; REFERENCE=1: from what is published
 	@$(python) -m experiments report
 retry: $(installed) ## Train again the runs that failed
 	@$(python) -m experiments retry
 verify: $(installed) ## Train a few finished runs again (all: ALL=1): do they come out the same?
 	@$(python) -m experiments verify
+calibrate: $(installed) ## Train nanoGPT's recipe with five seeds: do we end where it does?
+	@$(python) -m experiments calibrate
+publish: $(installed) ## Make a whole study of PROFILE=cpu the published reference, and refresh the README
+	@$(python) -m report.publish results/$(or $(PROFILE),cpu)
 bench: $(installed) ## How fast this machine trains; half an hour, with nothing else running
 	@$(python) -m experiments bench
 columns: $(installed) ## The data dictionary of the tables

@@ -1,4 +1,6 @@
-"""The command line: `python -m experiments run`, `retry`, `list`, `columns`."""
+"""The command line, `python -m experiments COMMAND`: what trains and what keeps house is here; each
+other command is in the file of what it does.
+"""
 
 import datetime
 import functools
@@ -18,45 +20,38 @@ from rich.table import Table
 
 from experiments import hardware
 from experiments.by_hand import evaluate, sample, train
+from experiments.calibration import calibrate
 from experiments.catalogue import load_ablations
 from experiments.collect import is_measured
 from experiments.corpus import Corpus, prepare
 from experiments.errors import UserError, refusal
-from experiments.executor import EXECUTORS, Executor, executor_named
 from experiments.job import Job
 from experiments.listing import list_ablations, status
 from experiments.lock import owned
 from experiments.new_ablation import write_new
-from experiments.options import byte_pairs, one_of, profile_named, runs_per_card, takes
+from experiments.options import (
+    byte_pairs,
+    one_of,
+    place_and_profile,
+    profile_named,
+    runs_per_card,
+    takes,
+)
 from experiments.plan import Member, outline, runs_of
-from experiments.profiles import PROFILES, Profile
+from experiments.profiles import PROFILES
 from experiments.runner import Outcome, PageRefresher, measure_costs, run_study
 from experiments.schema import COLUMNS, describe
 from experiments.spec import RunSpec
 from experiments.store import RunFolder, note_call, record_environment
 from experiments.study import Study
 from experiments.trackers import TRACKERS, tracker_named
-from experiments.verify import verify_study
+from experiments.verify import verify
 
 _TRAINING = (
-    *(
-        "profile",
-        "corpus",
-        "tokenizer",
-        "vocab_size",
-        "seeds",
-        "jobs",
-        "executor",
-        "device",
-        "precision",
-        "compile",
-    ),
+    *("profile", "corpus", "tokenizer", "vocab_size", "seeds", "jobs", "executor", "device"),
+    *("precision", "compile"),
     *("slots_per_gpu", "checkpoint_seconds", "run_timeout", "fail_fast", "tracker"),
     *("results", "data"),
-)
-_VERIFYING = (
-    *("profile", "corpus", "tokenizer", "vocab_size", "jobs", "executor", "device"),
-    *("slots_per_gpu", "all", "results", "data"),
 )
 
 
@@ -106,7 +101,7 @@ def _run(
     one_of("tracker", [tracker], list(TRACKERS))
     follower = tracker_named(tracker)
     one_of("precision", [precision], list(hardware.PRECISIONS))
-    where, device, chosen = _place(executor, device, profile)
+    where, device, chosen = place_and_profile(executor, device, profile)
     per_card = runs_per_card(device, slots_per_gpu, chosen)
     slots = where.slots(device, per_card, jobs)
     chosen = chosen.computed(hardware.resolve_precision(precision, device), compile)
@@ -141,16 +136,6 @@ def _run(
         if outcome.failed:
             click.echo("train the failed ones again with `make retry`")
     sys.exit(1 if outcome.failed else status)
-
-
-def _place(executor: str, device: str, profile: str) -> tuple[Executor, str, Profile]:
-    """Where to run, on what device, which profile; what is not known is said before Ray starts."""
-    one_of("executor", [executor], list(EXECUTORS))
-    one_of("device", [device], list(hardware.DEVICES))
-    one_of("profile", [profile], ["auto", *PROFILES])
-    where = executor_named(executor)
-    device = where.resolve_device(device)
-    return where, device, profile_named(profile, device)
 
 
 def _train(
@@ -218,40 +203,19 @@ def new_ablation(name: str) -> None:
 
 
 @cli.command()
-@takes("profile", "device", "results")
-def report(profile: str, device: str, results: Path) -> None:
-    """Rebuild the page for what has been run so far."""
-    folder = results / profile_named(profile, device).name
-    sys.exit(PageRefresher(folder).build(only_if_changed=False))
-
-
-@cli.command()
-@takes(*_VERIFYING)
-def verify(
-    profile: str,
-    corpus: str,
-    tokenizer: str,
-    vocab_size: int | None,
-    jobs: int | None,
-    executor: str,
-    device: str,
-    slots_per_gpu: int | None,
-    all: bool,
-    results: Path,
-    data: Path,
-) -> None:
-    """Train some finished runs again, and say whether they come out the same."""
-    where, device, chosen = _place(executor, device, profile)
-    folder = results / chosen.name
-    study, text = Study.load(folder), prepare(corpus, data, byte_pairs(tokenizer, vocab_size))
-    if text.hash != study.corpus_hash:
-        raise UserError(f"{folder} is a study of another corpus than {text.name}: see CORPUS")
-    planned = study.plan(folder)
-    per_card = runs_per_card(device, slots_per_gpu, chosen)
-    slots = where.slots(device, per_card, jobs)
-    job = Job(text, folder, hardware.environment(), runs_per_card=per_card)
-    holds = verify_study([*planned.trials, *planned.members], job, slots, where, everything=all)
-    sys.exit(0 if holds else 1)
+@takes("profile", "device", "reference", "results")
+def report(profile: str, device: str, reference: bool, results: Path) -> None:
+    """Rebuild the page for what has been run so far, or write that of the published results."""
+    name = profile_named(profile, device).name
+    folder = results / name
+    if reference:
+        theirs = results / "reference"
+        there = sorted(file.parent.name for file in theirs.glob("*/study.json"))
+        one_of("published profile", [name], there)
+        # Where nothing that is committed is written to.
+        folder = results / "published" / name
+        shutil.copytree(theirs, results / "published", dirs_exist_ok=True)
+    sys.exit(PageRefresher(folder).build(only_if_changed=reference))
 
 
 @cli.command()
@@ -294,7 +258,7 @@ def columns() -> None:
         Console().print(table)
 
 
-for _command in (list_ablations, status, train, sample, evaluate):
+for _command in (verify, calibrate, list_ablations, status, train, sample, evaluate):
     cli.add_command(_command)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from experiments.calibration import NANOGPT, NANOGPT_RECIPE, spec_of
 from experiments.collect import write_table
 from experiments.corpus import Corpus, prepare
 from experiments.executor import run_local
@@ -31,27 +32,7 @@ from experiments.profiles import PROFILES
 from experiments.spec import TUNING_SEED, Precision, Recipe, RunSpec
 from experiments.store import RunFolder
 from experiments.study import Study
-from model import ModelConfig
 
-# nanoGPT's recipe for a processor: its network, its steps, its rates; every 250 steps, 20 batches.
-NANOGPT: dict[str, Any] = {
-    "context_length": 64,
-    "d_model": 128,
-    "n_layers": 4,
-    "n_heads": 4,
-    "d_ff": 512,
-    "position": "learned",
-    "bias": False,
-}
-NANOGPT_RECIPE = Recipe(
-    steps=2000,
-    batch_size=12,
-    learning_rate=1e-3,
-    warmup_steps=100,
-    eval_every=250,
-    eval_windows=240,
-    final_eval_windows=240,
-)
 WAYS: tuple[tuple[Precision, bool], ...] = (("fp32", False), ("bf16", False), ("bf16", True))
 _REPEATS = 3
 _STEPS = 30  # that are timed where no whole run is needed
@@ -205,12 +186,6 @@ def _elsewhere(*words: object) -> Row:
     printed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     found: Row = json.loads(printed)
     return found
-
-
-def spec_of(corpus: Corpus, network: dict[str, Any], recipe: Recipe, seed: int) -> RunSpec:
-    """A run of a network on a corpus."""
-    config = ModelConfig(vocab_size=len(corpus.vocabulary), **network)
-    return RunSpec(model=config, recipe=recipe, corpus=corpus.hash, seed=seed)
 
 
 def _row(what: str, spec: RunSpec, repeat: int, **found: Any) -> Row:

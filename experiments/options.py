@@ -10,7 +10,7 @@ import click
 from experiments import hardware
 from experiments.corpus import NAMES
 from experiments.errors import UserError
-from experiments.executor import EXECUTORS
+from experiments.executor import EXECUTORS, Executor, executor_named
 from experiments.profiles import PROFILES, Profile
 from experiments.spec import TUNING_SEED
 from experiments.tokenizer import BYTES, TOKENIZERS
@@ -55,6 +55,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "seconds after which a run is taken to hang, and is ended",
     },
     "all": {"type": bool, "default": False, "help": "1: all finished runs, and not a few"},
+    "reference": {"type": bool, "default": False, "help": "1: the published results, not your own"},
     "fail_fast": {"type": bool, "default": False, "help": "1: stop at the first run that fails"},
     "tracker": {"default": "none", "help": ", ".join(TRACKERS)},
     "slots_per_gpu": {"type": _AT_LEAST_ONE, "help": "runs at once on each; else the profile's"},
@@ -93,6 +94,20 @@ def profile_named(name: str, device: str) -> Profile:
         resolved = hardware.resolve_device("auto") if device == "auto" else device
         name = "gpu" if resolved == "cuda" else "cpu"
     return PROFILES[name]
+
+
+def place_and_profile(executor: str, device: str, profile: str) -> tuple[Executor, str, Profile]:
+    """Where to run, on what device, which profile; what is not known is said before Ray starts.
+
+    Raises:
+        UserError: there is no such executor, device or profile.
+    """
+    one_of("executor", [executor], list(EXECUTORS))
+    one_of("device", [device], list(hardware.DEVICES))
+    one_of("profile", [profile], ["auto", *PROFILES])
+    where = executor_named(executor)
+    device = where.resolve_device(device)
+    return where, device, profile_named(profile, device)
 
 
 def runs_per_card(device: str, asked: int | None, profile: Profile) -> int:

@@ -14,6 +14,7 @@ from experiments.plan import Plan, plan
 from experiments.profiles import PROFILES, Profile
 from experiments.spec import Precision, RunSpec, Task
 from experiments.store import RunFolder
+from model import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,11 @@ class Study:
     def profile(self) -> Profile:
         """The profile that the study runs."""
         return PROFILES[self.profile_name].computed(self.precision, self.compiled)
+
+    @property
+    def base(self) -> ModelConfig:
+        """The network that the study's variants differ from."""
+        return self.profile.base_model(self.vocab_size)
 
     def plan(self, results: Path, only: list[str] | None = None) -> Plan:
         """The plan for the ablation files as they now are, of all ablations or of those named, as

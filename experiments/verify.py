@@ -1,7 +1,8 @@
-"""Whether finished runs come out the same when they are trained again."""
+"""`verify`: whether finished runs come out the same when they are trained again."""
 
 import dataclasses
 import math
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,12 +10,16 @@ from typing import Any
 
 import click
 
+from experiments import hardware
+from experiments.corpus import prepare
 from experiments.errors import UserError
 from experiments.executor import Executor, Finished
 from experiments.job import Job
+from experiments.options import byte_pairs, place_and_profile, runs_per_card, takes
 from experiments.plan import Member, runs_of
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
+from experiments.study import Study
 
 TOLERANCE = 0.01  # nats of final validation loss, on another machine or with other versions
 _SAMPLE = 5
@@ -50,6 +55,38 @@ class Verified:
         return self.how == SAME or (self.how == WITHIN and not self.same_machine)
 
 
+@click.command()
+@takes(
+    *("profile", "corpus", "tokenizer", "vocab_size", "jobs", "executor", "device"),
+    *("slots_per_gpu", "all", "results", "data"),
+)
+def verify(
+    profile: str,
+    corpus: str,
+    tokenizer: str,
+    vocab_size: int | None,
+    jobs: int | None,
+    executor: str,
+    device: str,
+    slots_per_gpu: int | None,
+    all: bool,
+    results: Path,
+    data: Path,
+) -> None:
+    """Train some finished runs again, and say whether they come out the same."""
+    where, device, chosen = place_and_profile(executor, device, profile)
+    folder = results / chosen.name
+    study, text = Study.load(folder), prepare(corpus, data, byte_pairs(tokenizer, vocab_size))
+    if text.hash != study.corpus_hash:
+        raise UserError(f"{folder} is a study of another corpus than {text.name}: see CORPUS")
+    planned = study.plan(folder)
+    per_card = runs_per_card(device, slots_per_gpu, chosen)
+    slots = where.slots(device, per_card, jobs)
+    job = Job(text, folder, hardware.environment(), runs_per_card=per_card)
+    holds = verify_study([*planned.trials, *planned.members], job, slots, where, everything=all)
+    sys.exit(0 if holds else 1)
+
+
 def verify_study(
     members: Sequence[Member],
     job: Job,
@@ -72,7 +109,7 @@ def verify_study(
     specs = over if everything else sample(over)
     click.echo(f"training {len(specs)} of {len(over)} finished runs again")
     found = []
-    for one in verify(specs, job, slots, executor):
+    for one in again(specs, job, slots, executor):
         found.append(one)
         told = f"{one.how}: {one.where}" if one.where else one.how
         click.echo(f"[{len(found)}/{len(specs)}] {labels[one.spec.run_id]}: {told}")
@@ -83,18 +120,18 @@ def verify_study(
     return all(one.holds for one in found)
 
 
-def verify(
+def again(
     specs: Sequence[RunSpec], job: Job, slots: Sequence[str], executor: Executor
 ) -> Iterator[Verified]:
     """Train runs of a results folder again, elsewhere, and compare what they leave."""
     # Among the results: where other nodes train, they share that.
     with tempfile.TemporaryDirectory(prefix="verify-", dir=job.results) as folder:
-        again = dataclasses.replace(job, results=Path(folder))
-        for event in executor.run(specs, again, slots):
+        elsewhere = dataclasses.replace(job, results=Path(folder))
+        for event in executor.run(specs, elsewhere, slots):
             if isinstance(event, Finished):
                 run_id = event.spec.run_id
                 yield compare(
-                    event.spec, RunFolder(job.results, run_id), RunFolder(again.results, run_id)
+                    event.spec, RunFolder(job.results, run_id), RunFolder(elsewhere.results, run_id)
                 )
 
 

@@ -11,14 +11,8 @@ from pathlib import Path
 
 import torch
 
-from experiments.bench import (
-    NANOGPT,
-    NANOGPT_RECIPE,
-    TO_QUALITY,
-    Row,
-    spec_of,
-    through_runner,
-)
+from experiments.bench import TO_QUALITY, Row, through_runner
+from experiments.calibration import NANOGPT, NANOGPT_RECIPE, spec_of
 from experiments.corpus import prepare
 from experiments.costs import DTYPES, timed
 from experiments.hardware import usable_cores

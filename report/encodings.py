@@ -16,7 +16,7 @@ from report.text import number
 def encodings(tables: Tables, ablation: str) -> HTML:
     """The positional encodings that an ablation sets side by side: where it compares several."""
     used = {tables.differing(v).get("model.position") for v in tables.ablations[ablation].variants}
-    base = tables.study.profile.base_model(tables.study.vocab_size)
+    base = tables.study.base
     used = {base.position if position is None else position for position in used}
     found = read_table(tables.results, "encodings")
     drawn = [name for name in _DRAWN if name in used and name in set(found["encoding"])]

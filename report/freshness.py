@@ -25,6 +25,9 @@ def state(results: Path) -> str:
         digest.update(f"{file.relative_to(results)} {found.st_size} {found.st_mtime_ns}\n".encode())
     for file in [results / "study.json", *(results / f"{name}.parquet" for name in MEASURED)]:
         digest.update(file.name.encode() + (file.read_bytes() if file.exists() else b""))
+    for folder in ("calibration", "reference/calibration", f"reference/{results.name}"):
+        for file in sorted((results.parent / folder).glob("*.parquet")):
+            digest.update(folder.encode() + file.read_bytes())
     for room in ("experiments", "model", "report"):
         for file in sorted((ROOT / room).rglob("*")):
             if file.suffix in (".py", ".j2", ".css", ".js"):

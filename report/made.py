@@ -19,7 +19,7 @@ def how_it_was_made(results: Path, tables: Tables) -> HTML:
     lengths = ", ".join(f"{split} {n:,}" for split, n in study.corpus_lengths.items())
 
     recipe, most = dataclasses.asdict(study.profile.recipe), over["peak_memory"].max()
-    base = study.profile.base_model(study.vocab_size).relevant()
+    base = study.base.relevant()
     rows = [
         ("profile", f"{study.profile_name}: {study.profile.purpose}"),
         ("corpus", f"{study.corpus_name}, {study.token}s: {lengths}; {study.vocab_size} distinct"),

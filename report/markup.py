@@ -18,9 +18,9 @@ _ENVIRONMENT = jinja2.Environment(
 )
 
 
-def render(template: str, **values: Any) -> Markup:
+def render(template: str, suffix: str = "html", **values: Any) -> Markup:
     """A template of report/templates with these values."""
-    return Markup(_ENVIRONMENT.get_template(f"{template}.html.j2").render(values))
+    return Markup(_ENVIRONMENT.get_template(f"{template}.{suffix}.j2").render(values))
 
 
 def shown(*parts: Markup | str) -> HTML:

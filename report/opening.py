@@ -6,6 +6,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.fingerprint import code_fingerprint
+from experiments.store import FINISHED
 from experiments.study import Study
 from report.claims import in_words
 from report.markup import render
@@ -18,8 +19,8 @@ _FEW = 3
 
 def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
     """What the study is, how much of it is there, and the findings in sentences."""
-    runs = tables.members.drop_duplicates("run_id")["status"].value_counts()
-    lacking = int(runs.drop(labels=["done", "diverged"], errors="ignore").sum())
+    runs = _asked_for(tables)
+    lacking = int(runs.drop(labels=list(FINISHED), errors="ignore").sum())
     counts = claims["verdict"].value_counts()
     told = listed([f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts])
     rows = in_words(claims)
@@ -32,22 +33,30 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
             incomplete=bool(lacking),
             elsewhere=_of_other_code(tables.runs),
             told=f"Of {counted(len(claims), 'claim')}: {told}." if rows else "No claim is stated.",
-            largest=_largest(rows),
+            largest=largest(rows),
             contradicted=contradicted,
         )
     )
 
 
 def _of_other_code(runs: pd.DataFrame) -> str:
-    """How many runs were made by other code than this; empty where none was."""
+    """Says how many runs were made by other code than this; empty where none was."""
     code = runs["code"].dropna()
     other = int((code != code_fingerprint()).sum())
-    return counted(other, "run") if other else ""
+    if not other:
+        return ""
+    return f"{counted(other, 'run')} {'was' if other == 1 else 'were'} made by other code"
+
+
+def _asked_for(tables: Tables) -> "pd.Series[int]":
+    """How many of the runs that are compared stand how; one that waits for its rate has no id."""
+    repeated = tables.members["run_id"].duplicated() & tables.members["run_id"].notna()
+    return tables.members.loc[~repeated, "status"].value_counts()
 
 
 def _facts(tables: Tables) -> list[tuple[str, str]]:
     study, trained = tables.study, tables.runs[tables.runs["status"] != "unfinished"]
-    runs = tables.members.drop_duplicates("run_id")["status"].value_counts()
+    runs = _asked_for(tables)
     machines = trained["device_name"].dropna().unique()
     trials = int(tables.tuning["run_id"].nunique())
     return [
@@ -65,17 +74,19 @@ def _facts(tables: Tables) -> list[tuple[str, str]]:
     ]
 
 
-def _largest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The supported claims with the largest effects, of those that can be set side by side."""
+def largest(rows: list[dict[str, Any]], verdict: str = SUPPORTED) -> list[dict[str, Any]]:
+    """The claims of a verdict with the largest effects, of those that can be set side by side: of
+    differences in nats per character. A row has what the table `claims` has, and its words.
+    """
     alike = [
         row
         for row in rows
-        if row["verdict"] == SUPPORTED
+        if row["verdict"] == verdict
         and row["scale"] == "difference"
         and row["unit"] == "nats per character"
-        and row["effect"] > row["margin"]
+        and abs(row["effect"]) > row["margin"]
     ]
-    return sorted(alike, key=lambda row: -row["effect"])[:_FEW]
+    return sorted(alike, key=lambda row: -abs(row["effect"]))[:_FEW]
 
 
 def dates(runs: pd.DataFrame) -> str:

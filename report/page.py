@@ -78,10 +78,11 @@ def sections_of(tables: Tables) -> list[Section]:
     """What was found, a section for each ablation that has runs, how it was made."""
     present = tables.present()
     absent = [name for name in tables.ablations if name not in present]
-    lead = f"Not run: {', '.join(absent)}. `make NAME` trains one alone." if absent else ""
+    lead = f"Not run: {', '.join(absent)}. make NAME trains one alone." if absent else ""
     found = Section("findings", "What was found", lead, "findings", {})
     derived = Section("theory", "Theory, in numbers", "", "theory", {})
     fast = Section("speed", "How fast it trains", "", "speed", {})
+    agreed = Section("calibration", "Calibration", "", "calibration", {})
     made = Section("method", "How it was made", "", "method", {})
     middle = [
         Section(
@@ -95,7 +96,7 @@ def sections_of(tables: Tables) -> list[Section]:
         for name in present
     ]
     looked = [Section("atlas", "Where every head looks", "", "atlas", {})] * bool(networks(tables))
-    return [found, *middle, *looked, derived, fast, made]
+    return [found, *middle, *looked, derived, fast, agreed, made]
 
 
 def execute(sections: list[Section], results: Path) -> list[Section]:

@@ -1,5 +1,6 @@
 """A picture of the base network, in which every ablation stands beside the part that it changes."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,41 @@ PARTS = tuple(dict.fromkeys((*PART_OF.values(), NONE)))
 
 def picture(tables: Tables) -> HTML:
     """The base network, read upwards, with links to the sections of the page."""
+    return HTML(render("picture", **_base_and_parts(tables)))
+
+
+def drawing(tables: Tables) -> str:
+    """The same as an SVG by itself, with names in place of links."""
+    found = _base_and_parts(tables)
+    base = found["base"]
+    boxes = [
+        ("output", f"output: logits of the next {found['token']}", False),
+        ("residual path", "⊕ residual sum", True),
+        ("feed-forward", f"feed-forward, {base.d_model} to {base.hidden_width} and back", True),
+        ("norm", f"{base.norm}, {base.norm_placement}", True),
+        ("", "⊕ residual sum", True),
+        ("attention", f"causal self-attention, {base.n_heads} heads", True),
+        ("", f"{base.norm}, {base.norm_placement}", True),
+        ("depth and width", f"{base.n_layers} such layers, width {base.d_model}", True),
+        ("positions", f"positions: {base.position}", False),
+        ("embedding", "token embedding", False),
+        ("context", f"tokens: {base.context_length} {found['token']}s", False),
+        ("another network", "in place of all of it", False),
+        ("task", "what it is trained for", False),
+        ("training", "how it is trained", False),
+    ]
+    rows, y = [], 10
+    for part, words, inside in boxes:
+        marks = textwrap.wrap(" · ".join(found["parts"].get(part, [])), 62)
+        height = max(34, 18 * len(marks) + 4)
+        rows.append({"y": y, "height": height, "words": words, "marks": marks, "inside": inside})
+        y += height + 10
+    layer = [row for row in rows if row["inside"]]
+    return str(render("network", suffix="svg", rows=rows, layer=layer, height=y))
+
+
+def _base_and_parts(tables: Tables) -> dict[str, Any]:
+    """The base network, what its tokens are, and the ablations, by part and with their titles."""
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     titles = {}
     for name in tables.present():
@@ -50,9 +86,8 @@ def picture(tables: Tables) -> HTML:
         titles[name] = ablation.title
         for part in parts_of(ablation, tables):
             parts[part].append(name)
-    base = tables.study.profile.base_model(tables.study.vocab_size)
-    token = tables.study.token
-    return HTML(render("picture", parts=parts, titles=titles, base=base, token=token))
+    base = tables.study.base
+    return {"parts": parts, "titles": titles, "base": base, "token": tables.study.token}
 
 
 def parts_of(ablation: Ablation, tables: Tables) -> list[str]:

@@ -1,9 +1,12 @@
 """This study beside the published one of the same profile, where there is one."""
 
 import math
+from pathlib import Path
 
+import pandas as pd
 from IPython.display import HTML
 
+from experiments.collect import read_table
 from experiments.study import Study
 from report.claims import claims_of
 from report.markup import render, shown, table
@@ -11,9 +14,17 @@ from report.stats import Estimate
 from report.tables import Tables, records
 from report.text import counted, plus_minus
 
+MANIFEST = "manifest.json"
+
 
 def against_reference(tables: Tables) -> HTML:
-    """Each variant's validation loss beside the published one, and each verdict, same or not."""
+    """Each run, each variant's validation loss and each verdict beside the published ones.
+
+    Raises:
+        UserError: a published table is missing, damaged, or of another version.
+    """
+    if (tables.results / MANIFEST).exists():
+        return HTML(render("paragraph", text="These are the published results themselves."))
     folder = tables.results.parent / "reference" / tables.study.profile_name
     if not (folder / "study.json").exists():
         text = f"No reference results are published for the profile {tables.study.profile_name}."
@@ -36,10 +47,12 @@ def against_reference(tables: Tables) -> HTML:
         for row in records(claims_of(tables.results))
         if row["claim"] in known and known[row["claim"]] != row["verdict"]
     ]
-    outside = sum(row[-1] == OUTSIDE for row in rows)
+    same, both = bit_for_bit(tables, theirs)
     told = (
-        f"Of {counted(len(rows), 'variant')}, {outside} ended outside the noise of seeds;"
-        f" {counted(len(changed), 'verdict')} changed."
+        f"Of {counted(both, 'run')} that both studies have, {same} came out the same bit for bit,"
+        " curves and all that probes saw, times aside."
+        f" Of {counted(len(rows), 'variant')}, {sum(row[-1] == OUTSIDE for row in rows)} ended"
+        f" outside the noise of seeds; {counted(len(changed), 'verdict')} changed."
     )
     head = ("variant", "validation loss here", "published", "the two are")
     return shown(
@@ -50,12 +63,46 @@ def against_reference(tables: Tables) -> HTML:
 
 
 SAME, INSIDE, OUTSIDE = "the same", "inside seed noise", "outside seed noise"
+NO_INTERVAL = "not the same, and no interval to judge by"
+
+# What runs measured of networks, and not of the machine.
+_OF_RUNS = {
+    "runs": ["run_id", "status", "steps", "parameters"]
+    + [f"{split}_{what}" for split in ("train", "val", "test") for what in ("loss", "accuracy")],
+    "curves": ["run_id", "step", "split", "loss", "learning_rate", "gradient_norm"],
+    **dict.fromkeys(("positions", "lengths", "layers", "heads", "pruning", "samples", "measures")),
+}
+
+
+def bit_for_bit(ours: Tables, theirs: Tables) -> tuple[int, int]:
+    """How many runs came out the same to the last bit in two studies, and how many are in both."""
+    both = set(ours.runs["run_id"]) & set(theirs.runs["run_id"])
+    differing: set[str] = set()
+    for name, columns in _OF_RUNS.items():
+        found = [_by_run(tables.results, name, columns, both) for tables in (ours, theirs)]
+        differing |= {run_id for run_id in both if found[0].get(run_id) != found[1].get(run_id)}
+    return len(both - differing), len(both)
+
+
+def _by_run(
+    results: Path, name: str, columns: list[str] | None, runs: set[str]
+) -> dict[str, list[tuple[str, ...]]]:
+    """The rows of a table by run, in words: so that nulls are equal, and bits that are not show."""
+    frame = read_table(results, name)
+    frame = frame.loc[frame["run_id"].isin(runs), columns or list(frame.columns)]
+    words = frame.drop(columns="run_id").map(repr)
+    rows = pd.Series(list(words.itertuples(index=False, name=None)), index=frame["run_id"])
+    return {str(run_id): list(its) for run_id, its in rows.groupby(level=0)}
 
 
 def compared(ours: Estimate, theirs: Estimate) -> str:
-    """Whether two means differ by more than their intervals, put together, allow."""
+    """Whether two means differ by more than their 95 % intervals, put together, allow: by more than
+    the root of the sum of their halves' squares, as of two independent means.
+    """
     if ours == theirs:
         return SAME
     ends = [(one.low, one.high) for one in (ours, theirs)]
     halves = [(high - low) / 2 for low, high in ends if low is not None and high is not None]
+    if not halves:
+        return NO_INTERVAL
     return INSIDE if abs(ours.mean - theirs.mean) <= math.hypot(*halves) else OUTSIDE

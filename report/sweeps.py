@@ -169,7 +169,7 @@ def cost_curves(tables: Tables, ablation: str) -> HTML:
                 told.append(f"{label.partition(' (')[0]} of {name}: {what}")
     both[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     figure.tight_layout()
-    layers = tables.study.profile.base_model(tables.study.vocab_size).n_layers
+    layers = tables.study.base.n_layers
     crossings = []
     for kernel in ("reference", "fused"):
         share = attention_share(costs, kernel, layers)

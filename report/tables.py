@@ -128,7 +128,7 @@ class Tables:
 
     def differing(self, variant: Variant) -> dict[str, Any]:
         """What a variant changes of the base: "model.position" to its value."""
-        base = self.study.profile.base_model(self.study.vocab_size)
+        base = self.study.base
         recipe = self.study.profile.recipe
         model, trained = variant.applied_to(base, recipe)
         return {

@@ -73,21 +73,21 @@ def test_a_run_comes_out_the_same_and_a_changed_number_is_found(
 ):
     job = Job(corpus, tmp_path, environment())
     list(run_local([spec], job, ["cpu"]))
-    (same,) = verify.verify([spec], job, ["cpu"], Local())
+    (same,) = verify.again([spec], job, ["cpu"], Local())
     assert (same.how, same.where, same.same_machine, same.holds) == (verify.SAME, "", True, True)
 
     folder = RunFolder(tmp_path, spec.run_id)
     summary = folder.summary()
     for added, how in ((0.005, verify.WITHIN), (0.5, verify.BEYOND)):
         folder.finish(summary | {"val_loss": summary["val_loss"] + added})
-        (found,) = verify.verify([spec], job, ["cpu"], Local())
+        (found,) = verify.again([spec], job, ["cpu"], Local())
         assert found.how == how
         assert found.where == (
             f"1 values differ, first summary.val_loss, most summary.val_loss by {added:.3g}"
         )
         assert not found.holds  # it is the same machine
         folder.finish(folder.summary() | {"hardware": "another"})
-        (found,) = verify.verify([spec], job, ["cpu"], Local())
+        (found,) = verify.again([spec], job, ["cpu"], Local())
         assert found.holds == (how == verify.WITHIN)
 
 
@@ -106,7 +106,7 @@ def test_curves_and_probes_are_compared_too(
         found["heads"][0]["value"] += 1.0
         folder.probe("heads").write_text(json.dumps(found))
     folder.finish(folder_summary(folder))
-    (found,) = verify.verify([spec], job, ["cpu"], Local())
+    (found,) = verify.again([spec], job, ["cpu"], Local())
     assert found.where.startswith("1 values differ, first ")
     assert not found.holds
 

@@ -1,0 +1,21 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+# %% tags=["parameters"]
+results = "results/smoke"
+
+# %%
+from pathlib import Path
+
+from report.calibration import calibration
+
+# %%
+calibration(Path(results))

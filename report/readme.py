@@ -1,0 +1,115 @@
+"""The README's computed parts: what the published study found, how long it took, what its base
+network writes, and two pictures. `python -m report.readme` writes them anew.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.collect import read_table
+from experiments.files import write_atomically
+from report.claims import claims_of, in_words
+from report.figures import draw_forest
+from report.opening import largest
+from report.picture import drawing
+from report.tables import Tables, records
+from report.text import counted, duration, listed
+from report.verdict import CONTRADICTED, VERDICTS
+
+
+def refresh(root: Path, folder: Path) -> None:
+    """Write the README's parts between `<!-- NAME -->` and `<!-- end -->`, and the pictures beside
+    the published tables in `folder`.
+    """
+    tables = Tables.load(folder)
+    readme = root / "README.md"
+    write_atomically(readme, filled(readme.read_text(), tables).encode())
+    figure, _ = draw_forest(tables, tables.present())
+    figure.savefig(folder / "findings.svg", bbox_inches="tight", metadata={"Date": None})
+    write_atomically(folder / "network.svg", drawing(tables).encode())
+
+
+def filled(readme: str, tables: Tables) -> str:
+    """The README with its computed parts as these tables have them.
+
+    Raises:
+        KeyError: it has a part that is not known.
+    """
+    parts = {"found": found, "took": took, "sample": sample}
+
+    def part(match: re.Match[str]) -> str:
+        return f"<!-- {match[1]} -->\n{parts[match[1]](tables)}\n<!-- end -->"
+
+    return re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", part, readme, flags=re.DOTALL)
+
+
+def found(tables: Tables) -> str:
+    """What the study found, in three sentences: how many claims hold, the largest effects, and what
+    is contradicted most clearly.
+    """
+    claims = claims_of(tables.results)
+    rows, counts = in_words(claims), claims["verdict"].value_counts()
+    told = listed([f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts])
+    base = tables.study.base
+    return "\n".join(
+        [
+            f"- **Of {counted(len(claims), 'claim')}, {told}**: networks of {base.n_layers} layers"
+            f" and width {base.d_model}, {counted(len(tables.runs), 'run')},"
+            f" {tables.study.seeds} paired seeds.",
+            "- **The largest effects that hold**, in nats per character: "
+            + "; ".join(f"“{row['sentence']}” ({_effect(row)})" for row in largest(rows))
+            + ".",
+            "- **Contradicted most clearly**, in the same unit: "
+            + "; ".join(
+                f"“{row['sentence']}” ({_effect(row)})" for row in largest(rows, CONTRADICTED)
+            )
+            + ".",
+        ]
+    )
+
+
+def _effect(row: dict[str, str]) -> str:
+    return f"{row['effect_text']}, 95 % interval {row['interval_text']}"
+
+
+def took(tables: Tables) -> str:
+    """How long the study took, and on what."""
+    calls, runs = tables.calls, tables.runs
+    machines = listed(sorted(map(str, set(runs["hardware"]))))
+    return (
+        f"The study published here: {duration(float(calls['seconds'].sum()))} by the clock"
+        f" ({machines}), at most {runs['peak_memory'].max() / 1e6:,.0f} MB a run."
+    )
+
+
+def sample(tables: Tables) -> str:
+    """What the base network of the first seed writes, as the samples have it."""
+    written = read_table(tables.results, "samples")
+    written = written[written["kind"] != "greedy"]
+    of_base = tables.members[tables.members["run_id"].isin(_base_runs(tables))]
+    first = records(of_base.sort_values("seed").merge(written, on="run_id"))[0]
+    about = (
+        f"validation loss {first['val_loss']:.3f} nats per character after"
+        f" {first['train_seconds']:.0f} seconds of training, {first['kind']}, seed {first['seed']}"
+    )
+    text = "\n".join(line.rstrip() for line in first["text"].strip().splitlines())
+    return f"The base network ({about}):\n\n```text\n{text}\n```"
+
+
+def _base_runs(tables: Tables) -> "pd.Series[str]":
+    """The runs of variants that change nothing."""
+    bare = [
+        (name, variant.name)
+        for name, ablation in tables.ablations.items()
+        for variant in ablation.variants
+        if not variant.rate_of and not tables.differing(variant)
+    ]
+    places = pd.MultiIndex.from_frame(tables.members[["ablation", "variant"]])
+    runs: pd.Series[str] = tables.members.loc[places.isin(bare), "run_id"]
+    return runs
+
+
+if __name__ == "__main__":
+    here = Path(__file__).parent.parent
+    refresh(here, here / "results" / "reference" / "cpu")
