@@ -64,7 +64,7 @@ bench: $(installed) ## How fast this machine trains; half an hour, with nothing 
 columns: $(installed) ## The data dictionary of the tables
 	@$(python) -m experiments columns
 model: $(installed) ## A network's parameters, FLOPs and shapes: make model NETWORK=vaswani-base
-	@$(python) -m model $(NETWORK)
+	@$(python) -m experiments network $(NETWORK)
 test: $(installed) ## Run the tests
 	@$(python) -m pytest -n auto
 soak: $(installed) ## Kill small studies fifty times, spoil their files, feed it nonsense: is anything lost?

@@ -28,13 +28,14 @@ from experiments.errors import UserError, refusal
 from experiments.job import Job
 from experiments.listing import list_ablations, status
 from experiments.lock import owned
+from experiments.network import network
 from experiments.new_ablation import write_new
 from experiments.options import (
     byte_pairs,
     one_of,
     place_and_profile,
     profile_named,
-    runs_per_card,
+    slots_per_gpu_of,
     takes,
 )
 from experiments.plan import Member, outline, runs_of
@@ -102,15 +103,15 @@ def _run(
     follower = tracker_named(tracker)
     one_of("precision", [precision], list(hardware.PRECISIONS))
     where, device, chosen = place_and_profile(executor, device, profile)
-    per_card = runs_per_card(device, slots_per_gpu, chosen)
-    slots = where.slots(device, per_card, jobs)
-    chosen = chosen.computed(hardware.resolve_precision(precision, device), compile)
-    outline(chosen, 1)
+    slots_per_gpu = slots_per_gpu_of(chosen, device, slots_per_gpu)
+    slots = where.slots(device, slots_per_gpu, jobs)
+    chosen = chosen.with_precision(hardware.resolve_precision(precision, device), compile)
+    planned = outline(chosen, 1)  # what cannot work is said before anything is fetched
     text = prepare(corpus, data, byte_pairs(tokenizer, vocab_size))
     study = Study.of(chosen, text, seeds)
     folder = results / chosen.name
-    _check_length(text, study.plan(folder).members)
-    job = Job(text, folder, hardware.environment(), checkpoint_seconds, run_timeout, per_card)
+    _check_length(text, planned)
+    job = Job(text, folder, hardware.environment(), checkpoint_seconds, run_timeout, slots_per_gpu)
     with owned(folder):
         if not retry:
             study.save(folder)
@@ -123,12 +124,14 @@ def _run(
                 device if device in hardware.devices_present() else "cpu"
             )  # a cluster may have more
             measure_costs(folder, chosen.name, here)
+        left = asked - outcome.trained - outcome.done
         if outcome.trained:
             _note(folder, outcome, len(slots))
             record_environment(folder)
         click.echo(
             f"profile {chosen.name}, corpus {text.name}: {outcome.trained} runs trained,"
-            f" {asked - outcome.trained} were done, {len(outcome.failed)} failed"
+            f" {outcome.done} were done, {len(outcome.failed)} failed"
+            + (f", {left} not begun" if left else "")
         )
         for label, reason in outcome.failed.items():
             click.echo(f"failed: {label}: {reason}")
@@ -231,9 +234,9 @@ def bench(
     for name in (corpus, "tinyshakespeare"):  # here, where what is wrong with it is one line
         prepare(name, data)
     program = [sys.executable, "-m", "experiments.bench", *map(str, words)]
-    with owned(folder):  # a study beside it would be measured as well
-        status = subprocess.run(program, check=False).returncode
-    sys.exit(status)
+    with owned(folder):  # it takes the folder by itself: here, where one in use is one line
+        pass
+    sys.exit(subprocess.run(program, check=False).returncode)
 
 
 @cli.command()
@@ -243,7 +246,7 @@ def clean(profile: str, results: Path) -> None:
     one_of("profile to delete", [profile], list(PROFILES))
     folder = results / profile
     if folder.exists():
-        with owned(folder):
+        with owned(folder), owned(folder / "by-hand"):
             shutil.rmtree(folder)
         click.echo(f"deleted {folder}")
 
@@ -258,7 +261,7 @@ def columns() -> None:
         Console().print(table)
 
 
-for _command in (verify, calibrate, list_ablations, status, train, sample, evaluate):
+for _command in (verify, calibrate, network, list_ablations, status, train, sample, evaluate):
     cli.add_command(_command)
 
 

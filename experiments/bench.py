@@ -26,6 +26,7 @@ from experiments.corpus import Corpus, prepare
 from experiments.executor import run_local
 from experiments.hardware import default_precision, environment, slots
 from experiments.job import Job
+from experiments.lock import owned
 from experiments.options import VARIABLES
 from experiments.plan import runs_of
 from experiments.profiles import PROFILES
@@ -153,7 +154,7 @@ def around(results: Path, data: Path, device: str, corpus: str, repeat: int) -> 
 
 def finished(results: Path, data: Path, corpus: str, device: str) -> bool:
     """Whether `make all` would find nothing to train."""
-    profile = PROFILES[results.name].computed(default_precision(device))
+    profile = PROFILES[results.name].with_precision(default_precision(device))
     planned = Study.of(profile, prepare(corpus, data), seeds=None).plan(results)
     runs = runs_of([*planned.trials, *planned.members])
     return not planned.waiting and all(
@@ -202,26 +203,31 @@ def _row(what: str, spec: RunSpec, repeat: int, **found: Any) -> Row:
     }
 
 
+def _told(row: Row) -> Row:
+    print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    return row
+
+
 def main(results: Path, data: Path, device: str, studied: str) -> None:
     """Measure all, saying what was found, and write the table."""
     corpus = prepare("tinyshakespeare", data)
-    places = slots(device, PROFILES[results.name].runs_per_gpu, None)
+    places = slots(device, PROFILES[results.name].slots_per_gpu, None)
     whole = finished(results, data, studied, device)
     if not whole:
         print(f"{results} is not a whole study yet: calls when all is done are not timed")
     rows: list[Row] = []
     for repeat in range(_REPEATS):
-        for measured in (
-            against_plain(corpus, places, repeat),
-            to_quality(data, places[0], repeat),
-            by_size(corpus, places, repeat),
-            between_runs(corpus, places, repeat),
-            around(results, data, device, studied, repeat) if whole else (),
-        ):
-            for row in measured:
-                print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-                rows.append(row)
-    write_table(results, "bench", rows)
+        with owned(results):  # a study beside it would be measured as well
+            for measured in (
+                against_plain(corpus, places, repeat),
+                to_quality(data, places[0], repeat),
+                by_size(corpus, places, repeat),
+                between_runs(corpus, places, repeat),
+            ):
+                rows += map(_told, measured)
+        if whole:  # these calls take the folder themselves
+            rows += map(_told, around(results, data, device, studied, repeat))
+        write_table(results, "bench", rows)
 
 
 if __name__ == "__main__":

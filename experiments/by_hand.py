@@ -17,12 +17,10 @@ from experiments import hardware
 from experiments.ablation import Variant
 from experiments.corpus import Corpus, known, prepare
 from experiments.errors import UserError
-from experiments.executor import Local
 from experiments.job import Job
 from experiments.lock import owned
-from experiments.options import byte_pairs, one_of, profile_named, takes
-from experiments.progress import display
-from experiments.runner import outcome_of
+from experiments.options import byte_pairs, field_and_value, one_of, profile_named, takes
+from experiments.runner import train_apart
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
 from experiments.study import Study
@@ -56,9 +54,9 @@ def train(
     one_of("precision", [precision], list(hardware.PRECISIONS))
     chosen = profile_named(profile, device)
     device = hardware.resolve_device(device)
-    chosen = chosen.computed(hardware.resolve_precision(precision, device))
+    chosen = chosen.with_precision(hardware.resolve_precision(precision, device))
     text = prepare(corpus, data, byte_pairs(tokenizer, vocab_size))
-    variant = Variant("by hand", dict(_change(change) for change in changes))
+    variant = Variant("by hand", dict(field_and_value(change) for change in changes))
     try:
         model, recipe = variant.applied_to(chosen.base_model(len(text.vocabulary)), chosen.recipe)
         spec = RunSpec(model=model, recipe=recipe, corpus=text.hash, seed=seed)
@@ -132,7 +130,9 @@ def evaluate(run: str, whole: bool, profile: str, device: str, results: Path, da
     import torch
 
     from experiments.tasks import TASKS
-    from experiments.train import evaluate_on
+    from experiments.train import evaluate_on, set_up_torch
+
+    set_up_torch()
 
     place = next(model.parameters()).device
     if whole and spec.recipe.task not in ("language", "masked", "continuation"):
@@ -141,8 +141,7 @@ def evaluate(run: str, whole: bool, profile: str, device: str, results: Path, da
         )
     task, recipe = TASKS[spec.recipe.task](spec, text, torch.device(place)), spec.recipe
     for split in text.lengths:
-        some = recipe.eval_windows if split == "train" else recipe.final_eval_windows
-        examples = text.lengths[split] if whole else some
+        examples = text.lengths[split] if whole else recipe.final_windows(split)
         scores = evaluate_on(model, task, split, examples, recipe.precision)
         if math.isnan(scores.loss):  # a split that is too short
             continue
@@ -153,31 +152,15 @@ def evaluate(run: str, whole: bool, profile: str, device: str, results: Path, da
         click.echo(told)
 
 
-def _change(change: str) -> tuple[str, Any]:
-    """A field and its value, which is as in JSON, or a word."""
-    field, equals, text = change.partition("=")
-    if not equals:
-        raise UserError(f"--set {change}: it must be FIELD=VALUE, as in model.position=rope")
-    try:
-        return field, json.loads(text)
-    except json.JSONDecodeError:
-        return field, text
-
-
 def _trained(spec: RunSpec, text: Corpus, folder: Path, device: str) -> dict[str, Any]:
     """The summary of a run that is trained, unless it has been, and whose weights are kept."""
     place = folder / "by-hand"
     with owned(place):
         run = RunFolder(place, spec.run_id)
-        if not run.finished() or (run.status() == "done" and not run.weights.exists()):
-            run.end_worker()
-            if run.damage():
-                run.set_aside()
+        if not run.finished():
             job = Job(text, place, hardware.environment(), keep_weights=True)
-            slots = hardware.slots(device, 1, 1)
-            with display([spec], {spec.run_id: f"run {spec.run_id}"}) as shown:
-                for event in Local().run([spec], job, slots):
-                    shown.show(event, outcome_of(event, place))
+            labels = {spec.run_id: f"run {spec.run_id}"}
+            train_apart([spec], labels, job, hardware.slots(device, 1, 1))
         summary = run.summary()
     if summary is None or summary["status"] == "failed":
         reason = (summary or {}).get("reason", "it left no result")
@@ -226,16 +209,18 @@ def _found(name: str, folder: Path) -> RunSpec:
             raise UserError(f"no run '{wanted}' in {folder}{nearest(wanted, list(places))}")
         return dataclasses.replace(places[wanted], probes=())
     runs = [
-        file.parent
+        RunFolder(place, file.parent.name)
         for place in (folder, folder / "by-hand")
         for file in sorted(place.glob("runs/*/spec.json"))
         if file.parent.name.startswith(name)
     ]
-    if len({run.name for run in runs}) != 1:
+    if len({run.path.name for run in runs}) != 1:
         what = "is the beginning of several runs" if runs else "is no run"
         raise UserError(f"'{name}' {what} in {folder}: give more of its id, or ABLATION/VARIANT")
     try:
-        spec = RunSpec.from_json((runs[0] / "spec.json").read_text())
+        spec = runs[0].spec()
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{runs[0] / 'spec.json'} is no run of this version: {error}") from None
+        raise UserError(
+            f"{runs[0].path / 'spec.json'} is no run of this version: {error}"
+        ) from None
     return dataclasses.replace(spec, probes=())

@@ -3,7 +3,7 @@ text, its split, the network and the recipe are the same, numbers are to agree. 
 """
 
 import dataclasses
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,10 @@ import click
 from experiments import hardware
 from experiments.collect import write_table
 from experiments.corpus import Corpus, prepare
-from experiments.executor import run_local
 from experiments.job import Job
 from experiments.lock import owned
 from experiments.options import takes
-from experiments.progress import display
-from experiments.runner import outcome_of
+from experiments.runner import train_apart
 from experiments.spec import Recipe, RunSpec
 from experiments.store import RunFolder
 from model import ModelConfig
@@ -101,27 +99,17 @@ def calibrate(device: str, jobs: int | None, seeds: int | None, results: Path, d
         if one.device in (device, "cpu")  # what a processor can do, a card can
         for seed in range(seeds or _SEEDS)
     }
-    with owned(folder):
-        _train(asked, Job(corpus, folder, hardware.environment()), hardware.slots(device, 1, jobs))
-        write_table(folder, "calibration", rows(asked, folder))
-    click.echo(f"wrote {folder / 'calibration.parquet'}: `make report` shows it")
-
-
-def _train(asked: dict[tuple[str, int], RunSpec], job: Job, slots: Sequence[str]) -> None:
-    """Train what is not done yet."""
     labels = {spec.run_id: f"{name}, seed {seed}" for (name, seed), spec in asked.items()}
-    todo = []
-    for spec in asked.values():
-        run = RunFolder(job.results, spec.run_id)
-        run.end_worker()
-        if run.damage():
-            run.set_aside()
-        if not run.finished():
-            todo.append(spec)
-    with display(todo, labels) as shown:
-        shown.say(f"{len(todo)} runs to train, {len(asked) - len(todo)} already done")
-        for event in run_local(todo, job, slots):
-            shown.show(event, outcome_of(event, job.results))
+    job, slots = Job(corpus, folder, hardware.environment()), hardware.slots(device, 1, jobs)
+    with owned(folder):
+        train_apart(list(asked.values()), labels, job, slots)
+        found = rows(asked, folder)
+        write_table(folder, "calibration", found)
+    failed = [row for row in found if row["status"] == "failed"]
+    for row in failed:
+        click.echo(f"failed: {row['recipe']}, seed {row['seed']}: {row['reason']}")
+    click.echo(f"wrote {folder / 'calibration.parquet'}: `make report` shows it")
+    sys.exit(1 if failed else 0)
 
 
 def whole(published: Published, corpus: Corpus) -> Recipe:
@@ -150,7 +138,8 @@ def rows(asked: dict[tuple[str, int], RunSpec], results: Path) -> list[dict[str,
 
 _OF_RUN = (
     *("status", "reason", "val_loss", "parameters", "steps", "tokens", "train_seconds"),
-    *("device_name", "torch_version", "code", "git_revision", "started"),
+    *("device_name", "hardware", "python_version", "torch_version", "numpy_version"),
+    *("environment", "code", "git_revision", "started"),
 )
 
 

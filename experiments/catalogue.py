@@ -12,15 +12,12 @@ from typing import get_args
 
 from experiments import ablation as language
 from experiments.ablation import (
-    COST_METRICS,
-    COSTS,
-    IDENTITIES,
-    METRICS,
     Ablation,
     Claim,
     Variant,
 )
 from experiments.errors import UserError
+from experiments.metrics import COST_METRICS, COSTS, IDENTITIES, METRICS
 from experiments.spec import Probe
 from model.config import nearest
 
@@ -43,14 +40,14 @@ def load_ablations() -> dict[str, Ablation]:
         except Exception as error:
             raise UserError(_unreadable(name, error)) from None
         if not isinstance(stated, Ablation):
-            raise UserError(f"{place(name, '', 'ABLATION')}ABLATION is no Ablation(...)")
+            raise UserError(f"{located(name, '', 'ABLATION')}ABLATION is no Ablation(...)")
         if wrong := list(mistakes(name, stated)):
             raise UserError("; ".join(wrong))
         ablations[name] = stated
     claims = [claim.id for ablation in ablations.values() for claim in ablation.claims]
     for twice in {claim for claim in claims if claims.count(claim) > 1}:
         homes = [name for name, a in ablations.items() if twice in {c.id for c in a.claims}]
-        at = place(homes[-1], twice, twice)
+        at = located(homes[-1], twice, twice)
         raise UserError(f"{at}claim '{twice}' stands elsewhere too: a claim has one home")
     return ablations
 
@@ -68,16 +65,16 @@ def mistakes(name: str, ablation: Ablation) -> Iterator[str]:
                     said = (
                         f"a list stands in place of a {kind.__name__}: a star before it spreads it"
                     )
-                yield f"{place(name, '', what)}{what}: {said}"
+                yield f"{located(name, '', what)}{what}: {said}"
                 return
     for variant in ablation.variants:
         if not isinstance(variant.changes, Mapping):
-            at = place(name, variant.name, variant.name)
+            at = located(name, variant.name, variant.name)
             yield f"{at}the changes of variant '{variant.name}' are no {{'model.field': value}}"
             return
     variants = [variant.name for variant in ablation.variants]
     for twice in sorted({variant for variant in variants if variants.count(variant) > 1}):
-        yield f"{place(name, twice, twice)}two variants are called '{twice}'"
+        yield f"{located(name, twice, twice)}two variants are called '{twice}'"
     yield from _unknown(name, "", "baseline", [ablation.baseline], variants)
     for variant in ablation.variants:
         if variant.rate_of:
@@ -93,14 +90,15 @@ def _mistakes_of_claim(name: str, claim: Claim, variants: Sequence[str]) -> Iter
     yield from _unknown(name, claim.id, "metric", [claim.metric], [*METRICS, *COST_METRICS])
     weighed = COSTS if claim.metric in COST_METRICS else variants
     yield from _unknown(name, claim.id, "effect", list(claim.effect), weighed)
-    here = place(name, claim.id, claim.id)
+    here = located(name, claim.id, claim.id)
     for what, number in {
         "margin": claim.margin,
         "threshold": claim.threshold,
         **claim.effect,
     }.items():
         if type(number) not in (int, float):
-            yield f"{place(name, claim.id, what)}'{claim.id}': {what} is {number!r}, and no number"
+            at = located(name, claim.id, what)
+            yield f"{at}'{claim.id}': {what} is {number!r}, and no number"
     if bool(claim.check) == bool(claim.effect) or (claim.effect and not claim.why_margin):
         yield f"{here}claim '{claim.id}' needs a check, or an effect with margin and why_margin"
     if claim.equal and claim.no_worse:
@@ -114,16 +112,24 @@ def _unknown(
         if word not in allowed:
             hint = nearest(word, allowed) or f": there are {', '.join(allowed)}"
             of = f" of '{owner}'" if owner else ""
-            yield f"{place(name, owner, word)}{field}{of}: there is no '{word}'{hint}"
+            yield f"{located(name, owner, word)}{field}{of}: there is no '{word}'{hint}"
 
 
-def place(name: str, owner: str, *words: str) -> str:
+def located(name: str, owner: str, *words: str) -> str:
     """ "experiments/ablations/heads.py:12: ", the line where the first of these words stands as a
     string or a name, if it can be in the call that makes the variant or claim `owner`; without the
     line where none does, as in a name that is put together.
     """
-    file = FOLDER / f"{name.replace('-', '_')}.py"
-    line = _line(file, owner, words) if file.exists() else 0
+    file = file_of(name)
+    return _at(file, _line(file, owner, words) if file.exists() else 0)
+
+
+def file_of(name: str) -> Path:
+    """Where the ablation of this name is stated."""
+    return FOLDER / f"{name.replace('-', '_')}.py"
+
+
+def _at(file: Path, line: int) -> str:
     return f"{FOLDER.parent.name}/{FOLDER.name}/{file.name}:{f'{line}:' if line else ''} "
 
 
@@ -148,14 +154,13 @@ def _names(call: ast.Call, owner: str) -> bool:
 
 def _unreadable(name: str, error: Exception) -> str:
     """Why a file cannot be imported, and at which of its lines."""
-    file = FOLDER / f"{name.replace('-', '_')}.py"
+    file = file_of(name)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == file]
     line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if frames else 0
     said = error.msg if isinstance(error, SyntaxError) else f"{error}"
     if isinstance(error, AttributeError) and not frames:
         said = "it states no ABLATION"
-    where = f"{FOLDER.parent.name}/{FOLDER.name}/{file.name}:{f'{line}:' if line else ''}"
-    return f"{where} {said}{_meant(said)}"
+    return f"{_at(file, line or 0)}{said}{_meant(said)}"
 
 
 def _meant(said: str) -> str:

@@ -46,6 +46,8 @@ class Checkpoint:
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_initialized():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
+        if torch.backends.mps.is_available():
+            tensors["random.mps"] = torch.mps.get_rng_state()
         content = safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()})
         file = self.folder / f"checkpoint-{step}.safetensors"
         write_atomically(file, content)
@@ -74,6 +76,8 @@ class Checkpoint:
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
+        if "random.mps" in tensors:
+            torch.mps.set_rng_state(tensors["random.mps"])
         return int(self.found["step"]), float(self.found["seconds"])
 
     def remove(self) -> None:

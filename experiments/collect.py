@@ -1,6 +1,5 @@
 """From run folders to tidy tables."""
 
-import itertools
 import json
 import math
 import os
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.errors import UserError
-from experiments.files import sha256, write_atomically
+from experiments.files import free_place, sha256, write_atomically
 from experiments.plan import Member
 from experiments.schema import VERSION, schema
 from experiments.store import MEASURED, RunFolder, calls
@@ -166,8 +165,7 @@ def set_aside(results: Path, name: str) -> None:
     except UserError:
         if file.exists():
             aside.mkdir(exist_ok=True)
-            places = (aside / f"{name}-{i}.parquet" for i in itertools.count(1))
-            os.replace(file, next(place for place in places if not place.exists()))
+            os.replace(file, free_place(aside, name, ".parquet"))
 
 
 def read_table(results: Path, name: str) -> pd.DataFrame:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import itertools
 import sys
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from experiments.errors import UserError
 from experiments.files import (
     DamagedError,
+    free_place,
     read_sealed,
     write_atomically,
     write_sealed,
@@ -162,7 +162,8 @@ def _fetch_tiny(data: Path) -> str:
             ) from None
     if hashlib.sha256(content).hexdigest() != _TINY_SHA256:
         raise UserError(f"corpus 'tinyshakespeare': its SHA-256 is not {_TINY_SHA256}")
-    write_atomically(file, content)
+    if not file.exists():
+        write_atomically(file, content)
     return content.decode("utf-8")
 
 
@@ -170,8 +171,8 @@ def _store(
     folder: Path,
     name: str,
     splits: Mapping[str, Pieces],
-    works: Sequence[Work] = (),
-    vocab_size: int | None = None,
+    works: Sequence[Work],
+    vocab_size: int | None,
 ) -> Corpus:
     """Tokenise, piece by piece."""
     tokenizer: Tokenizer
@@ -258,8 +259,7 @@ def _stored(folder: Path) -> Corpus | None:
         whole = False
     if whole:
         return corpus
-    places = (folder.with_name(f"{folder.name}.damaged-{i}") for i in itertools.count(1))
-    place = next(place for place in places if not place.exists())
+    place = free_place(folder.parent, f"{folder.name}.damaged")
     folder.rename(place)
     print(f"damaged: corpus {folder}: set aside as {place}, made again", file=sys.stderr)
     return None

@@ -23,8 +23,8 @@ from torch.profiler import ProfilerActivity, profile
 from experiments.collect import write_table
 from experiments.hardware import default_precision, device_name
 from experiments.loss import cross_entropy
-from experiments.profiles import PROFILES, Profile
-from experiments.train import precision_context
+from experiments.profiles import PROFILES, SHAKESPEARE_CHARACTERS, Profile
+from experiments.train import precision_context, set_up_torch
 from model import ModelConfig, build
 from model.accounting import flops_per_token
 from model.attention import KERNELS, Scoring
@@ -33,7 +33,6 @@ from model.config import AttentionKernel, Norm
 from model.generation import generate
 from model.sublayer import norm
 
-_VOCABULARY = 84  # characters, as the study's own corpus has
 _NEW_TOKENS = 256  # that are generated
 _SECONDS, _BYTES = 2.0, 8e9  # that one run may take
 _DIRECTIONS = ("forward", "both")  # without and with the backward pass
@@ -52,7 +51,7 @@ EFFORTS = dict.fromkeys(PROFILES, Effort((128, 256, 512, 1024, 2048, 4096), 5, s
 EFFORTS["smoke"] = Effort((128, 256, 512), 2, seconds=0.02)
 
 
-class Job(NamedTuple):
+class Measurement(NamedTuple):
     """Something to measure: `run` does it once. The rest are columns of the table."""
 
     run: Callable[[], object]
@@ -67,7 +66,7 @@ def rows(profile: Profile, effort: Effort, device: torch.device) -> list[dict[st
     """The table. All is timed once, then all again, so that a slow minute of the machine does not
     hit one thing alone; memory, which does not vary, stands in the rows of repeat 0.
     """
-    base, found = profile.base_model(_VOCABULARY), []
+    base, found = profile.base_model(SHAKESPEARE_CHARACTERS), []
     jobs = [matrix_product(effort, device), *generations(base, device)]
     jobs += norm_layers(base, profile.recipe.batch_size, device)
     for make, kernel in itertools.product((attention, network), get_args(AttentionKernel)):
@@ -79,7 +78,7 @@ def rows(profile: Profile, effort: Effort, device: torch.device) -> list[dict[st
     return found
 
 
-def attention(base: ModelConfig, length: int, direction: str, device: torch.device) -> Job:
+def attention(base: ModelConfig, length: int, direction: str, device: torch.device) -> Measurement:
     """Scores, softmax and mixing of one sequence's queries, keys and values, all heads, causal;
     the arithmetic is the definition's, its masked half included, whatever the kernel does.
     """
@@ -89,22 +88,25 @@ def attention(base: ModelConfig, length: int, direction: str, device: torch.devi
     forward = partial(KERNELS[base.attention], q, k, v, Scoring(base.head_dim**-0.5), 0.0)
     flops = 4.0 * base.d_model * length**2 * (3 if direction == "both" else 1)
     run = partial(step, forward, [q, k, v], direction, device)
-    return Job(run, f"attention {base.attention}", direction, length, flops)
+    return Measurement(run, f"attention {base.attention}", direction, length, flops)
 
 
-def network(base: ModelConfig, length: int, direction: str, device: torch.device) -> Job:
+def network(base: ModelConfig, length: int, direction: str, device: torch.device) -> Measurement:
     """The base network and its loss on one sequence, as a training step computes them."""
     model = build(replace(base, context_length=length)).to(device)
     tokens = torch.randint(base.vocab_size, (1, length), device=device)
     leaves = list(model.parameters())
     run = partial(step, lambda: cross_entropy(model(tokens), tokens), leaves, direction, device)
     flops = length * flops_per_token(base, length, backward=direction == "both")
-    return Job(run, f"model {base.attention}", direction, length, flops)
+    return Measurement(run, f"model {base.attention}", direction, length, flops)
 
 
 def lengthening(
-    make: Callable[..., Job], base: ModelConfig, lengths: Sequence[int], device: torch.device
-) -> Iterator[Job]:
+    make: Callable[..., Measurement],
+    base: ModelConfig,
+    lengths: Sequence[int],
+    device: torch.device,
+) -> Iterator[Measurement]:
     """A job for each length and direction, while the next length is sure to be bearable."""
     for length in lengths:
         for direction in _DIRECTIONS:
@@ -115,16 +117,16 @@ def lengthening(
             return
 
 
-def norm_layers(base: ModelConfig, batch_size: int, device: torch.device) -> Iterator[Job]:
+def norm_layers(base: ModelConfig, batch_size: int, device: torch.device) -> Iterator[Measurement]:
     """Each norm on the activations of one training step, [batch, time, d_model]."""
     x = torch.randn(batch_size, base.context_length, base.d_model, device=device).requires_grad_()
     for kind, direction in itertools.product(get_args(Norm), _DIRECTIONS):
         layer = norm(replace(base, norm=kind)).to(device)
         run = partial(step, partial(layer, x), [x, *layer.parameters()], direction, device)
-        yield Job(run, kind, direction, peak_bytes=tried(run, device)[1])
+        yield Measurement(run, kind, direction, peak_bytes=tried(run, device)[1])
 
 
-def generations(base: ModelConfig, device: torch.device) -> Iterator[Job]:
+def generations(base: ModelConfig, device: torch.device) -> Iterator[Measurement]:
     """Greedy generation from one token, with as many key and value heads as there are heads, half
     as many, and one. The bytes are what a cache holds of all that was read.
     """
@@ -136,16 +138,16 @@ def generations(base: ModelConfig, device: torch.device) -> Iterator[Job]:
         run = partial(generate, model, start, _NEW_TOKENS, temperature=0.0)
         model(run()[:, :_NEW_TOKENS], cache=cache)  # the last token is written, and never read
         flops = sum(flops_per_token(config, read + 1) for read in range(_NEW_TOKENS))
-        yield Job(run, f"generation {name}", None, _NEW_TOKENS, flops, cache.nbytes)
+        yield Measurement(run, f"generation {name}", None, _NEW_TOKENS, flops, cache.nbytes)
 
 
-def matrix_product(effort: Effort, device: torch.device) -> Job:
+def matrix_product(effort: Effort, device: torch.device) -> Measurement:
     """Of some square matrix products the one that computes fastest: what the machine can do."""
     dtype = DTYPES[default_precision(device.type)]
     sizes = (2048, 4096, 8192) if device.type == "cuda" else (512, 1024, 2048)
     runs = {n: partial(torch.matmul, *torch.randn(2, n, n, device=device).to(dtype)) for n in sizes}
     best = max(runs, key=lambda n: n**3 / timed(runs[n], effort.seconds, device))
-    return Job(runs[best], "matmul", flops=2.0 * best**3)
+    return Measurement(runs[best], "matmul", flops=2.0 * best**3)
 
 
 def step(
@@ -192,9 +194,7 @@ if __name__ == "__main__":
         libc = ctypes.CDLL(None)  # each time would take longer than the arithmetic
         libc.mallopt(-4, 0)  # M_MMAP_MAX
         libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD
-    torch.set_num_threads(1)  # these three as in a training run
-    torch.set_flush_denormal(True)
-    torch.set_float32_matmul_precision("high")
+    set_up_torch()
     torch.manual_seed(0)
     found = rows(PROFILES[sys.argv[2]], EFFORTS[sys.argv[2]], torch.device(sys.argv[3]))
     measured = {"device_name": device_name(sys.argv[3])}

@@ -85,22 +85,26 @@ def _pace(spec: RunSpec, device: str) -> float:
             loss.backward()
             optimizer.step()
 
+    def wait() -> None:
+        if place.type != "cpu":
+            torch.accelerator.synchronize()
+
     step()
+    wait()
     began = time.perf_counter()
     for _ in range(_STEPS):
         step()
-    if place.type != "cpu":
-        torch.accelerator.synchronize()
+    wait()
     per_step = (time.perf_counter() - began) / _STEPS
     return batch * of_one / per_step
 
 
 def main(profile: str, device: str) -> None:
     """Time the first run of each family, and print what was found as JSON."""
-    import torch
+    from experiments.train import set_up_torch
 
-    torch.set_num_threads(1)
-    planned = outline(PROFILES[profile].computed(default_precision(device)), None)
+    set_up_torch()
+    planned = outline(PROFILES[profile].with_precision(default_precision(device)), None)
     first: dict[str, RunSpec] = {}
     for spec in runs_of(planned):
         first.setdefault(spec.model.family, spec)

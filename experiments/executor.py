@@ -14,7 +14,6 @@ from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 from experiments import hardware
-from experiments.errors import UserError
 from experiments.hardware import see_one_card
 from experiments.job import Job
 from experiments.spec import RunSpec
@@ -58,7 +57,7 @@ class Executor(Protocol):
             UserError: there is no such device.
         """
 
-    def slots(self, device: str, per_card: int, jobs: int | None) -> list[str]:
+    def slots(self, device: str, slots_per_gpu: int, jobs: int | None) -> list[str]:
         """The torch device of each run that may go on at the same time, `jobs` if given."""
 
     def run(self, specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Generator[Event]:
@@ -72,32 +71,13 @@ class Local:
         """What this machine has."""
         return hardware.resolve_device(wanted)
 
-    def slots(self, device: str, per_card: int, jobs: int | None) -> list[str]:
-        """As many as there are cores, or cards times `per_card`."""
-        return hardware.slots(device, per_card, jobs)
+    def slots(self, device: str, slots_per_gpu: int, jobs: int | None) -> list[str]:
+        """As many as there are cores, or cards times `slots_per_gpu`."""
+        return hardware.slots(device, slots_per_gpu, jobs)
 
     def run(self, specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Generator[Event]:
         """One process per run."""
         return run_local(specs, job, slots)
-
-
-EXECUTORS = ("local", "ray")
-
-
-def executor_named(name: str) -> Executor:
-    """One of EXECUTORS, ready to run.
-
-    Raises:
-        UserError: what it needs is not installed.
-    """
-    if name == "local":
-        return Local()
-    hardware.environment()  # before Ray puts packages of its own where packages are looked for
-    try:
-        from experiments.ray_executor import Ray  # seconds, and packages that few need
-    except ImportError:
-        raise UserError("EXECUTOR=ray needs Ray: `make setup EXTRAS=ray` installs it") from None
-    return Ray()
 
 
 @dataclass

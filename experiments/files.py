@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -69,6 +70,12 @@ def opened(text: str | bytes) -> dict[str, Any] | None:
         return content if content.pop("seal") == _seal(content) else None
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
+
+
+def free_place(folder: Path, name: str, ending: str = "") -> Path:
+    """The first of name-1, name-2 and so on in a folder, where nothing lies yet."""
+    places = (folder / f"{name}-{i}{ending}" for i in itertools.count(1))
+    return next(place for place in places if not place.exists())
 
 
 def sha256(content: bytes) -> str:

@@ -75,6 +75,8 @@ def _plain(node: Any) -> Any:
         return [_plain(each) for each in node]
     if not isinstance(node, ast.AST):
         return repr(node)
+    if isinstance(node, ast.Constant):  # None and "" are values here
+        return ["Constant", repr(node.value)]
     fields = dict(ast.iter_fields(node))
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
         fields["body"] = fields["body"][1:]

@@ -32,13 +32,13 @@ def resolve_device(wanted: str) -> str:
     return wanted
 
 
-def slots(device: str, per_card: int, jobs: int | None) -> list[str]:
+def slots(device: str, slots_per_gpu: int, jobs: int | None) -> list[str]:
     """The torch device of each run that may go on at the same time."""
     if device == "cuda":
         import torch
 
         cards = torch.cuda.device_count()
-        return [f"cuda:{i % cards}" for i in range(jobs or cards * per_card)]
+        return [f"cuda:{i % cards}" for i in range(jobs or cards * slots_per_gpu)]
     if device == "mps":
         return ["mps"] * (jobs or 1)
     return ["cpu"] * (jobs or usable_cores())

@@ -16,5 +16,5 @@ class Job:
     environment: dict[str, Any]
     checkpoint_seconds: float = 10.0  # at least, between two of a run
     run_timeout: float | None = None  # seconds after which a run is taken to hang
-    runs_per_card: int = 1  # at the same time, on a graphics card
+    slots_per_gpu: int = 1  # at the same time, on a graphics card
     keep_weights: bool = False  # of a network that is trained, in its run's folder

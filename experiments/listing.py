@@ -11,8 +11,8 @@ from rich.text import Text
 
 from experiments import estimate, hardware
 from experiments.catalogue import load_ablations
-from experiments.options import profile_named, runs_per_card, takes
-from experiments.plan import Member, outline, runs_of
+from experiments.options import profile_named, slots_per_gpu_of, takes
+from experiments.plan import Member, Plan, Waiting, labels_of, outline, runs_of
 from experiments.profiles import Profile
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
@@ -35,7 +35,7 @@ def list_ablations(
     members = _planned(chosen, folder, seeds)
     runs = runs_of(members)
     left = [run for run in runs if not RunFolder(folder, run.run_id).finished(run.probes)]
-    slots = len(hardware.slots(device, runs_per_card(device, slots_per_gpu, chosen), jobs))
+    slots = len(hardware.slots(device, slots_per_gpu_of(chosen, device, slots_per_gpu), jobs))
     paces, seen = _paces(runs, folder, chosen, device)
 
     def minutes(specs: list[RunSpec]) -> str:
@@ -68,9 +68,7 @@ def status(
     study = Study.load(folder)
     plan = study.plan(folder)
     members = [*plan.trials, *plan.members]
-    labels: dict[str, str] = {}
-    for member in members:
-        labels.setdefault(member.spec.run_id, member.label)
+    labels = labels_of(members)
     runs = runs_of(members)
     stand = {run.run_id: RunFolder(folder, run.run_id).status() for run in runs}
     begun = {run_id for run_id in stand if RunFolder(folder, run_id).path.exists()}
@@ -88,14 +86,9 @@ def status(
             click.echo(f"{stand[run.run_id]}: {labels[run.run_id]}: {reason}")
     left = [run for run in runs if not RunFolder(folder, run.run_id).finished(run.probes)]
     left = [run for run in left if stand[run.run_id] != "failed"]
-    later = {(waiting.ablation, waiting.variant, waiting.seed) for waiting in plan.waiting}
-    left += runs_of(
-        member
-        for member in outline(chosen, study.seeds)
-        if (member.ablation, member.variant, member.spec.seed) in later and member.rate is None
-    )
+    left += runs_of(_waiting(plan, study))
     if left:
-        slots = len(hardware.slots(device, runs_per_card(device, slots_per_gpu, chosen), jobs))
+        slots = len(hardware.slots(device, slots_per_gpu_of(chosen, device, slots_per_gpu), jobs))
         paces, seen = _paces(runs, folder, chosen, device)
         minutes = estimate.seconds(left, paces) / slots / 60
         click.echo(f"about {minutes:.0f} min left with {slots} at once, from {seen}")
@@ -125,5 +118,16 @@ def _planned(profile: Profile, folder: Path, seeds: int | None) -> list[Member]:
         study = Study.load(folder)
         if seeds in (None, study.seeds):
             planned = study.plan(folder)
-            return [*planned.trials, *planned.members]
+            return [*planned.trials, *planned.members, *_waiting(planned, study)]
     return outline(profile, seeds)
+
+
+def _waiting(plan: Plan, study: Study) -> list[Member]:
+    """The runs that wait for a learning rate to be chosen, as if the lowest one were."""
+    places = set(plan.waiting)
+    return [
+        member
+        for member in outline(study.profile, study.seeds)
+        if Waiting(member.ablation, member.variant, member.spec.seed) in places
+        and member.rate is None
+    ]

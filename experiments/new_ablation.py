@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from experiments.catalogue import FOLDER, load_ablations
+from experiments.catalogue import file_of, load_ablations
 from experiments.errors import UserError
 from experiments.files import write_atomically
 
@@ -41,7 +41,7 @@ ABLATION = Ablation(
             # The least effect that would matter, in the metric's unit, and why that much.
             margin=0.01,
             why_margin="a hundredth of a nat is the least that would decide what to use",
-            # metric="val_accuracy",  # or another of METRICS (experiments/ablation.py)
+            # metric="val_accuracy",  # or another of METRICS (experiments/metrics.py)
             # published="the number of a paper, to stand beside ours",
         ),
     ],
@@ -63,7 +63,7 @@ def write_new(name: str) -> Path:
         said = f"NAME={name!r}" if name else "NAME is missing, and"
         raise UserError(f"{said} must be words of a to z and 0 to 9 with a dash between them")
     name = name.replace("_", "-")
-    file = FOLDER / f"{name.replace('-', '_')}.py"
+    file = file_of(name)
     if file.exists():
         raise UserError(f"there is an ablation '{name}' already: {file}")
     claims = {claim.id for stated in load_ablations().values() for claim in stated.claims}

@@ -1,5 +1,6 @@
 """Options of the command line: what a user may choose, and what is said to a wrong choice."""
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 from experiments import hardware
 from experiments.corpus import NAMES
 from experiments.errors import UserError
-from experiments.executor import EXECUTORS, Executor, executor_named
+from experiments.executor import Executor, Local
 from experiments.profiles import PROFILES, Profile
 from experiments.spec import TUNING_SEED
 from experiments.tokenizer import BYTES, TOKENIZERS
@@ -28,6 +29,7 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+EXECUTORS = ("local", "ray")
 _VOCAB_SIZE = 1024
 _AT_LEAST_ONE = click.IntRange(min=1)
 _SEEDS = click.IntRange(1, TUNING_SEED)
@@ -96,6 +98,22 @@ def profile_named(name: str, device: str) -> Profile:
     return PROFILES[name]
 
 
+def executor_named(name: str) -> Executor:
+    """One of EXECUTORS, ready to run.
+
+    Raises:
+        UserError: what it needs is not installed.
+    """
+    if name == "local":
+        return Local()
+    hardware.environment()  # before Ray puts packages of its own where packages are looked for
+    try:
+        from experiments.ray_executor import Ray  # seconds, and packages that few need
+    except ImportError:
+        raise UserError("EXECUTOR=ray needs Ray: `make setup EXTRAS=ray` installs it") from None
+    return Ray()
+
+
 def place_and_profile(executor: str, device: str, profile: str) -> tuple[Executor, str, Profile]:
     """Where to run, on what device, which profile; what is not known is said before Ray starts.
 
@@ -110,7 +128,7 @@ def place_and_profile(executor: str, device: str, profile: str) -> tuple[Executo
     return where, device, profile_named(profile, device)
 
 
-def runs_per_card(device: str, asked: int | None, profile: Profile) -> int:
+def slots_per_gpu_of(profile: Profile, device: str, asked: int | None) -> int:
     """As many as were asked for, or as the profile says.
 
     Raises:
@@ -118,7 +136,7 @@ def runs_per_card(device: str, asked: int | None, profile: Profile) -> int:
     """
     if asked and device != "cuda":
         raise UserError(f"SLOTS_PER_GPU is for the device cuda, and this is {device}: use JOBS")
-    return asked or profile.runs_per_gpu
+    return asked or profile.slots_per_gpu
 
 
 def one_of(what: str, given: list[str], allowed: list[str]) -> None:
@@ -147,3 +165,18 @@ def byte_pairs(tokenizer: str, vocab_size: int | None) -> int | None:
             "VOCAB_SIZE is for TOKENIZER=bpe: how many characters there are, a text says"
         )
     return None
+
+
+def field_and_value(change: str) -> tuple[str, Any]:
+    """A FIELD=VALUE in two; the value is as in JSON, or a word.
+
+    Raises:
+        UserError: it is something else.
+    """
+    field, equals, text = change.partition("=")
+    if not field or not equals:
+        raise UserError(f"{change!r} must be FIELD=VALUE, as in n_heads=2")
+    try:
+        return field, json.loads(text)
+    except json.JSONDecodeError:
+        return field, text

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from experiments.ablation import Ablation, Variant
-from experiments.catalogue import load_ablations, place
+from experiments.catalogue import load_ablations, located
 from experiments.errors import UserError
-from experiments.profiles import Profile
+from experiments.profiles import SHAKESPEARE_CHARACTERS, Profile
 from experiments.spec import TUNING_SEED, RunSpec, Task
 
 # Validation loss of a run that tries a learning rate: infinite where it diverged, None where it is
@@ -137,7 +137,7 @@ def plan(
                 blamed = [
                     word for key, field in fields if field in str(error) for word in (key, field)
                 ]
-                at = place(name, variant.name, *blamed, variant.name)
+                at = located(name, variant.name, *blamed, variant.name)
                 refusals.append(f"{at}variant '{name}/{variant.name}': {error}")
     if refusals:
         raise UserError("; ".join(refusals))
@@ -156,7 +156,7 @@ def outline(profile: Profile, seeds: int | None) -> list[Member]:
     found = plan(
         profile,
         load_ablations(),
-        vocab_size=84,
+        vocab_size=SHAKESPEARE_CHARACTERS,
         corpus_hash="",
         seeds=seeds or profile.seeds,
         fewer_seeds=seeds or profile.fewer_seeds,
@@ -176,6 +176,14 @@ def ranked(trials: Iterable[Member], score: Score) -> list[float]:
             return []
         scores.setdefault(trial.rate, []).append(found)
     return sorted(scores, key=lambda rate: (statistics.fmean(scores[rate]), rate))
+
+
+def labels_of(members: Iterable[Member]) -> dict[str, str]:
+    """What each run is called, by its id: after the first member that asks for it."""
+    labels: dict[str, str] = {}
+    for member in members:
+        labels.setdefault(member.spec.run_id, member.label)
+    return labels
 
 
 def runs_of(members: Iterable[Member]) -> list[RunSpec]:

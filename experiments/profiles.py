@@ -21,17 +21,19 @@ class Profile:
     rates: tuple[float, ...]
     seeds: int
     fewer_seeds: int
-    runs_per_gpu: int = 1
+    slots_per_gpu: int = 1
 
     def base_model(self, vocab_size: int) -> ModelConfig:
         """The network that variants differ from."""
         return ModelConfig(vocab_size=vocab_size, **self.model)
 
-    def computed(self, precision: Precision, compiled: bool = False) -> "Profile":
+    def with_precision(self, precision: Precision, compiled: bool = False) -> "Profile":
         """The profile with its base computed in this precision, and compiled or not."""
         recipe = replace(self.recipe, precision=precision, compiled=compiled)
         return replace(self, recipe=recipe)
 
+
+SHAKESPEARE_CHARACTERS = 84  # distinct ones of the default corpus
 
 # The first transformer's initialisation. In a short training GPT-2's small weights hold every
 # network back, and small embeddings drown in the table of sinusoidal positions: a study of that
@@ -106,7 +108,7 @@ PROFILES = {
             rates=(0.03, 0.1, 0.3, 1, 3, 10),
             seeds=5,
             fewer_seeds=3,
-            runs_per_gpu=4,
+            slots_per_gpu=4,
         ),
     )
 }

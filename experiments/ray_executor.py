@@ -54,9 +54,9 @@ class Ray:
             raise UserError(f"device '{wanted}' is not for a cluster: there are cuda, cpu")
         return wanted
 
-    def slots(self, device: str, per_card: int, jobs: int | None) -> list[str]:
-        """As many as the cluster has cores, or cards times `per_card`. Which is whose, Ray says."""
-        what, each = ("GPU", per_card) if device == "cuda" else ("CPU", 1)
+    def slots(self, device: str, slots_per_gpu: int, jobs: int | None) -> list[str]:
+        """As many as there are cores, or cards times `slots_per_gpu`; which is whose, Ray says."""
+        what, each = ("GPU", slots_per_gpu) if device == "cuda" else ("CPU", 1)
         there = int(ray.cluster_resources().get(what, 0)) * each
         if not (jobs or there):
             raise UserError(
@@ -69,7 +69,7 @@ class Ray:
         # On this machine: with another one it could be lost.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         inbox = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
-        cards = 1 / job.runs_per_card if slots[0].startswith("cuda") else 0
+        cards = 1 / job.slots_per_gpu if slots[0].startswith("cuda") else 0
         # Where it is said here that a task takes a card, Ray begins each in a process of its own.
         task = ray.remote(num_cpus=1, num_gpus=cards, max_retries=_RETRIES)(_train)
         corpus = replace(job.corpus, folder=job.corpus.folder.resolve())

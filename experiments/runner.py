@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,28 +12,32 @@ import psutil
 
 from experiments.collect import is_measured
 from experiments.errors import UserError
-from experiments.executor import Event, Executor, Finished
+from experiments.executor import Event, Executor, Finished, run_local
 from experiments.job import Job
-from experiments.plan import Member, runs_of
+from experiments.plan import Member, labels_of, runs_of
 from experiments.progress import display
 from experiments.spec import TUNING_SEED, RunSpec
 from experiments.store import RunFolder
 from experiments.trackers import Tracker, tracked
 
+_CHECKED = ("identities", "theory", "encodings")  # tables of `experiments.identities`
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a study ended: runs trained now, the seconds that their workers took together, and the
-    failed with reasons.
+    """How a study ended: runs trained now, those that were done before, the seconds that the
+    workers of the first took together, and the failed with reasons.
     """
 
     trained: int = 0
+    done: int = 0
     wall_seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
 
     def __add__(self, other: "Outcome") -> "Outcome":
         return Outcome(
             self.trained + other.trained,
+            self.done + other.done,
             self.wall_seconds + other.wall_seconds,
             self.failed | other.failed,
         )
@@ -56,11 +60,10 @@ def run_study(
         return Outcome()
     specs = runs_of(members)
     todo = [spec for spec in specs if not RunFolder(job.results, spec.run_id).finished(spec.probes)]
-    labels: dict[str, str] = {}
-    for member in members:
-        labels.setdefault(member.spec.run_id, member.label)
+    labels = labels_of(members)
+    over: set[str] = set()
     pages = PageRefresher(job.results)
-    if todo or not all(is_measured(job.results, name) for name in ("identities", "encodings")):
+    if todo or not all(is_measured(job.results, name) for name in _CHECKED):
         _run_program("identities", job.results)
     if todo:
         left = Counter(spec.seed for spec in todo if spec.seed < TUNING_SEED)
@@ -77,6 +80,8 @@ def run_study(
                     shown.say(line)
                 for event in events:
                     shown.show(event, outcome_of(event, job.results))
+                    if isinstance(event, Finished):
+                        over.add(event.spec.run_id)
                     if fail_fast and _failed(event, job.results):
                         shown.say("stopping at the first run that failed: FAIL_FAST")
                         break
@@ -95,9 +100,22 @@ def run_study(
         for run_id, summary in summaries.items()
         if summary.get("status") == "failed"
     }
-    over = [spec for spec in todo if summaries[spec.run_id]]
-    taken = sum(summaries[spec.run_id].get("wall_seconds", 0.0) for spec in over)
-    return Outcome(len(over), taken, failed)
+    taken = sum(summaries[run_id].get("wall_seconds", 0.0) for run_id in over)
+    return Outcome(len(over), len(specs) - len(todo), taken, failed)
+
+
+def train_apart(
+    specs: Sequence[RunSpec], labels: Mapping[str, str], job: Job, slots: Sequence[str]
+) -> None:
+    """Train those of these runs that are not finished, on this machine, apart from any study."""
+    todo = [spec for spec in specs if not RunFolder(job.results, spec.run_id).finished()]
+    with display(todo, labels) as shown:
+        for spec in todo:
+            RunFolder(job.results, spec.run_id).end_worker()
+        for line in _set_aside(todo, job.results, labels):
+            shown.say(line)
+        for event in run_local(todo, job, slots):
+            shown.show(event, outcome_of(event, job.results))
 
 
 def _set_aside(specs: list[RunSpec], results: Path, labels: Mapping[str, str]) -> Iterator[str]:

@@ -43,17 +43,29 @@ def _scores(split: str) -> list[Column]:
     ]
 
 
+_HEAD: list[Column] = [
+    ("run_id", _TEXT, "the run"),
+    ("layer", _WHOLE, "from 0, nearest to the input"),
+    ("head", _WHOLE, "from 0"),
+]
+_MADE_BY: list[Column] = [
+    ("hardware", _TEXT, "the machine's processor and cores"),
+    ("python_version", _TEXT, ""),
+    ("torch_version", _TEXT, ""),
+    ("numpy_version", _TEXT, ""),
+    ("environment", _TEXT, "hash of all packages' versions, which environments/ has in full"),
+    ("code", _TEXT, "hash of the networks' and the training's code, comments left out"),
+    ("git_revision", _TEXT, "the code's commit; +changes if the tree differed from it"),
+    ("started", _TEXT, "when the run began, ISO 8601, UTC"),
+]
+
 COLUMNS: dict[str, list[Column]] = {
     "runs": [
         ("run_id", _TEXT, "hash of everything that decides the run's numbers"),
         ("ablation", _TEXT, "the first ablation that asks for the run; membership has all"),
         ("variant", _TEXT, "what that ablation calls it"),
         ("seed", _WHOLE, "decides the initial weights, the batches and their order"),
-        (
-            "status",
-            _TEXT,
-            "done, diverged, failed, damaged, in flight, or unfinished (begun, and stopped)",
-        ),
+        ("status", _TEXT, "done, diverged, failed, damaged, in flight or unfinished"),
         ("reason", _TEXT, "why it diverged or failed"),
         ("corpus_hash", _TEXT, "SHA-256 of the vocabulary and all tokens"),
         *_config_columns("model", ModelConfig),
@@ -73,25 +85,14 @@ COLUMNS: dict[str, list[Column]] = {
         (
             "bits_per_character",
             _REAL,
-            "val_loss / ln 2 times tokens per character; of language modelling alone",
+            "val_loss / ln 2, per character; of language modelling alone",
         ),
-        (
-            "bits_per_byte",
-            _REAL,
-            "the same per byte of UTF-8: comparable whatever the tokens are",
-        ),
+        ("bits_per_byte", _REAL, "the same per byte of UTF-8: compares across tokenizers"),
         ("device", _TEXT, "cpu, cuda or mps"),
         ("device_name", _TEXT, "the processor's or graphics card's name"),
         ("threads", _WHOLE, "processor threads the run used"),
         ("peak_memory", _WHOLE, "most bytes it held, of the card's memory or the machine's"),
-        ("hardware", _TEXT, "the machine's processor and cores"),
-        ("python_version", _TEXT, ""),
-        ("torch_version", _TEXT, ""),
-        ("numpy_version", _TEXT, ""),
-        ("environment", _TEXT, "hash of all packages' versions, which environments/ has in full"),
-        ("code", _TEXT, "hash of the networks' and the training's code, comments left out"),
-        ("git_revision", _TEXT, "the code's commit; +changes if the tree differed from it"),
-        ("started", _TEXT, "when the run began, ISO 8601, UTC"),
+        *_MADE_BY,
     ],
     "calls": [
         ("started", _TEXT, "when a call that trained something began, ISO 8601, UTC"),
@@ -108,21 +109,13 @@ COLUMNS: dict[str, list[Column]] = {
         ("split", _TEXT, "train: mean over the steps since the last point; val: fixed windows"),
         ("loss", _REAL, "nats per token; null where it was not finite"),
         ("learning_rate", _REAL, "at the last step; null for val"),
-        (
-            "gradient_norm",
-            _REAL,
-            "before clipping, mean as for the loss; null for val, and for the bigram",
-        ),
+        ("gradient_norm", _REAL, "before clipping, mean as for the loss; null for val"),
     ],
     "membership": [
         ("ablation", _TEXT, "the ablation's name"),
         ("variant", _TEXT, "the variant's name in it"),
         ("seed", _WHOLE, "the run's seed"),
-        (
-            "run_id",
-            _TEXT,
-            "the run, whether or not it has been made; null while its learning rate is not chosen",
-        ),
+        ("run_id", _TEXT, "the run, made or not; null while its learning rate is not chosen"),
     ],
     "tuning": [
         ("ablation", _TEXT, "the ablation that asks for the choice"),
@@ -154,30 +147,24 @@ COLUMNS: dict[str, list[Column]] = {
         ("gradient_norm", _REAL, "norm of the loss's gradient by the sublayer's last matrix"),
     ],
     "heads": [
-        ("run_id", _TEXT, "the run"),
-        ("layer", _WHOLE, "from 0, nearest to the input"),
-        ("head", _WHOLE, "from 0"),
+        *_HEAD,
         (
             "score",
             _TEXT,
-            "entropy (nats), distance (tokens), logit_variance; the rest are attention weights",
+            "entropy (nats), distance (tokens), logit_variance; else attention weights",
         ),
         ("value", _REAL, "mean over queries of held-out text"),
         ("untrained", _REAL, "the same of the network before training"),
         ("shuffled", _REAL, "the same on shuffled text; for induction, where nothing repeats"),
     ],
     "pruning": [
-        ("run_id", _TEXT, "the run"),
-        ("layer", _WHOLE, "from 0, nearest to the input"),
-        ("head", _WHOLE, "from 0"),
+        *_HEAD,
         ("rise_alone", _REAL, "rise of the validation loss with this head switched off"),
         ("order", _WHOLE, "place in the order of that rise, from 1"),
         ("rise_together", _REAL, "rise with this head and all before it in the order off"),
     ],
     "atlas": [
-        ("run_id", _TEXT, "the run"),
-        ("layer", _WHOLE, "from 0, nearest to the input"),
-        ("head", _WHOLE, "from 0"),
+        *_HEAD,
         ("query", _WHOLE, "place in the passage, from 0, that attends"),
         ("token", _TEXT, "what stands there"),
         ("weights", _REALS, "its attention to each place up to itself"),
@@ -188,11 +175,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("length", _WHOLE, "tokens in the context; null where it has none"),
         ("repeat", _WHOLE, "from 0"),
         ("seconds", _REAL, "what it took"),
-        (
-            "peak_bytes",
-            _WHOLE,
-            "most memory that its tensors took at a time; of a generation, its cache",
-        ),
+        ("peak_bytes", _WHOLE, "most that its tensors took at a time; of a generation, its cache"),
         ("flops", _REAL, "floating-point operations"),
         ("device_name", _TEXT, "the processor or graphics card that was measured"),
     ],
@@ -252,21 +235,14 @@ COLUMNS: dict[str, list[Column]] = {
         ("run_id", _TEXT, "our run"),
         ("status", _TEXT, "as in runs; or not run"),
         ("reason", _TEXT, "why it diverged, failed or was not run"),
-        (
-            "lowest_loss",
-            _REAL,
-            "lowest validation loss of its evaluations, each on the whole split",
-        ),
+        ("lowest_loss", _REAL, "lowest of its evaluations, each on the whole validation split"),
         ("val_loss", _REAL, "the last of them"),
         ("parameters", _WHOLE, "trainable parameters, a tied matrix counted once"),
         ("steps", _WHOLE, "optimiser steps taken"),
         ("tokens", _WHOLE, "tokens trained on"),
         ("train_seconds", _REAL, "seconds of training, evaluation left out"),
         ("device_name", _TEXT, "the processor's or graphics card's name"),
-        ("torch_version", _TEXT, ""),
-        ("code", _TEXT, "hash of the networks' and the training's code, comments left out"),
-        ("git_revision", _TEXT, "the code's commit; +changes if the tree differed from it"),
-        ("started", _TEXT, "when the run began, ISO 8601, UTC"),
+        *_MADE_BY,
     ],
     "claims": [
         ("claim", _TEXT, "the claim's id"),
@@ -275,11 +251,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("said_by", _TEXT, "who says so"),
         ("published", _TEXT, "numbers from elsewhere"),
         ("rule", _TEXT, "how the verdict is reached, written before the run"),
-        (
-            "scale",
-            _TEXT,
-            "difference, ratio (effect and interval are then ratios), or exact (no runs)",
-        ),
+        ("scale", _TEXT, "difference, ratio (effect and interval are ratios), or exact (no runs)"),
         ("unit", _TEXT, "the effect's unit"),
         ("margin", _REAL, "the smallest effect that counts"),
         ("effect", _REAL, "mean over paired seeds; positive (ratio: above 1) is what is claimed"),
@@ -293,11 +265,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("p_sign_flip", _REAL, "exact sign-flip test; cannot go below 2/2^n; null for 'equal'"),
         ("verdict", _TEXT, "supported, contradicted, undecided or not tested"),
         ("why", _TEXT, "the numbers that decided it, in a sentence"),
-        (
-            "seeds_needed",
-            _WHOLE,
-            "for an undecided claim: seeds for 80 % power, if that can be said",
-        ),
+        ("seeds_needed", _WHOLE, "where undecided: seeds for 80 % power, if that can be said"),
     ],
 }
 

@@ -117,6 +117,12 @@ class Recipe:
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if name not in unread}
 
+    def final_windows(self, split: str) -> int:
+        """How many windows of a split are read at the end: of the training split, whose loss is
+        there for comparison only, fewer will do.
+        """
+        return self.eval_windows if split == "train" else self.final_eval_windows
+
     def _require(self, name: str, kind: type, fits: Any, allowed: str) -> None:
         value = getattr(self, name)
         accepted = (int, float) if kind is float else (kind,)
@@ -145,7 +151,7 @@ def _check_own(field: str, reference: str) -> None:
 
 
 def fields_for(task: Task, corpus_vocabulary: int) -> dict[str, Any]:
-    """The model fields that a task decides, given the number of characters of the corpus: one id
+    """The model fields that a task decides, given the number of tokens of the corpus: one id
     more for the token that hides another or stands for the class, or that starts an answer.
     """
     if task in ("language", "continuation"):

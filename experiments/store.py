@@ -14,7 +14,6 @@ results/<profile>/calls.jsonl                   one line per call that trained s
 """
 
 import contextlib
-import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ import psutil
 
 from experiments.files import (
     DamagedError,
+    free_place,
     opened,
     read_sealed,
     sealed,
@@ -139,8 +139,7 @@ class RunFolder:
         """Move the folder out of the way, where nothing is lost. Returns where it is now."""
         aside = self.path.parent.parent / "damaged"
         aside.mkdir(exist_ok=True)
-        places = (aside / f"{self.path.name}-{i}" for i in itertools.count(1))
-        place = next(place for place in places if not place.exists())
+        place = free_place(aside, self.path.name)
         os.replace(self.path, place)
         return place
 
@@ -185,7 +184,11 @@ class RunFolder:
         return [json.loads(file.read_text()) for file in sorted(self.path.glob("probes/*.json"))]
 
     def spec(self) -> RunSpec:
-        """The run that this folder holds."""
+        """The run that this folder holds.
+
+        Raises:
+            ValueError, KeyError, TypeError: what it holds is no run of this version.
+        """
         return RunSpec.from_json((self.path / "spec.json").read_text())
 
     def points(self) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ class Study:
     @property
     def profile(self) -> Profile:
         """The profile that the study runs."""
-        return PROFILES[self.profile_name].computed(self.precision, self.compiled)
+        return PROFILES[self.profile_name].with_precision(self.precision, self.compiled)
 
     @property
     def base(self) -> ModelConfig:
@@ -96,9 +96,9 @@ class Study:
         """Of a split: 1 where tokens are characters."""
         return self.corpus_lengths[split] / max(1, self.corpus_characters[split])
 
-    def tokens_per_byte(self, split: str = "val") -> float:
-        """Of a split, in UTF-8."""
-        return self.corpus_lengths[split] / max(1, self.corpus_bytes[split])
+    def tokens_per_byte(self) -> float:
+        """Of the validation split, in UTF-8."""
+        return self.corpus_lengths["val"] / max(1, self.corpus_bytes["val"])
 
     def save(self, results: Path) -> None:
         """Write `study.json` into the results folder."""

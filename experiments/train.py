@@ -119,9 +119,7 @@ def train(
         for split in SPLITS:
             if split == "test" and spec.seed >= TUNING_SEED:
                 continue  # what a choice is made from has no look at it
-            # how well it fits what it was trained on is for comparison only: fewer will do
-            fewer = split == "train"
-            scores = evaluate(split, recipe.eval_windows if fewer else recipe.final_eval_windows)
+            scores = evaluate(split, recipe.final_windows(split))
             final |= {f"{split}_{name}": value for name, value in scores._asdict().items()}
         guess = math.log(spec.model.vocab_size)
         lost = recipe.task == "language" and final["val_loss"] > 2 * guess
@@ -139,6 +137,16 @@ def train(
         "tokens_per_second": trained / seconds,
         **{name: value for name, value in final.items() if not math.isnan(value)},
     }
+
+
+def set_up_torch() -> None:
+    """What holds for all of a process that trains, or measures what training does."""
+    torch.set_num_threads(1)  # one core a run: the runner fills the others with other runs
+    torch.set_flush_denormal(True)  # a network that collapses would else slow down a hundredfold
+    torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
+    torch.use_deterministic_algorithms(True, warn_only=True)  # what cannot be, the log then names
+    # We read no memory that nobody wrote: no time for filling it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def precision_context(

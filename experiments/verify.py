@@ -15,8 +15,8 @@ from experiments.corpus import prepare
 from experiments.errors import UserError
 from experiments.executor import Executor, Finished
 from experiments.job import Job
-from experiments.options import byte_pairs, place_and_profile, runs_per_card, takes
-from experiments.plan import Member, runs_of
+from experiments.options import byte_pairs, place_and_profile, slots_per_gpu_of, takes
+from experiments.plan import Member, labels_of, runs_of
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
 from experiments.study import Study
@@ -80,9 +80,9 @@ def verify(
     if text.hash != study.corpus_hash:
         raise UserError(f"{folder} is a study of another corpus than {text.name}: see CORPUS")
     planned = study.plan(folder)
-    per_card = runs_per_card(device, slots_per_gpu, chosen)
-    slots = where.slots(device, per_card, jobs)
-    job = Job(text, folder, hardware.environment(), runs_per_card=per_card)
+    slots_per_gpu = slots_per_gpu_of(chosen, device, slots_per_gpu)
+    slots = where.slots(device, slots_per_gpu, jobs)
+    job = Job(text, folder, hardware.environment(), slots_per_gpu=slots_per_gpu)
     holds = verify_study([*planned.trials, *planned.members], job, slots, where, everything=all)
     sys.exit(0 if holds else 1)
 
@@ -101,7 +101,7 @@ def verify_study(
     Raises:
         UserError: no run is finished.
     """
-    labels = {member.spec.run_id: member.label for member in members}
+    labels = labels_of(members)
     runs = runs_of(members)
     over = [run for run in runs if RunFolder(job.results, run.run_id).finished(run.probes)]
     if not over:

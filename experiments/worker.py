@@ -20,11 +20,12 @@ from experiments.checkpoint import Checkpoint, save_weights
 from experiments.files import sha256, write_atomically
 from experiments.hardware import device_name
 from experiments.job import Job
-from experiments.probes import PROBES, Found, Subject, layers, of_layers
+from experiments.probes import PROBES, layers, of_layers
 from experiments.spec import RunSpec
 from experiments.store import RunFolder
+from experiments.subject import Found, Subject
 from experiments.tasks import LanguageModelling, Task
-from experiments.train import train
+from experiments.train import set_up_torch, train
 
 
 def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
@@ -35,12 +36,7 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
     "failed"; where not even that can be written, the process ends.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    torch.set_num_threads(1)  # one core a run: the runner fills the others with other runs
-    torch.set_flush_denormal(True)  # a network that collapses would else slow down a hundredfold
-    torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
-    torch.use_deterministic_algorithms(True, warn_only=True)  # what cannot be, the log then names
-    # We read no memory that nobody wrote: no time for filling it.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    set_up_torch()
     folder, environment = RunFolder(job.results, spec.run_id), job.environment
     kind = device.partition(":")[0]
     made_by = {"device": kind} | {name: environment.get(name) for name in ("code", "environment")}

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.ablation import COST_METRICS, Ablation, Claim, Variant
+from experiments.ablation import Ablation, Claim, Variant
 from experiments.catalogue import load_ablations
 from experiments.collect import read_table
 from experiments.corpus import SPLITS
+from experiments.metrics import COST_METRICS
 from experiments.study import Study
 from report.costs import effects, peak_flops
 from report.reaching import spent_to_loss

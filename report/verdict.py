@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.ablation import COST_METRICS, METRICS, Claim
+from experiments.ablation import Claim
 from experiments.collect import write_table
+from experiments.metrics import COST_METRICS, METRICS
 from report.stats import (
     Estimate,
     equivalence_p,

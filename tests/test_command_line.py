@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import __main__ as command_line
-from experiments.ablation import COST_METRICS
 from experiments.catalogue import load_ablations
 from experiments.collect import read_table
+from experiments.metrics import COST_METRICS
 from experiments.options import VARIABLES
 from experiments.store import RunFolder
 from report.__main__ import main as write_page

@@ -79,7 +79,7 @@ def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text_file: Path) -
     monkeypatch.setattr(command_line.PageRefresher, "build", lambda *_, **__: 0)
     monkeypatch.setattr(command_line, "executor_named", lambda _: Local())  # no cluster
     monkeypatch.setattr("experiments.by_hand._trained", no_run)
-    monkeypatch.setattr("experiments.new_ablation.FOLDER", tmp_path / "results")
+    monkeypatch.setattr("experiments.catalogue.FOLDER", tmp_path / "results")
     paces = collections.defaultdict(lambda: 1e9)
     monkeypatch.setattr("experiments.estimate.paces_timed", lambda *_: paces)
     for name in VARIABLES:

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from experiments import identities
-from experiments.ablation import IDENTITIES
 from experiments.catalogue import load_ablations
 from experiments.collect import read_table
 from experiments.identities import CHECKS, main
+from experiments.metrics import IDENTITIES
 from model.position import NoPosition
 
 

@@ -195,7 +195,10 @@ def test_networks_of_the_papers_can_be_traced(name: str):
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "model", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "experiments", "network", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

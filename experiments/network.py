@@ -1,14 +1,13 @@
-"""`python -m model NAME [FIELD=VALUE ...]`: what a network consists of, and what it costs."""
+"""`network`: what a network consists of, and what it costs."""
 
-import json
-import sys
 from dataclasses import fields, replace
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from experiments.errors import UserError
+from experiments.options import field_and_value, one_of
 from model.accounting import (
     cache_bytes,
     flops_by_component,
@@ -20,15 +19,13 @@ from model.config import ModelConfig
 from model.presets import PRESETS, PUBLISHED
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("name", required=False)
 @click.argument("changes", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("--time", default=1, help="Tokens that the shape trace follows.")
-def main(name: str | None, changes: tuple[str, ...], time: int) -> None:
-    """Parameters, arithmetic and shapes of a paper's network, or of one that differs from it:
-    `python -m model vaswani-base tie_embeddings=false vocab_size=32000`.
-
-    Without a name, the list of names.
+@click.option("--time", type=click.IntRange(1), default=1, help="tokens of the shape trace")
+def network(name: str | None, changes: tuple[str, ...], time: int) -> None:
+    """Parameters, arithmetic and shapes of a paper's network NAME, or of one that differs from it:
+    `vaswani-base tie_embeddings=false vocab_size=32000`. Without a name, the list of names.
     """
     console = Console(highlight=False, soft_wrap=True)
     if name is None:
@@ -36,12 +33,9 @@ def main(name: str | None, changes: tuple[str, ...], time: int) -> None:
         return
     try:
         config = _changed(name, changes)
-        if time < 1:
-            raise ValueError(f"--time {time} cannot work: it must be at least 1")
         shapes = _shapes(config, time)
     except ValueError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        raise UserError(str(error)) from None
     console.print(_parameters(config))
     if name in PUBLISHED and not changes:
         console.print(f"published: {PUBLISHED[name]}")
@@ -55,19 +49,15 @@ def main(name: str | None, changes: tuple[str, ...], time: int) -> None:
 
 
 def _changed(name: str, changes: tuple[str, ...]) -> ModelConfig:
-    """The preset with each FIELD=VALUE; values as in JSON, words without quotes."""
-    if name not in PRESETS:
-        raise ValueError(f"no network '{name}': there are {', '.join(PRESETS)}")
-    known = [field.name for field in fields(ModelConfig)]
-    values: dict[str, Any] = {}
-    for change in changes:
-        field, equals, text = change.partition("=")
-        if not equals or field not in known:
-            raise ValueError(f"no FIELD=VALUE in '{change}': fields are {', '.join(known)}")
-        try:
-            values[field] = json.loads(text)
-        except json.JSONDecodeError:
-            values[field] = text
+    """The preset with each FIELD=VALUE.
+
+    Raises:
+        UserError: there is no such network or field.
+        ValueError: a value cannot work.
+    """
+    one_of("network", [name], list(PRESETS))
+    values = dict(field_and_value(change) for change in changes)
+    one_of("field", list(values), [field.name for field in fields(ModelConfig)])
     return replace(PRESETS[name], **values)
 
 
@@ -107,7 +97,3 @@ def _shapes(config: ModelConfig, time: int) -> Table:
     for module, what, shape, held in shape_trace(config, time):
         table.add_row(module, what, " × ".join(map(str, shape)), f"{held:,}" if held else "")
     return table
-
-
-if __name__ == "__main__":
-    main(prog_name="python -m model")
