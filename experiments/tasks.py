@@ -20,7 +20,9 @@ _CHUNK = 64  # examples that are evaluated at once
 
 
 class Batch(NamedTuple):
-    """What the network is called with, and what it should answer, `IGNORED` where nothing."""
+    """What the network is called with, token ids [batch, time] each, and what it should answer,
+    `IGNORED` where nothing: token ids [batch, time], or classes [batch]; all int64.
+    """
 
     inputs: tuple[Tensor, ...]
     targets: Tensor

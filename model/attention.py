@@ -65,12 +65,15 @@ def attention_weights(q: Tensor, k: Tensor, scoring: Scoring) -> Tensor:
 def attend_reference(
     q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: float = 0.0
 ) -> Tensor:
-    """The definition: a weighted mean of the values, [batch, heads, queries, head_dim]."""
+    """The definition: a weighted mean of the values (Vaswani 2017, equation 1).
+
+    q: [batch, heads, queries, head_dim]; k, v: [batch, heads, keys, head_dim]. Returns q's shape.
+    """
     return F.dropout(attention_weights(q, k, scoring), dropout, training=dropout > 0) @ v
 
 
 def attend_fused(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: float = 0.0) -> Tensor:
-    """The same as `attend_reference` in one kernel that never stores the weights (Dao 2022).
+    """The same, of the same shapes, in one kernel that never stores the weights (Dao 2022).
 
     It masks before the softmax: `ModelConfig` refuses the other. On a processor and in bfloat16 its
     backward pass takes several times as long as in float32 (torch 2.13), and up to some length the

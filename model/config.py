@@ -58,12 +58,14 @@ class ModelConfig:
     `model.position`, of a norm, or of a class of `model.feedforward`.
 
     `n_kv_heads` is the number of key and value heads that the query heads share in groups; None
-    gives each query head its own. `embedding_scale` multiplies the token embeddings by
-    sqrt(d_model) (Vaswani 2017, section 3.4). With `activation="swiglu"` the hidden width is two
-    thirds of `d_ff`, rounded, so that the parameters stay about equal. An encoder-decoder has
-    `n_layers` in each of its halves. `n_classes` makes an encoder or a decoder a classifier;
-    `mlp_window` is how many tokens the MLP sees, `bigram_smoothing` what is added to the bigram's
-    counts.
+    gives each query head its own. `attention` chooses between the definition and one fused kernel,
+    which compute the same; `masking` "after_softmax" is there to show what it breaks.
+    `initialisation` is a scheme of `model.initialisation`. `embedding_scale` multiplies the token
+    embeddings by sqrt(d_model) (Vaswani 2017, section 3.4). With `activation="swiglu"` the hidden
+    width is two thirds of `d_ff`, rounded, so that the parameters stay about equal. An
+    encoder-decoder has `n_layers` in each of its halves. `n_classes` makes an encoder or a decoder a
+    classifier; `mlp_window` is how many tokens the MLP sees, `bigram_smoothing` what is added to
+    the bigram's counts.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.

@@ -41,7 +41,11 @@ class EncoderDecoder(nn.Module):
         return self.decode(target, self.encode(source, source_real), source_real)
 
     def encode(self, source: Tensor, source_real: Tensor | None = None) -> Tensor:
-        """The source's states, [batch, keys, d_model]."""
+        """source, source_real: as in `forward`. Returns its states, [batch, keys, d_model].
+
+        Raises:
+            ValueError: it is longer than the positional encoding knows.
+        """
         return self.encoder.states(source, source_real)
 
     def decode(
@@ -53,6 +57,9 @@ class EncoderDecoder(nn.Module):
     ) -> Tensor:
         """target: [batch, time], the continuation of what the cache holds; memory: what `encode`
         returned. Returns [batch, time, vocab].
+
+        Raises:
+            ValueError: the target is longer than the positional encoding knows.
         """
         states = self.decoder.states(target, None, memory, source_real, cache)
         logits: Tensor = self.head(states)

@@ -27,8 +27,9 @@ from experiments.ablation import Ablation, vary
 from experiments.catalogue import load_ablations
 from experiments.collect import collect
 from experiments.corpus import Corpus
-from experiments.executor import Executor, Finished, Progress, Started, executor_named
+from experiments.executor import Executor, Finished, Progress, Started
 from experiments.job import Job
+from experiments.options import executor_named
 from experiments.plan import runs_of
 from experiments.spec import RunSpec
 from experiments.store import RunFolder

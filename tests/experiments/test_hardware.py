@@ -6,7 +6,7 @@ import pytest
 
 from experiments import hardware
 from experiments.errors import UserError
-from experiments.options import runs_per_card
+from experiments.options import slots_per_gpu_of
 from experiments.profiles import PROFILES
 
 
@@ -18,14 +18,14 @@ def test_runs_are_dealt_to_the_cards_in_turn(
     monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int | None, cards: list[int]
 ):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    slots = hardware.slots("cuda", runs_per_card("cuda", asked, PROFILES["gpu"]), jobs)
+    slots = hardware.slots("cuda", slots_per_gpu_of(PROFILES["gpu"], "cuda", asked), jobs)
     assert slots == [f"cuda:{card}" for card in cards]
 
 
 def test_slots_of_cards_are_refused_without_cards():
     assert hardware.slots("cpu", 1, jobs=2) == ["cpu", "cpu"]
     with pytest.raises(UserError, match="SLOTS_PER_GPU is for the device cuda, and this is cpu"):
-        runs_per_card("cpu", 2, PROFILES["gpu"])
+        slots_per_gpu_of(PROFILES["gpu"], "cpu", 2)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from experiments.corpus import Corpus
-from experiments.probes import PROBES, Subject, _head_scores, _switched_off, layers, of_layers
+from experiments.head_probes import _head_scores, _switched_off
+from experiments.probes import PROBES, layers, of_layers
 from experiments.schema import COLUMNS
 from experiments.spec import Recipe, RunSpec
 from experiments.store import RunFolder
+from experiments.subject import Subject
 from experiments.tasks import Batch, LanguageModelling
 from experiments.train import train
 from experiments.worker import Observer

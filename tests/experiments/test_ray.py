@@ -165,7 +165,7 @@ def test_several_runs_share_a_card_and_each_sees_one(
         slots = executor.slots("cuda", 3, None)
         assert slots == ["cuda:0"] * 6
         specs = [RunSpec(model=config, recipe=recipe, corpus="", seed=i) for i in range(12)]
-        list(executor.run(specs, Job(corpus, tmp_path, {}, runs_per_card=3), slots))
+        list(executor.run(specs, Job(corpus, tmp_path, {}, slots_per_gpu=3), slots))
     finally:
         ray.shutdown()
         found.shutdown()
