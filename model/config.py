@@ -63,8 +63,8 @@ class ModelConfig:
     `initialisation` is a scheme of `model.initialisation`. `embedding_scale` multiplies the token
     embeddings by sqrt(d_model) (Vaswani 2017, section 3.4). With `activation="swiglu"` the hidden
     width is two thirds of `d_ff`, rounded, so that the parameters stay about equal. An
-    encoder-decoder has `n_layers` in each of its halves. `n_classes` makes an encoder or a decoder a
-    classifier; `mlp_window` is how many tokens the MLP sees, `bigram_smoothing` what is added to
+    encoder-decoder has `n_layers` in each of its halves. `n_classes` makes an encoder or a decoder
+    a classifier; `mlp_window` is how many tokens the MLP sees, `bigram_smoothing` what is added to
     the bigram's counts.
 
     Raises:

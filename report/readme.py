@@ -5,6 +5,7 @@ network writes, and two pictures. `python -m report.readme` writes them anew.
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from experiments.collect import read_table
@@ -13,6 +14,7 @@ from report.claims import claims_of, in_words
 from report.figures import draw_forest
 from report.opening import largest
 from report.picture import drawing
+from report.speed import against_plain_ratios
 from report.tables import Tables, records
 from report.text import counted, duration, listed
 from report.verdict import CONTRADICTED, VERDICTS
@@ -36,7 +38,7 @@ def filled(readme: str, tables: Tables) -> str:
     Raises:
         KeyError: it has a part that is not known.
     """
-    parts = {"found": found, "took": took, "sample": sample}
+    parts = {"found": found, "took": took, "sample": sample, "speed": speed}
 
     def part(match: re.Match[str]) -> str:
         return f"<!-- {match[1]} -->\n{parts[match[1]](tables)}\n<!-- end -->"
@@ -80,6 +82,23 @@ def took(tables: Tables) -> str:
     return (
         f"The study published here: {duration(float(calls['seconds'].sum()))} by the clock"
         f" ({machines}), at most {runs['peak_memory'].max() / 1e6:,.0f} MB a run."
+    )
+
+
+def speed(tables: Tables) -> str:
+    """How fast the study's runner is beside the loop that everybody writes first."""
+    ratios = against_plain_ratios(tables.bench)
+    if not ratios:
+        return "`make bench` measures how fast the study's runner is beside nanoGPT's plain loop."
+    told = listed(
+        [
+            f"{np.median(found):.2f} times as many in {how} ({min(found):.2f} to {max(found):.2f})"
+            for how, found in ratios.items()
+        ]
+    )
+    return (
+        "Tokens a second on nanoGPT's recipe for a processor, beside the plain loop with all cores,"
+        f" median and range of {len(next(iter(ratios.values())))} repeats: {told}."
     )
 
 

@@ -13,6 +13,16 @@ from report.text import counted
 _STUDY = ("between runs", "run, all done", "report, all done")
 
 
+def against_plain_ratios(bench: pd.DataFrame) -> dict[str, list[float]]:
+    """Tokens a second of whole runs over the plain loop's of the same repeat, by precision."""
+    plain = bench[bench["what"] == "plain loop"].set_index("repeat")["tokens_per_second"]
+    whole = bench[(bench["what"] == "whole runs") & ~bench["compiled"].astype(bool)]
+    return {
+        str(precision): list(some.set_index("repeat")["tokens_per_second"] / plain)
+        for precision, some in whole.groupby("precision", sort=False)
+    }
+
+
 def against_plain(tables: Tables) -> HTML:
     """Whole runs in the study's runner beside the plain loop, paired by repeat."""
     bench = tables.bench

@@ -1,8 +1,12 @@
 """What the README shows works as it stands."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
+
+from experiments.spec import Recipe
+from model import ModelConfig
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -18,3 +22,8 @@ def test_the_networks():
     assert names["logits"].shape == (1, 100, 84)
     assert names["text"].shape == (1, 600)
     assert [weights.shape for weights in names["weights"].values()] == [(1, 4, 100, 100)] * 4
+
+
+def test_the_fields_are_as_many_as_it_says():
+    fields = [len(dataclasses.fields(kind)) for kind in (ModelConfig, Recipe)]
+    assert "{} fields of the network, {} of the recipe".format(*fields) in README

@@ -1,4 +1,4 @@
-"""A whole study becomes the reference, and the README's findings come from it and from nowhere else."""
+"""A whole study becomes the reference, and the README says what its tables say."""
 
 import json
 import shutil
