@@ -171,8 +171,8 @@ def _store(
     folder: Path,
     name: str,
     splits: Mapping[str, Pieces],
-    works: Sequence[Work],
-    vocab_size: int | None,
+    works: Sequence[Work] = (),
+    vocab_size: int | None = None,
 ) -> Corpus:
     """Tokenise, piece by piece."""
     tokenizer: Tokenizer

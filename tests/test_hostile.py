@@ -77,7 +77,7 @@ def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text_file: Path) -
     monkeypatch.setattr(command_line, "run_study", lambda *_, **__: Outcome())
     monkeypatch.setattr(command_line, "measure_costs", lambda *_: None)
     monkeypatch.setattr(command_line.PageRefresher, "build", lambda *_, **__: 0)
-    monkeypatch.setattr(command_line, "executor_named", lambda _: Local())  # no cluster
+    monkeypatch.setattr("experiments.options.executor_named", lambda _: Local())  # no cluster
     monkeypatch.setattr("experiments.by_hand._trained", no_run)
     monkeypatch.setattr("experiments.catalogue.FOLDER", tmp_path / "results")
     paces = collections.defaultdict(lambda: 1e9)
