@@ -91,10 +91,9 @@ $(VENV)/.installed$(extras): pyproject.toml constraints.txt
 	  || { echo 'error: the packages could not be installed: is there a network?' >&2; exit 2; }
 	@touch $@ $(VENV)/.installed
 
-needed := torch numpy pandas pyarrow scipy statsmodels seaborn matplotlib papermill \
-  jupytext nbconvert
-  nbformat traitlets ipykernel IPython jinja2 markupsafe latex2mathml click rich psutil safetensors \
-  filelock tokenizers
+needed := torch numpy pandas pyarrow scipy statsmodels seaborn matplotlib papermill jupytext \
+  nbconvert nbformat traitlets ipykernel IPython jinja2 markupsafe latex2mathml click rich psutil \
+  safetensors filelock tokenizers
 complete:
 	@$(python) -c 'import sys; from importlib.util import find_spec; \
 	  lacking = [name for name in sys.argv[1:] if not find_spec(name)]; \
