@@ -39,6 +39,7 @@ PART_OF = {
     "model.dropout": "training",
     "model.bias": "feed-forward",
 }
+_BESIDE = (NETWORK, TASK, "training")  # no part that anything flows through
 PARTS = tuple(dict.fromkeys((*PART_OF.values(), NONE)))
 
 
@@ -67,14 +68,17 @@ def drawing(tables: Tables) -> str:
         ("task", "what it is trained for", False),
         ("training", "how it is trained", False),
     ]
-    rows, y = [], 10
+    rows: list[dict[str, Any]] = []
+    y = 10
     for part, words, inside in boxes:
+        y += 10 * (bool(rows) and inside != rows[-1]["inside"]) + 20 * (part == NETWORK)
         marks = textwrap.wrap(" · ".join(found["parts"].get(part, [])), 62)
         height = max(34, 18 * len(marks) + 4)
         rows.append({"y": y, "height": height, "words": words, "marks": marks, "inside": inside})
         y += height + 10
     layer = [row for row in rows if row["inside"]]
-    return str(render("network", suffix="svg", rows=rows, layer=layer, height=y))
+    flow = [row for row, (part, _, _) in zip(rows, boxes, strict=True) if part not in _BESIDE]
+    return str(render("network", suffix="svg", rows=rows, layer=layer, flow=flow, height=y))
 
 
 def _base_and_parts(tables: Tables) -> dict[str, Any]:

@@ -27,7 +27,8 @@ def refresh(root: Path, folder: Path) -> None:
     tables = Tables.load(folder)
     readme = root / "README.md"
     write_atomically(readme, filled(readme.read_text(), tables).encode())
-    figure, _ = draw_forest(tables, tables.present())
+    core = [name for name in tables.present() if tables.ablations[name].core]
+    figure, _ = draw_forest(tables, core)
     figure.savefig(folder / "findings.svg", bbox_inches="tight", metadata={"Date": None})
     write_atomically(folder / "network.svg", drawing(tables).encode())
 
