@@ -143,8 +143,8 @@ def forest(tables: Tables, ablations: list[str]) -> HTML:
     return show(
         figure,
         alt=f"Mean paired differences in {_nats(tables, ablations)}: {'; '.join(told)}.",
-        caption="Each variant against its baseline, paired by seed: mean, 95 % interval, number of"
-        f" seeds. Baseline of {baselines}.",
+        caption="Each variant against its baseline, paired by seed: mean, 95 % interval from two"
+        f" seeds on, number of seeds. Baseline of {baselines}.",
     )
 
 

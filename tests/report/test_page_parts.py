@@ -69,6 +69,14 @@ def test_one_seed_is_enough_for_every_part(tmp_path: Path, monkeypatch: pytest.M
     assert "±" not in metrics_table(tables, "planted").data.partition("Mean ±")[0]
 
 
+def test_no_result_at_all_is_told(tables: Tables):
+    lost = dataclasses.replace(tables, members=tables.members.assign(status="failed"))
+    assert "No run has ended with a result yet." in figures.learning_curves(lost, "planted").data
+    assert "No variant can be set against" in figures.forest(lost, ["planted"]).data
+    assert figures.currency_curves(lost, "planted").data == ""
+    assert "5 failed" in metrics_table(lost, "planted").data
+
+
 def test_links_go_to_sections_that_are_there(tables: Tables):
     claims = claims_of(tables.results)
     assert verdict_table(claims, ["planted"]).data.count('<a href="#planted">') == 4
