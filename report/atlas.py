@@ -1,6 +1,7 @@
 """The attention atlas: where every head looks while its network reads one passage."""
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,14 +12,15 @@ from IPython.display import HTML
 from experiments.collect import read_table
 from report.figures import show
 from report.markup import NOTHING, folded, render, shown, table
+from report.probes import SCORES_HEAD, scores_note
 from report.tables import Tables, records
-from report.text import counted, number
+from report.text import counted, listed, number
 
 _FULL = 255  # the byte of a weight of one
 
 
 def networks(tables: Tables) -> dict[str, pd.DataFrame]:
-    """The rows of the table "atlas" by variant, of the ablation that asks for them."""
+    """The rows of the table "atlas" by variant, of the ablations that ask for it."""
     found: dict[str, pd.DataFrame] = {}
     for name, ablation in tables.ablations.items():
         if "atlas" in ablation.probes:
@@ -29,7 +31,7 @@ def networks(tables: Tables) -> dict[str, pd.DataFrame]:
 
 
 def viewer(tables: Tables) -> HTML:
-    """A passage to point into: what each character attends to, in the head that is chosen."""
+    """A passage to point into: what each token attends to, in the head that is chosen."""
     found = networks(tables)
     if not found:
         return NOTHING
@@ -43,7 +45,10 @@ def viewer(tables: Tables) -> HTML:
         }
         for name, rows in found.items()
     ]
-    return HTML(render("atlas", networks=data))
+    names = listed([f"“{name}”" for name in found])
+    return HTML(
+        render("atlas", networks=data, names=names, token=tables.study.token, head=SCORES_HEAD)
+    )
 
 
 def grids(tables: Tables) -> HTML:
@@ -75,8 +80,8 @@ def grids(tables: Tables) -> HTML:
                     f"layer {layer + 1}, head {head + 1} {number(share)}"
                     for (layer, head), share in zip(heads, before, strict=True)
                 ),
-                caption=f"{name}, seed 0: a row attends to the columns at and before it; the darker"
-                " the more, from 0 to 1.",
+                caption=f"{name}, {_seeds([rows])}: a row attends to the columns at and before it;"
+                " the darker the more, from 0 to 1.",
             ).data
         )
     return HTML("".join(parts))
@@ -84,9 +89,10 @@ def grids(tables: Tables) -> HTML:
 
 def scores(tables: Tables) -> HTML:
     """Every head's scores with their two nulls."""
+    found = networks(tables)
     rows = [
         (f"{name}, {head}", *line)
-        for name, some in networks(tables).items()
+        for name, some in found.items()
         for head, lines in zip(
             [f"layer {layer + 1}, head {head + 1}" for layer, head in _heads(some)],
             _scores(tables, some["run_id"].iloc[0], _heads(some)),
@@ -96,13 +102,13 @@ def scores(tables: Tables) -> HTML:
     ]
     if not rows:
         return NOTHING
-    head = ("head", "score", "trained", "untrained", "shuffled text")
-    note = (
-        "Of seed 0. Previous, first and induction are shares of attention; entropy is in nats,"
-        f" distance in {tables.study.token}s. Untrained is the same network before training."
-    )
+    note = f"Of {_seeds(found.values())}. {scores_note(tables)}"
     name = "Scores of every head"
-    return shown(folded(name, table(head, rows, note, name=name)))
+    return shown(folded(name, table(("head", *SCORES_HEAD), rows, note, name=name)))
+
+
+def _seeds(found: Iterable[pd.DataFrame]) -> str:
+    return "seed " + listed(sorted({str(seed) for rows in found for seed in rows["seed"]}))
 
 
 def _heads(rows: pd.DataFrame) -> list[tuple[int, int]]:
@@ -127,7 +133,7 @@ def _bytes(rows: pd.DataFrame) -> bytes:
 
 
 def _on_previous(weights: np.ndarray[Any, np.dtype[np.uint8]]) -> list[float]:
-    """Mean weight on the character before, by head."""
+    """Mean weight on the token before, by head."""
     return [float(np.diagonal(some, -1).mean() / _FULL) for some in weights]
 
 

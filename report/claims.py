@@ -1,5 +1,6 @@
 """The claims as the page shows them: verdicts, the rules and numbers behind, what is published."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ from IPython.display import HTML
 
 from experiments.collect import read_table
 from report.markup import render
+from report.stats import LEVEL
 from report.tables import records
-from report.text import number, p_text
+from report.text import interval_text, number, p_text
 from report.verdict import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, VERDICTS
 
 TOLD = {
@@ -21,7 +23,11 @@ TOLD = {
 
 
 def claims_of(results: Path, ablation: str | None = None) -> pd.DataFrame:
-    """The table `claims`, whole or of one ablation."""
+    """The table `claims`, whole or of one ablation.
+
+    Raises:
+        UserError: it is missing, damaged, or of another version.
+    """
     claims = read_table(results, "claims")
     return claims if ablation is None else claims[claims["ablation"] == ablation]
 
@@ -31,9 +37,9 @@ def in_words(claims: pd.DataFrame) -> list[dict[str, Any]]:
     return [row | _words(row) for row in records(claims)]
 
 
-def verdict_table(claims: pd.DataFrame, whole: bool = False) -> HTML:
-    """The claims with verdict, effect, interval, n and p; of the whole study with links to their
-    sections, and to be filtered by verdict.
+def verdict_table(claims: pd.DataFrame, sections: Sequence[str] | None = None) -> HTML:
+    """The claims with verdict, effect, interval, n and p; of the whole study to be filtered by
+    verdict, with links to those of the ablations' sections that the page has.
     """
     found = claims["verdict"].value_counts()
     counts = {verdict: int(found[verdict]) for verdict in VERDICTS if verdict in found}
@@ -41,14 +47,22 @@ def verdict_table(claims: pd.DataFrame, whole: bool = False) -> HTML:
     seeded = claims[claims["p_sign_flip"].notna()]
     if len(seeded):
         most = int(seeded["n"].max())
-        if most >= 2 and 2 / 2**most > 0.05:
+        if most >= 2 and 2 / 2**most > LEVEL:
             note = (
                 f" With {most} paired seeds an exact sign-flip test cannot go below"
-                f" p = {2 / 2**most:.3g}, so it can never reach 0.05; the verdicts rest on"
+                f" p = {2 / 2**most:.3g}, so it can never reach {LEVEL:g}; the verdicts rest on"
                 " Student's interval, which takes the differences to be about normal."
             )
-    rows = in_words(claims)
-    return HTML(render("verdicts", claims=rows, counts=counts if whole else {}, note=note))
+    whole = sections is not None
+    return HTML(
+        render(
+            "verdicts",
+            claims=in_words(claims),
+            counts=counts if whole else {},
+            sections=sections or (),
+            note=note,
+        )
+    )
 
 
 def rules(claims: pd.DataFrame) -> HTML:
@@ -58,9 +72,9 @@ def rules(claims: pd.DataFrame) -> HTML:
 
 def _words(row: dict[str, Any]) -> dict[str, str]:
     low, high = row["low"], row["high"]
+    interval = interval_text(low, high)
     exact, ratio = row["scale"] == "exact", row["scale"] == "ratio"
     effect = ("×" if ratio and row["effect"] is not None else "") + number(row["effect"], low, high)
-    interval = f"{number(low, low, high)} to {number(high, low, high)}" if low is not None else "–"
     unit = row["unit"] or ""
     measured = f"{effect}{'' if ratio else ' ' + unit}"
     return {

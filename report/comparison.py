@@ -2,7 +2,6 @@
 
 from IPython.display import HTML
 
-from report.figures import is_text
 from report.markup import table
 from report.stats import scaled
 from report.tables import Tables, records
@@ -10,7 +9,7 @@ from report.text import plus_minus
 
 
 def changes_table(tables: Tables, ablation: str) -> HTML:
-    """What each variant changes of the base, and the parameters that it has."""
+    """What each variant changes of the base, a learning rate of its own included."""
     chosen = tables.tuning[tables.tuning["chosen"] & (tables.tuning["ablation"] == ablation)]
     tuning = {row["variant"]: f"{row['learning_rate']:g}" for row in records(chosen)}
     rows = []
@@ -42,7 +41,7 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
         "flops": "FLOPs",
         "utilisation": "of peak",
     }
-    if is_text(tables, ablation):
+    if tables.is_text(ablation):
         del columns["val_exact_match"]  # no text is
     rows = []
     for variant in tables.ablations[ablation].variants:
@@ -70,8 +69,9 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
         " Accuracy is the share of targets that were the likeliest answer; all right, the share of"
         " examples of which every target was; of peak,"
         " the share of the operations per second that a matrix product reaches here by itself. A"
-        " diverged run counts as a uniform guess in the validation loss and is left out"
-        " elsewhere."
+        " diverged run counts as a uniform guess in the validation loss and is left out of the"
+        " other scores; parameters, speed, seconds and operations are of its training as far as it"
+        " came."
     )
     head = ("variant", "runs", *columns.values())
     there = [place for place in range(len(head)) if any(row[place] != "–" for row in rows)]

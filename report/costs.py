@@ -6,33 +6,45 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-_FROM = 256  # tokens: below, a call's fixed cost hides how the rest grows
+FROM = 256  # tokens: below, a call's fixed cost hides how the rest grows
 
 
 def series(costs: pd.DataFrame, what: str, direction: str, column: str) -> pd.Series:
-    """A column of the table `costs` by length: the median over repeats."""
+    """A column of the table `costs`, `seconds` or `peak_bytes`, by length in tokens, [lengths]: the
+    median over repeats.
+    """
     rows = costs[(costs["what"] == what) & (costs["direction"] == direction)]
     return rows.dropna(subset=[column]).groupby("length")[column].median()
 
 
 def exponents(costs: pd.DataFrame, what: str, direction: str, column: str) -> pd.Series:
-    """log2 of what doubling a length multiplies the column by, for each length from 256 on: the
+    """log2 of what doubling a length multiplies the column by, for each length from FROM on: the
     power of the length, as far as it is one.
     """
     found = series(costs, what, direction, column)
-    found = found[found.index >= _FROM]
+    found = found[found.index >= FROM]
     pairs = {n: math.log2(found[2 * n] / found[n]) for n in found.index if 2 * n in found.index}
     return pd.Series(pairs, dtype=float)
 
 
 def effects(costs: pd.DataFrame, metric: str, weights: Mapping[str, float], log: bool) -> pd.Series:
-    """A claim's effect for each doubling of the length, or for each repeat of a measurement."""
+    """A claim's effect for each doubling of the length, by the length before it, or for each repeat
+    of a measurement, [doublings or repeats]: in powers of the length or in seconds, and with `log`
+    in the logarithm of either.
+    """
     if metric == "measured_seconds":
         chosen = costs[costs["what"].isin(list(weights)) & (costs["direction"] != "forward")]
         table = chosen.pivot(index="repeat", columns="what", values="seconds")
     else:
         column = {"time_exponent": "seconds", "memory_exponent": "peak_bytes"}[metric]
         table = pd.DataFrame({w: exponents(costs, w, "both", column) for w in weights})
+    return weighed(table, weights, log)
+
+
+def weighed(table: pd.DataFrame, weights: Mapping[str, float], log: bool) -> pd.Series:
+    """The weighted sum of a table's columns, or of their logarithms, in the rows that have a number
+    in each of them.
+    """
     table = table.reindex(columns=list(weights)).dropna()
     if log:
         table = table.map(math.log)
@@ -46,7 +58,9 @@ def peak_flops(costs: pd.DataFrame) -> float | None:
 
 
 def attention_share(costs: pd.DataFrame, kernel: str, layers: int) -> pd.Series:
-    """By length, the share of a training step's time that scores, softmax and mixing take."""
+    """By length in tokens, [lengths], the share, from 0 to 1, of a training step's time that
+    scores, softmax and mixing take, in a model of so many layers.
+    """
     alone = series(costs, f"attention {kernel}", "both", "seconds")
     whole = series(costs, f"model {kernel}", "both", "seconds")
     return (layers * alone / whole).dropna()

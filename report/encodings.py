@@ -7,17 +7,20 @@ from IPython.display import HTML
 from matplotlib.axes import Axes
 
 from experiments.collect import read_table
-from report.figures import palette, show
+from report.figures import legend_beside, show, variants_in
 from report.markup import NOTHING
 from report.tables import Tables, records
-from report.text import number
+from report.text import listed, number
 
 
 def encodings(tables: Tables, ablation: str) -> HTML:
     """The positional encodings that an ablation sets side by side: where it compares several."""
-    used = {tables.differing(v).get("model.position") for v in tables.ablations[ablation].variants}
-    base = tables.study.base
-    used = {base.position if position is None else position for position in used}
+    own = tables.study.base.position
+    positions = {
+        variant.name: tables.differing(variant).get("model.position", own)
+        for variant in tables.ablations[ablation].variants
+    }
+    used = set(positions.values())
     found = read_table(tables.results, "encodings")
     drawn = [name for name in _DRAWN if name in used and name in set(found["encoding"])]
     if len(used) < 3 or not drawn:
@@ -31,10 +34,12 @@ def encodings(tables: Tables, ablation: str) -> HTML:
         told.append(f"{name}: {draw(axes, rows)}")
         captions.append(f"{name}, {caption}")
     figure.tight_layout()
+    undrawn = [name for name, position in positions.items() if position not in drawn]
     return show(
         figure,
         alt=f"Positional encodings. {'; '.join(told)}.",
-        caption=f"Before any training: {'; '.join(captions)}.",
+        caption=f"Before any training: {'; '.join(captions)}."
+        + (f" Not drawn, for nothing is tabulated of them: {listed(undrawn)}." if undrawn else ""),
     )
 
 
@@ -74,26 +79,22 @@ _DRAWN = {
 
 def schedules(tables: Tables, ablation: str) -> HTML:
     """The learning rate over training, where variants differ in how it moves."""
-    names = [variant.name for variant in tables.ablations[ablation].variants]
     asked = [variant.changes for variant in tables.ablations[ablation].variants]
     moving = [(each.get("recipe.schedule"), each.get("recipe.warmup_steps")) for each in asked]
     if len(set(moving)) < 2:
         return NOTHING
-    members = tables.members.loc[
-        tables.members["ablation"] == ablation, ["variant", "seed", "run_id"]
-    ]
-    points = tables.curves.merge(members, on="run_id").dropna(subset=["learning_rate"])
+    points = tables.points(ablation, "train").dropna(subset=["learning_rate"])
     points = points.drop_duplicates(["variant", "step"])  # seeds have it in common
-    order = [name for name in names if name in set(points["variant"])]
+    order, colours = variants_in(points, tables, ablation)
     if not order:
         return NOTHING
     figure, axes = plt.subplots(figsize=(7.5, 3.2))
     sns.lineplot(
         points, x="step", y="learning_rate", hue="variant", hue_order=order, style="variant",
-        style_order=order, palette=palette(names), ax=axes,
+        style_order=order, palette=colours, ax=axes,
     )  # fmt: skip
     axes.set(xlabel="step", ylabel="learning rate")
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    legend_beside(axes)
     last = points.sort_values("step").groupby("variant")["learning_rate"].last()
     told = "; ".join(f"{name} ends at {last[name]:.3g}" for name in order)
     return show(

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import textwrap
 from typing import Any
 
 import matplotlib
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from report.markup import NOTHING, render
 from report.stats import Estimate, estimate
 from report.tables import Tables, records
-from report.text import counted, number, plus_minus
+from report.text import counted, listed, mean_of, number, plus_minus
 
 matplotlib.use("Agg")
 sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
@@ -55,16 +56,13 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
 
 def learning_curves(tables: Tables, ablation: str) -> HTML:
     """Validation loss against tokens: mean and 95 % interval over seeds, single seeds faint."""
-    names = [variant.name for variant in tables.ablations[ablation].variants]
-    members = tables.members.loc[
-        tables.members["ablation"] == ablation, ["variant", "seed", "run_id"]
-    ]
-    points = tables.curves[tables.curves["split"] == "val"].merge(members, on="run_id")
-    points = points.dropna(subset=["loss"])
-    order = [name for name in names if name in set(points["variant"])]
+    points = tables.points(ablation).dropna(subset=["loss"])
+    if points.empty:
+        return HTML(render("paragraph", text="No run has ended with a result yet."))
+    order, colours = variants_in(points, tables, ablation)
     figure, axes = plt.subplots(figsize=(7.5, 4.2))
     common = {"x": "tokens", "y": "loss", "hue": "variant", "hue_order": order, "ax": axes}
-    common |= {"data": points, "palette": palette(names)}
+    common |= {"data": points, "palette": colours}
     sns.lineplot(**common, units="seed", estimator=None, alpha=0.25, linewidth=0.6, legend=False)
     sns.lineplot(
         **common, style="variant", style_order=order, dashes=len(order) > 4, errorbar=interval
@@ -76,13 +74,13 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     if cut := int((points["loss"] > highest).sum()):
         axes.set_ylim(float(points["loss"].min()) - 0.1, highest)
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    legend_beside(axes)
     seeds = points["seed"].nunique()
     return show(
         figure,
         alt=f"Learning curves of {len(order)} variants. " + _endings(points, order),
-        caption=f"Validation loss over training: mean of {counted(seeds, 'seed')}"
-        + (" with its 95 % interval, single seeds faint." if seeds > 1 else ", no interval.")
+        caption=f"Validation loss over training, of runs that ended with a result: {mean_of(seeds)}"
+        + (", single seeds faint." if seeds > 1 else ".")
         + floors
         + (f" {counted(cut, 'point')} above {highest:.1f} cut off." if cut else ""),
     )
@@ -90,16 +88,14 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
 
 def currency_curves(tables: Tables, ablation: str) -> HTML:
     """Validation loss against seconds of training, and against its arithmetic."""
-    names = [variant.name for variant in tables.ablations[ablation].variants]
-    points = tables.validation_points(ablation).dropna(subset=["loss"])
-    order = [name for name in names if name in set(points["variant"])]
+    points = tables.points(ablation).dropna(subset=["loss"])
     # seconds differ from seed to seed: a curve's points are put where their mean is
     spent = points.groupby(["variant", "step"])[["seconds", "flops"]].transform("mean")
     points = points.drop(columns=["seconds", "flops"]).join(spent)
     points = points[(points["step"] > 0) & points["flops"].notna()]
-    order = [name for name in order if name in set(points["variant"])]
     if points["step"].nunique() < 2:  # a point or none is no curve
         return NOTHING
+    order, colours = variants_in(points, tables, ablation)
     figure, both = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
     for axes, (column, label) in zip(
         both, {"seconds": "seconds of training", "flops": "FLOPs of training"}.items(), strict=True
@@ -107,18 +103,20 @@ def currency_curves(tables: Tables, ablation: str) -> HTML:
         sns.lineplot(
             points[points[column] > 0],  # a bigram has no operations to be drawn against
             x=column, y="loss", hue="variant", hue_order=order, style="variant",
-            style_order=order, dashes=len(order) > 4, palette=palette(names),
+            style_order=order, dashes=len(order) > 4, palette=colours,
             errorbar=interval, ax=axes, legend=column == "flops",
         )  # fmt: skip
         axes.set(xlabel=label, ylabel=loss_label(tables, ablation), xscale="log")
-        axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        low, high = axes.get_xlim()
+        subs = (1, 2, 5) if high / low < _WIDE else (1,)
+        axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=subs, numticks=8))
         short = matplotlib.ticker.EngFormatter(sep="")
         axes.xaxis.set_major_formatter(short if column == "flops" else "{x:g}")
         axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
         # An interval about a lost run reaches anywhere.
         highest = min(points["loss"].max(), 1.1 * tables.uniform_loss)
         axes.set_ylim(points["loss"].min() - 0.1, highest)
-    both[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    legend_beside(both[1])
     ends = points.sort_values("step").groupby("variant")[["seconds", "flops"]].last()
     told = "; ".join(
         f"{row['variant']} {number(row['seconds'])} s, {row['flops']:.3g} FLOPs"
@@ -127,9 +125,12 @@ def currency_curves(tables: Tables, ablation: str) -> HTML:
     return show(
         figure,
         alt=f"The same curves by cost. Whole trainings: {told}.",
-        caption="The same losses by what they cost on this machine, other runs at work beside: mean"
-        f" and 95 % interval of {counted(points['seed'].nunique(), 'seed')}.",
+        caption="The same losses by what they cost on this machine, other runs at work beside:"
+        f" {mean_of(points['seed'].nunique())}.",
     )
+
+
+_WIDE = 100  # times the least: beyond, ticks at each 1, 2 and 5 would touch each other
 
 
 def forest(tables: Tables, ablations: list[str]) -> HTML:
@@ -141,9 +142,9 @@ def forest(tables: Tables, ablations: list[str]) -> HTML:
     baselines = ", ".join(f"{name}: {tables.ablations[name].baseline}" for name in ablations)
     return show(
         figure,
-        alt=f"Mean paired differences in nats per character: {'; '.join(told)}.",
-        caption="Each variant against its baseline, paired by seed: mean, 95 % interval, number of"
-        f" seeds. Baseline of {baselines}.",
+        alt=f"Mean paired differences in {_nats(tables, ablations)}: {'; '.join(told)}.",
+        caption="Each variant against its baseline, paired by seed: mean, 95 % interval from two"
+        f" seeds on, number of seeds. Baseline of {baselines}.",
     )
 
 
@@ -172,10 +173,32 @@ def draw_forest(tables: Tables, ablations: list[str]) -> tuple[Figure, list[str]
     axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.axvline(0, color="0.3", linewidth=1)
-    axes.set(xlabel="difference in validation loss from the baseline (nats per character)")
+    unit = textwrap.fill(f"({_nats(tables, ablations)})", 80)
+    axes.set(xlabel=f"difference in validation loss from the baseline\n{unit}")
     axes.text(0, 1.01, "← better", transform=axes.transAxes, ha="left", va="bottom")
     axes.text(1, 1.01, "worse →", transform=axes.transAxes, ha="right", va="bottom")
     return figure, told
+
+
+def _nats(tables: Tables, ablations: list[str]) -> str:
+    """What the losses of some ablations are measured in."""
+    others = [name for name in ablations if not tables.is_text(name)]
+    if len(others) == len(ablations):
+        return "nats per target"
+    return "nats per character" + (f"; of {listed(others)}, per target" if others else "")
+
+
+def variants_in(
+    rows: pd.DataFrame, tables: Tables, ablation: str
+) -> tuple[list[str], dict[str, tuple[float, float, float]]]:
+    """The variants that some rows are of, in the ablation's order, and each one's colour."""
+    names = [variant.name for variant in tables.ablations[ablation].variants]
+    return [name for name in names if name in set(rows["variant"])], palette(names)
+
+
+def legend_beside(axes: Axes) -> None:
+    """The legend, to the right of the axes."""
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
 
 
 def palette(names: list[str]) -> dict[str, tuple[float, float, float]]:
@@ -193,21 +216,14 @@ def interval(values: pd.Series) -> tuple[float, float]:
 
 def loss_label(tables: Tables, ablation: str) -> str:
     """The axis of a validation loss: what it is a mean over."""
-    per = "character" if is_text(tables, ablation) else "target"
-    return f"validation loss (nats per {per})"
-
-
-def is_text(tables: Tables, ablation: str) -> bool:
-    """Whether characters are predicted in all variants of an ablation."""
-    tasks = tables.members.loc[tables.members["ablation"] == ablation, "recipe.task"].dropna()
-    return bool(tasks.isin(["language", "continuation", "masked"]).all())
+    return f"validation loss ({_nats(tables, [ablation])})"
 
 
 def _floors(axes: Axes, tables: Tables, ablation: str) -> str:
     """Lines at what a guess loses that has learnt nothing or little, where characters are
     predicted; and what the caption says of them.
     """
-    if not is_text(tables, ablation):
+    if not tables.is_text(ablation):
         return ""
     for guess in (tables.uniform_loss, tables.unigram_loss):
         axes.axhline(guess, color="0.4", linestyle=":", linewidth=1)

@@ -1,18 +1,18 @@
 """How the study was made: what a reader needs to judge it, to repeat it and to cite it."""
 
 import dataclasses
-from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML
 
+from experiments.store import FINISHED
 from report.markup import folded, render, shown, table
 from report.opening import dates, title
 from report.tables import Tables, records
 from report.text import counted, duration, listed, number
 
 
-def how_it_was_made(results: Path, tables: Tables) -> HTML:
+def how_it_was_made(tables: Tables) -> HTML:
     """Corpus, versions, hardware, time: what a reader needs to judge and to repeat it."""
     study, runs = tables.study, tables.runs
     over = runs[runs["status"] != "unfinished"]
@@ -43,7 +43,7 @@ def how_it_was_made(results: Path, tables: Tables) -> HTML:
         ("what energy goes into", _spent(over)),
         ("what a rerun would take", _rerun(over, tables.calls)),
     ]
-    on_disk = len(list((results / "runs").glob("*"))) if (results / "runs").exists() else 0
+    on_disk = len(list((tables.results / "runs").glob("*")))
     if on_disk > len(runs):
         rows.append(
             ("left out", f"{on_disk - len(runs)} runs on disk that this study does not ask for")
@@ -57,7 +57,7 @@ _VERSIONS = ("python_version", "torch_version", "numpy_version")
 def failures(tables: Tables) -> HTML:
     """How many runs failed and diverged, and what is planned and not there."""
     counts = tables.runs["status"].value_counts()
-    missing = tables.members[~tables.members["status"].isin(["done", "diverged", "failed"])]
+    missing = tables.members[~tables.members["status"].isin([*FINISHED, "failed"])]
     ended = [f"{counted(int(counts.get(how, 0)), 'run')} {how}" for how in ("failed", "diverged")]
     if not len(missing):
         return shown(render("paragraph", text=f"{listed(ended)}. No planned run is missing."))
@@ -118,12 +118,12 @@ def _spent(runs: pd.DataFrame) -> str:
     seconds = runs["wall_seconds"].fillna(0)
     on_cards = runs["device"] == "cuda"
     told = [
-        f"{float(hours.sum()) / 3600:.2g} {unit}"
-        for hours, unit in (
+        f"{float(spent.sum()) / 3600:.2g} {unit}"
+        for spent, unit in (
             ((seconds * runs["threads"].fillna(1))[~on_cards], "core-hours"),
             (seconds[on_cards], "hours of a run's share of a GPU"),
         )
-        if len(hours)
+        if len(spent)
     ]
     return f"{listed(told) or 'nothing'}; {runs['flops'].sum():.3g} floating-point operations"
 

@@ -35,6 +35,7 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
             told=f"Of {counted(len(claims), 'claim')}: {told}." if rows else "No claim is stated.",
             largest=largest(rows),
             contradicted=contradicted,
+            sections=tables.present(),
         )
     )
 

@@ -6,11 +6,11 @@ import seaborn as sns
 from IPython.display import HTML
 from matplotlib.ticker import MaxNLocator
 
-from report.figures import interval, palette, show
+from report.figures import interval, legend_beside, show, variants_in
 from report.markup import NOTHING, render, table
 from report.stats import estimate
 from report.tables import Tables, records
-from report.text import counted, number, plus_minus
+from report.text import listed, mean_of, number, plus_minus
 
 
 def position_curves(tables: Tables, ablation: str) -> HTML:
@@ -70,11 +70,10 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
         ["variant", "seed", "layer", "when"], [*quantities.values()], "quantity"
     )
     rows = rows[rows["value"] > 0]  # NaN of a lost run, and what is too small for float32
-    names = [variant.name for variant in tables.ablations[ablation].variants]
-    present = [name for name in names if name in set(rows["variant"])]
+    present, colours = variants_in(rows, tables, ablation)
     grid = sns.relplot(
         rows, x="layer", y="value", hue="variant", hue_order=present, col="when", row="quantity",
-        kind="line", marker="o", errorbar=interval, palette=palette(names), height=3.0, aspect=1.2,
+        kind="line", marker="o", errorbar=interval, palette=colours, height=3.0, aspect=1.2,
         facet_kws={"sharey": "row"},
     )  # fmt: skip
     grid.set(yscale="log", xlabel="layer")
@@ -86,8 +85,8 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
         grid.figure,
         alt=f"Gradients and activations by layer of {', '.join(present)}.",
         caption="Of each feed-forward network, on one fixed batch: the norm of the loss's gradient"
-        " by its last matrix, and the root mean square of what it writes. Mean of"
-        f" {counted(rows['seed'].nunique(), 'seed')}, 95 % interval.",
+        " by its last matrix, and the root mean square of what it writes:"
+        f" {mean_of(rows['seed'].nunique())}.",
     )
 
 
@@ -106,13 +105,22 @@ def head_table(tables: Tables, ablation: str) -> HTML:
                 *(plus_minus(estimate(list(best[kind]))) for kind in best),
             )
         )
-    head = ("variant", "score", "trained", "untrained", "shuffled text")
     note = (
-        "The largest value over all heads, mean ± half the 95 %"
-        f" interval over {counted(rows['seed'].nunique(), 'seed')}. Previous, first and induction"
-        f" are shares of attention; entropy is in nats, distance in {tables.study.token}s."
+        "The largest value over all heads:"
+        f" {mean_of(rows['seed'].nunique(), '± half its 95 % interval')}. {scores_note(tables)}"
     )
-    return HTML(table(head, lines, note))
+    return HTML(table(("variant", *SCORES_HEAD), lines, note))
+
+
+SCORES_HEAD = ("score", "trained", "untrained", "shuffled text")
+
+
+def scores_note(tables: Tables) -> str:
+    """What the scores of heads are measured in."""
+    return (
+        "Previous, first and induction are shares of attention; entropy is in nats, distance in"
+        f" {tables.study.token}s. Untrained is the same network before training."
+    )
 
 
 def pruning_curve(tables: Tables, ablation: str) -> HTML:
@@ -139,7 +147,8 @@ def samples(tables: Tables, ablation: str) -> HTML:
         variant.name: records(rows[rows["variant"] == variant.name])
         for variant in tables.ablations[ablation].variants
     }
-    return HTML(render("samples", written=written)) if len(rows) else NOTHING
+    seeds = listed([str(seed) for seed in sorted(set(rows["seed"]))])
+    return HTML(render("samples", written=written, seeds=seeds)) if len(rows) else NOTHING
 
 
 def _lines(
@@ -155,25 +164,21 @@ def _lines(
     note: str = "",
 ) -> HTML:
     """A line per variant, mean and 95 % interval over seeds."""
-    names = [variant.name for variant in tables.ablations[ablation].variants]
-    present = [name for name in names if name in set(rows["variant"])]
+    present, colours = variants_in(rows, tables, ablation)
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
     sns.lineplot(
         rows, x=x, y=y, hue="variant", hue_order=present, style="variant", style_order=present,
-        dashes=False, markers=True, palette=palette(names), errorbar=interval, ax=axes,
+        dashes=False, markers=True, palette=colours, errorbar=interval, ax=axes,
     )  # fmt: skip
     if doubling:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel=labels[0], ylabel=labels[1])
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    legend_beside(axes)
     furthest = rows[rows[x] == rows[x].max()].groupby("variant")[y].mean()
     told = "; ".join(f"{name} {number(furthest[name])}" for name in present if name in furthest)
-    seeds = rows["seed"].nunique()
     return show(
         figure,
         alt=f"{caption}. At the right end: {told}.",
-        caption=f"{caption}: mean of {counted(seeds, 'seed')}"
-        + (", 95 % interval." if seeds > 1 else ", no interval.")
-        + note,
+        caption=f"{caption}: {mean_of(rows['seed'].nunique())}.{note}",
     )

@@ -12,6 +12,9 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
+LEVEL = 0.05  # of every test, and of what an interval leaves out
+_MOST = 1000  # seeds, beyond which nobody would run them
+
 Values = Sequence[float] | npt.NDArray[np.float64]
 
 
@@ -25,8 +28,8 @@ class Estimate:
     n: int
 
 
-def estimate(values: Values, confidence: float = 0.95) -> Estimate:
-    """Mean with Student's t interval; equal values have an interval of no width.
+def estimate(values: Values) -> Estimate:
+    """Mean with Student's 95 % interval (Student 1908); equal values have one of no width.
 
     Raises:
         ValueError: there are no values.
@@ -39,7 +42,7 @@ def estimate(values: Values, confidence: float = 0.95) -> Estimate:
         return Estimate(mean, None, None, n)
     if _constant(values):
         return Estimate(mean, mean, mean, n)
-    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(confidence)
+    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(1 - LEVEL)
     return Estimate(mean, float(low), float(high), n)
 
 
@@ -50,7 +53,7 @@ def scaled(found: Estimate, factor: float) -> Estimate:
 
 
 def t_test_p(values: Values) -> float | None:
-    """Two-sided p of a mean of zero, Student's t. None below two values."""
+    """Two-sided p of a mean of zero, Student's t (Student 1908). None below two values."""
     if len(values) < 2:
         return None
     if _constant(values):
@@ -59,7 +62,8 @@ def t_test_p(values: Values) -> float | None:
 
 
 def sign_flip_p(values: Values) -> float | None:
-    """Two-sided p of the exact sign-flip test: all 2^n signs. None below two values or above 16.
+    """Two-sided p of the exact sign-flip test (Fisher 1935): all 2^n signs. None below two
+    values or above 16.
 
     It cannot go below 2 / 2^n.
     """
@@ -76,7 +80,9 @@ def sign_flip_p(values: Values) -> float | None:
 
 
 def equivalence_p(values: Values, margin: float) -> float | None:
-    """p of two one-sided t-tests that the mean lies beyond ±margin (Schuirmann 1987)."""
+    """p of two one-sided t-tests that the mean lies beyond ±margin (Schuirmann 1987). None
+    below two values.
+    """
     if len(values) < 2:
         return None
     if _constant(values):
@@ -85,7 +91,9 @@ def equivalence_p(values: Values, margin: float) -> float | None:
 
 
 def no_worse_p(values: Values, margin: float) -> float | None:
-    """p of a one-sided t-test that the mean lies below -margin (non-inferiority)."""
+    """p of a one-sided t-test that the mean lies below -margin: one of Schuirmann's two (1987), as
+    non-inferiority is tested. None below two values.
+    """
     if len(values) < 2:
         return None
     if _constant(values):
@@ -94,7 +102,7 @@ def no_worse_p(values: Values, margin: float) -> float | None:
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction over the p-values that there are; None stays None."""
+    """The correction of Holm (1979) over the p-values that there are; None stays None."""
     there = [p for p in ps if p is not None]
     if not there:
         return list(ps)
@@ -102,11 +110,12 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else float(next(corrected)) for p in ps]
 
 
-def seeds_needed(values: Values, distance: float, most: int = 1000) -> int | None:
+def seeds_needed(values: Values, distance: float) -> int | None:
     """Paired seeds for 80 % power to tell the mean from a bound that lies `distance` away.
 
-    Two-sided at 0.05, with the standard deviation seen. None where that cannot be said: fewer
-    than two values, no distance, or more than `most`.
+    Of Student's test (1908), two-sided at LEVEL, with the standard deviation seen. `distance` is in
+    the values' unit. None where that cannot be said: fewer than two values, no distance, or more
+    than a thousand seeds.
     """
     if len(values) < 2 or distance <= 0:
         return None
@@ -115,9 +124,9 @@ def seeds_needed(values: Values, distance: float, most: int = 1000) -> int | Non
     size = distance / float(np.std(values, ddof=1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns where it falls back to a slower solver
-        n = TTestPower().solve_power(effect_size=size, alpha=0.05, power=0.8)
+        n = TTestPower().solve_power(effect_size=size, alpha=LEVEL, power=0.8)
     exact = float(np.asarray(n).item())  # NaN where the solver finds none, for a tiny distance
-    return max(2, math.ceil(exact)) if exact <= most else None
+    return max(2, math.ceil(exact)) if exact <= _MOST else None
 
 
 def _constant(values: Values) -> bool:

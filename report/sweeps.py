@@ -9,12 +9,12 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import HTML
 
-from report.costs import attention_share, exponents, overtakes
-from report.figures import interval, loss_label, palette, show
+from report.costs import FROM, attention_share, exponents, overtakes
+from report.figures import interval, legend_beside, loss_label, palette, show, variants_in
 from report.markup import NOTHING, table
 from report.stats import estimate
 from report.tables import Tables, records
-from report.text import counted, number, plus_minus
+from report.text import counted, interval_text, mean_of, number, plus_minus
 
 
 def rate_curves(tables: Tables, ablation: str) -> HTML:
@@ -23,8 +23,7 @@ def rate_curves(tables: Tables, ablation: str) -> HTML:
     done = rows.dropna(subset=["val_loss"])
     if done.empty:
         return NOTHING
-    names = [v.name for v in tables.ablations[ablation].variants if v.name in set(rows["variant"])]
-    colours = palette([variant.name for variant in tables.ablations[ablation].variants])
+    names, colours = variants_in(rows, tables, ablation)
     first = done["seed"] == done["seed"].min()  # which tried all rates; the second, the best two
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
     looks: dict[str, Any] = {
@@ -44,7 +43,7 @@ def rate_curves(tables: Tables, ablation: str) -> HTML:
             color=colours[row["variant"]],
         )  # fmt: skip
     axes.set(xscale="log", xlabel="peak learning rate", ylabel=loss_label(tables, ablation))
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    legend_beside(axes)
     ends = {rows["rate"].min(), rows["rate"].max()}
     at_an_end = [row["variant"] for row in records(chosen) if row["rate"] in ends]
     lost = rows[rows["status"] == "diverged"].groupby("variant")["rate"].nunique()
@@ -88,7 +87,7 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     figure, axes = plt.subplots(figsize=(1.6 + 1.2 * layers, 1.0 + 0.55 * kinds))
     sns.heatmap(
         table, annot=True, fmt=".2f", cmap="viridis_r", ax=axes,
-        cbar_kws={"label": "validation loss (nats per character)"},
+        cbar_kws={"label": loss_label(tables, ablation)},
     )  # fmt: skip
     axes.set(xlabel="layers", ylabel="")
     told = "; ".join(
@@ -123,9 +122,9 @@ def logit_table(tables: Tables, ablation: str) -> HTML:
         lines.append(cells)
     spread, entropy = "logit variance, untrained", "entropy, untrained"
     note = (
-        "Variance of a query's logits over the keys it sees, and the"
-        " entropy of its weights in nats: means over queries of held-out text and over all heads, ±"
-        f" half the 95 % interval over {counted(rows['seed'].nunique(), 'seed')}."
+        "Variance of a query's logits over the keys it sees, and the entropy of its weights in"
+        " nats, averaged over queries of held-out text and over all heads:"
+        f" {mean_of(rows['seed'].nunique(), '± half its 95 % interval')}."
     )
     return HTML(table(("variant", "d_k", spread, "trained", entropy, "trained"), lines, note))
 
@@ -159,15 +158,10 @@ def cost_curves(tables: Tables, ablation: str) -> HTML:
             powers = exponents(costs, name, "both", column)
             if len(powers):
                 found = estimate(list(powers))
-                ends = (
-                    ""
-                    if found.low is None
-                    else f" ({number(found.low, found.low, found.high)} to"
-                    f" {number(found.high, found.low, found.high)})"
-                )
+                ends = "" if found.low is None else f" ({interval_text(found.low, found.high)})"
                 what = f"{number(found.mean, found.low, found.high)}{ends}"
                 told.append(f"{label.partition(' (')[0]} of {name}: {what}")
-    both[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    legend_beside(both[1])
     figure.tight_layout()
     layers = tables.study.base.n_layers
     crossings = []
@@ -185,7 +179,7 @@ def cost_curves(tables: Tables, ablation: str) -> HTML:
         alt="Cost against length. Power of the length, mean over doublings: " + "; ".join(told),
         caption="Forward and backward of one sequence on one thread; attention is that of one"
         " layer, alone, the model the whole base. Power of the length, mean over doublings from"
-        f" 256 on with 95 % interval: {'; '.join(told)}. Attention takes more than half of the"
+        f" {FROM} on with 95 % interval: {'; '.join(told)}. Attention takes more than half of the"
         f" model's time {' and '.join(crossings)}.",
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from experiments.ablation import Ablation, Claim, Variant
@@ -13,8 +14,9 @@ from experiments.catalogue import load_ablations
 from experiments.collect import read_table
 from experiments.corpus import SPLITS
 from experiments.metrics import COST_METRICS
+from experiments.store import FINISHED
 from experiments.study import Study
-from report.costs import effects, peak_flops
+from report.costs import effects, peak_flops, weighed
 from report.reaching import spent_to_loss
 from report.stats import Estimate, estimate
 
@@ -55,9 +57,15 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Tables:
-    """`members` is membership joined with runs: a row per ablation, variant and seed, `status`
-    "missing" where a planned run has not been made; `runs` has the utilisation besides: the share
-    of the machine's own peak of floating-point operations. `tuning` is joined with the loss."""
+    """The tables of `experiments.schema`, which tells their columns and units; but that losses of
+    text are in nats per character here.
+
+    `runs` has besides a column for each of the table `measures`, and `utilisation`: the share, from
+    0 to 1, of the machine's own peak of floating-point operations per second. `members` is
+    membership joined with it: a row per ablation, variant and seed, `status` "missing" where a
+    planned run has not been made. `tuning` has the trial's `status` and `val_loss` besides.
+    `identities` is by its `check`.
+    """
 
     results: Path
     study: Study
@@ -111,6 +119,9 @@ class Tables:
     def probe(self, name: str, ablation: str) -> pd.DataFrame:
         """What a probe found in the runs of an ablation that asks for it: its table, with variant
         and seed. A run that others share may hold more.
+
+        Raises:
+            UserError: the table is missing, damaged, or of another version.
         """
         asked = name in self.ablations[ablation].probes
         chosen = self.members[(self.members["ablation"] == ablation) & asked]
@@ -139,15 +150,24 @@ class Tables:
             if value != getattr(its, name)
         }
 
+    def is_text(self, ablation: str) -> bool:
+        """Whether characters are predicted in all variants of an ablation."""
+        tasks = self.members.loc[self.members["ablation"] == ablation, "recipe.task"].dropna()
+        return bool(tasks.isin(_OF_TEXT).all())
+
+    def finished(self, ablation: str) -> pd.DataFrame:
+        """An ablation's members that have a result."""
+        mine = self.members["ablation"] == ablation
+        return self.members[mine & self.members["status"].isin(FINISHED)]
+
     def scored(self, ablation: str) -> pd.DataFrame:
-        """An ablation's members that have a result, with `score`: the validation loss, and for a
-        diverged run the loss of a uniform guess."""
-        rows = self.members[
-            (self.members["ablation"] == ablation)
-            & self.members["status"].isin(["done", "diverged"])
-        ].copy()
-        rows["score"] = rows["val_loss"].where(rows["status"] == "done", self.uniform_loss)
-        return rows
+        """The finished members with `score`: the validation loss, and for a diverged run the loss
+        of a uniform guess among all that its own task could have answered."""
+        rows = self.finished(ablation)
+        guess = np.log(rows["model.n_classes"].fillna(rows["model.vocab_size"]).astype(float))
+        of_text = rows["recipe.task"].isin(_OF_TEXT)
+        guess *= np.where(of_text, self.study.tokens_per_character(), 1.0)
+        return rows.assign(score=rows["val_loss"].where(rows["status"] == "done", guess))
 
     def values(self, ablation: str, claim: Claim) -> pd.Series:
         """A claim's effect per seed: for the seeds of which every run it needs is there. Of what is
@@ -159,22 +179,19 @@ class Tables:
         column = "score" if claim.metric == "val_loss" else claim.metric
         if column.endswith("_to_loss"):
             spent = column.removesuffix("_to_loss")
-            table = spent_to_loss(self.validation_points(ablation), list(claim.effect), spent)
+            table = spent_to_loss(self.points(ablation), list(claim.effect), spent)
         elif column in rows:
             table = rows.pivot(index="seed", columns="variant", values=column)
         else:  # a measure that no probe has taken yet
             return pd.Series(dtype=float)
-        table = table.reindex(columns=list(claim.effect)).dropna()
-        if claim.log:
-            table = table.map(math.log)
-        effect = (table * pd.Series(dict(claim.effect), dtype=float)).sum(axis=1)
-        return effect - claim.threshold
+        return weighed(table, claim.effect, claim.log) - claim.threshold
 
-    def validation_points(self, ablation: str) -> pd.DataFrame:
-        """The validation points of an ablation's curves, with variant, seed and `flops` spent."""
-        columns = ["variant", "seed", "run_id", "flops", "steps"]
-        members = self.members.loc[self.members["ablation"] == ablation, columns]
-        points = self.curves[self.curves["split"] == "val"].merge(members, on="run_id")
+    def points(self, ablation: str, split: str = "val") -> pd.DataFrame:
+        """The points of an ablation's curves, with variant, seed and `flops` spent. Of runs that
+        have a result alone: what a failed or unfinished one has by now is no training to compare.
+        """
+        members = self.finished(ablation)[["variant", "seed", "run_id", "flops", "steps"]]
+        points = self.curves[self.curves["split"] == split].merge(members, on="run_id")
         points["flops"] *= points["step"] / points["steps"]
         return points
 
@@ -201,7 +218,7 @@ class Tables:
 
     def complete_seeds(self) -> int:
         """Seeds of which every planned run is over and has a result."""
-        ended = self.members["status"].isin(["done", "diverged"])
+        ended = self.members["status"].isin(FINISHED)
         return int(ended.groupby(self.members["seed"]).all().sum())
 
     def present(self) -> list[str]:

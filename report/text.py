@@ -7,13 +7,25 @@ from report.stats import Estimate
 
 
 def number(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """`value` to the digit in which its interval has two figures; three decimals without one."""
+    """`value` to the digit in which its interval has two figures; without one, to three decimals,
+    and from 100 on to none.
+    """
     if value is None or not math.isfinite(value):
         return "–"
-    decimals = 3
+    decimals = 0 if abs(value) >= 100 else 3
     if low is not None and high is not None and high > low:
         decimals = max(0, min(6, 1 - math.floor(math.log10((high - low) / 2))))
     return f"{value:z,.{decimals}f}".replace("-", "−")  # z: no negative zero
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """ "0.41 to 0.52", or a dash where there is no interval."""
+    return "–" if low is None else f"{number(low, low, high)} to {number(high, low, high)}"
+
+
+def mean_of(seeds: int, interval: str = "95 % interval") -> str:
+    """ "mean of 5 seeds, 95 % interval"; of one seed there is no interval, however it is shown."""
+    return f"mean of {counted(seeds, 'seed')}, {interval if seeds > 1 else 'no interval'}"
 
 
 def plus_minus(found: Estimate) -> str:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from experiments.ablation import Claim
 from experiments.collect import write_table
 from experiments.metrics import COST_METRICS, METRICS
+from experiments.store import FINISHED
 from report.stats import (
     Estimate,
     equivalence_p,
@@ -20,7 +22,7 @@ from report.stats import (
     t_test_p,
 )
 from report.tables import Tables
-from report.text import counted, number, seeds_text
+from report.text import counted, interval_text, number, seeds_text
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTED = VERDICTS = (
     "supported",
@@ -31,7 +33,11 @@ SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTED = VERDICTS = (
 
 
 def judge_all(results: Path) -> None:
-    """Write the table `claims`: a row per claim of every ablation."""
+    """Write the table `claims`: a row per claim of every ablation.
+
+    Raises:
+        UserError: a table that it takes is missing, damaged, or of another version.
+    """
     tables = Tables.load(results)
     rows = [
         judge(tables, name, claim)
@@ -72,9 +78,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
             lacking = "its task needs places in the text, which are known by character alone"
         return row | {"verdict": NOT_TESTED, "why": lacking}
     elif len(values) == 0:
-        counts = needed["status"].value_counts()
-        lacking = ", ".join(f"{n} {s}" for s, n in counts.items() if s not in ("done", "diverged"))
-        return row | {"verdict": NOT_TESTED, "why": f"no seed has every run it needs: {lacking}"}
+        return row | {"verdict": NOT_TESTED, "why": _lacking(needed, claim)}
     found = estimate(list(values))
     verdict = decide(found, margin, claim)
     array = values.to_numpy(dtype=float)
@@ -89,7 +93,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     if verdict == UNDECIDED and claim.metric not in COST_METRICS:
         distance = distance_to_decision(found.mean, margin, claim)
         row["seeds_needed"] = seeds_needed(array, distance)
-    return row | {"why": _why(row, claim)}
+    return row | {"why": _why(row, claim) + _diverged(needed, claim)}
 
 
 def _judge_identity(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
@@ -141,7 +145,9 @@ def decide(found: Estimate, margin: float, claim: Claim) -> str:
 
 
 def distance_to_decision(mean: float, margin: float, claim: Claim) -> float:
-    """How far the mean lies from the nearest bound that would decide, were the interval narrow."""
+    """How far the mean lies from the nearest bound that would decide, were the interval narrow: in
+    the effect's unit, and of a ratio in its logarithm, as mean and margin are.
+    """
     if claim.no_worse:
         return abs(mean + margin)
     if claim.equal:
@@ -202,10 +208,8 @@ def _why(row: dict[str, Any], claim: Claim) -> str:
         name = f"what exceeds {claim.threshold:g} is"
     if low is None:
         return f"{name} {number(effect)} from {_over(claim, n)}: an interval takes two at least"
-    interval = f"{name} {number(effect, low, high)}, 95 % interval {number(low, low, high)} to"
-    text = f"{interval} {number(high, low, high)} over {_over(claim, n)}"
-    if row["diverged"]:
-        text += f"; {row['diverged']} runs diverged and count as a uniform guess"
+    text = f"{name} {number(effect, low, high)}, 95 % interval {interval_text(low, high)}"
+    text += f" over {_over(claim, n)}"
     if row["verdict"] == UNDECIDED and claim.metric not in COST_METRICS:
         needed = row["seeds_needed"]
         text += (
@@ -214,3 +218,26 @@ def _why(row: dict[str, Any], claim: Claim) -> str:
             else ("; more seeds than can sensibly be run would be needed")
         )
     return text
+
+
+def _lacking(needed: pd.DataFrame, claim: Claim) -> str:
+    """Why no seed has a value. needed: the members that a claim weighs."""
+    over = needed["status"].isin(FINISHED)
+    if over.groupby(needed["seed"]).all().any():
+        metric = claim.metric.replace("_", " ")
+        return f"no seed has a value of {metric} for every run it needs" + _diverged(needed, claim)
+    counts = needed.loc[~over, "status"].value_counts()
+    return "no seed has every run it needs: " + ", ".join(f"{n} {s}" for s, n in counts.items())
+
+
+def _diverged(needed: pd.DataFrame, claim: Claim) -> str:
+    """What became of the runs that diverged, in words to be added; nothing where none did."""
+    lost = needed[needed["status"] == "diverged"]
+    if claim.metric == "val_loss":
+        fates = {"counted as a uniform guess": len(lost)}
+    elif claim.metric.endswith("_to_loss"):
+        fates = {"counted up to there": len(lost)}
+    else:
+        known = int(lost[claim.metric].notna().sum()) if claim.metric in lost else 0
+        fates = {"counted with what was measured": known, "left out": len(lost) - known}
+    return "".join(f"; {counted(n, 'run')} diverged, {fate}" for fate, n in fates.items() if n)

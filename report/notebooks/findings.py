@@ -38,7 +38,7 @@ picture(tables)
 HTML(heading("findings-claims", "Every claim and its verdict"))
 
 # %%
-verdict_table(claims, whole=True)
+verdict_table(claims, sections=tables.present())
 
 # %%
 HTML(heading("findings-forest", "Every variant against its baseline"))

@@ -26,7 +26,7 @@ from report.tables import Tables
 tables = Tables.load(Path(results))
 
 # %%
-how_it_was_made(Path(results), tables)
+how_it_was_made(tables)
 
 # %%
 HTML(heading("method-runs", "The runs"))

@@ -1,12 +1,15 @@
 """What the page is put together from: opening, picture, figures, reference, what is set before."""
 
 import dataclasses
+import itertools
 import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from planted import ODD_NAME, plant
 
 from experiments import encodings as measured
@@ -15,6 +18,7 @@ from experiments.catalogue import load_ablations
 from experiments.collect import collect, write_table
 from model import ModelConfig
 from report import figures
+from report.atlas import scores, viewer
 from report.claims import claims_of, rules, verdict_table
 from report.comparison import changes_table, metrics_table
 from report.encodings import encodings, schedules
@@ -63,6 +67,69 @@ def test_one_seed_is_enough_for_every_part(tmp_path: Path, monkeypatch: pytest.M
     assert "0.500" in figures.forest(tables, ["planted"]).data
     assert "no interval" in figures.learning_curves(tables, "planted").data
     assert "±" not in metrics_table(tables, "planted").data.partition("Mean ±")[0]
+
+
+def test_no_result_at_all_is_told(tables: Tables):
+    lost = dataclasses.replace(tables, members=tables.members.assign(status="failed"))
+    assert "No run has ended with a result yet." in figures.learning_curves(lost, "planted").data
+    assert "No variant can be set against" in figures.forest(lost, ["planted"]).data
+    assert figures.currency_curves(lost, "planted").data == ""
+    assert "5 failed" in metrics_table(lost, "planted").data
+
+
+def test_links_go_to_sections_that_are_there(tables: Tables):
+    claims = claims_of(tables.results)
+    assert verdict_table(claims, ["planted"]).data.count('<a href="#planted">') == 4
+    assert "data-show" in verdict_table(claims, []).data
+    elsewhere = dataclasses.replace(tables, members=tables.members.assign(status="missing"))
+    for shown in (verdict_table(claims, []).data, opening(elsewhere, claims).data):
+        assert "It makes no difference." in shown
+        assert "<a" not in shown
+
+
+def test_a_difference_is_per_target_where_no_text_is_predicted(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+):
+    assert "differences in nats per character: " in figures.forest(tables, ["planted"]).data
+    monkeypatch.setitem(tables.ablations, "sorted", tables.ablations["planted"])
+    others = tables.members.assign(**{"ablation": "sorted", "recipe.task": "sort"})
+    both = dataclasses.replace(tables, members=pd.concat([tables.members, others]))
+    for names, unit in (
+        (["sorted"], "nats per target"),
+        (["planted", "sorted"], "nats per character; of sorted, per target"),
+    ):
+        assert f"differences in {unit}: " in figures.forest(both, names).data
+        figure, _ = figures.draw_forest(both, names)
+        assert f"({unit})" in figure.axes[0].get_xlabel()
+
+
+@pytest.mark.parametrize("span", [8, 90, 1e3, 1e9])
+def test_the_labels_of_costs_do_not_touch(tables: Tables, monkeypatch: pytest.MonkeyPatch, span):
+    rows = [
+        {"variant": "base", "seed": 0, "step": step, "loss": 3.0 - step}
+        | {"seconds": span**step, "flops": 1e9 * span**step}
+        for step in (0.01, 1.0)
+    ]
+    monkeypatch.setattr(Tables, "points", lambda *_: pd.DataFrame(rows))
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, "show", lambda figure, **_: drawn.append(figure))
+    figures.currency_curves(tables, "planted")
+    drawn[0].canvas.draw()
+    for axes in drawn[0].axes:
+        low, high = axes.get_xlim()
+        ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        boxes = [label.get_window_extent() for tick, label in ticks if low <= tick <= high]
+        assert len(boxes) >= 2
+        assert all(one.x1 + 4 < next_.x0 for one, next_ in itertools.pairwise(boxes))
+
+
+def test_the_atlas_names_its_networks_and_tokens(tables: Tables):
+    assert "Every head of “base” and “odd &lt;script&gt;" in viewer(tables).data
+    pairs = dataclasses.replace(tables.study, tokenizer="bpe")
+    shown = viewer(dataclasses.replace(tables, study=pairs)).data
+    assert "Point at a byte pair" in shown
+    assert "haracter" not in shown
+    assert "Of seed 0. Previous" in scores(tables).data
 
 
 def test_what_differs_is_told_by_field(tables: Tables):
@@ -137,9 +204,13 @@ def test_encodings_are_drawn_where_several_are_compared(
 ):
     write_table(tables.results, "encodings", measured.rows())
     assert encodings(tables, "planted").data == ""
-    monkeypatch.setitem(tables.ablations, "planted", ALL_ABLATIONS["positional-encoding"])
+    several = ALL_ABLATIONS["positional-encoding"]
+    mine = Variant("mine", {"model.position": "experiments.ablations.some:of_mine"})
+    several = dataclasses.replace(several, variants=[*several.variants, mine])
+    monkeypatch.setitem(tables.ablations, "planted", several)
     shown = encodings(tables, "planted").data
     assert "alibi: −15.750, −3.938, −0.984, −0.246 by head" in shown
+    assert "Not drawn, for nothing is tabulated of them: none, learned and mine." in shown
 
 
 def test_schedules_are_drawn_where_they_differ(tables: Tables, monkeypatch: pytest.MonkeyPatch):
@@ -147,7 +218,7 @@ def test_schedules_are_drawn_where_they_differ(tables: Tables, monkeypatch: pyte
     moved = Variant(ODD_NAME, {"recipe.schedule": "constant"})
     stated = dataclasses.replace(tables.ablations["planted"], variants=[Variant("base"), moved])
     monkeypatch.setitem(tables.ablations, "planted", stated)
-    curves = tables.curves.assign(learning_rate=1e-3)
+    curves = tables.curves.assign(learning_rate=1e-3, split="train")
     shown = schedules(dataclasses.replace(tables, curves=curves), "planted").data
     assert "base ends at 0.001; odd" in shown
 

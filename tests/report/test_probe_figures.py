@@ -88,7 +88,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
 SHOWN = {
     probes.position_curves: "Loss by place in the context",
     probes.length_curves: "Not to be read past its training length: odd",
-    probes.layer_gradients: "Mean of 5 seeds",
+    probes.layer_gradients: "mean of 5 seeds, 95 % interval.",
     probes.head_table: "<td>0.800</td><td>0.050</td><td>0.020</td>",
     probes.pruning_curve: "Heads switched off together",
     probes.samples: "to &lt;be&gt; &amp; not",
@@ -117,4 +117,6 @@ def test_a_claim_about_a_measure_is_judged_against_its_threshold(tables: Tables)
 
 def test_a_measure_that_was_not_taken_leaves_the_claim_untested(tables: Tables):
     claim = dataclasses.replace(tables.ablations["planted"].claims[0], metric="induction_excess")
-    assert judge(tables, "planted", claim)["verdict"] == "not tested"
+    row = judge(tables, "planted", claim)
+    assert row["verdict"] == "not tested"
+    assert row["why"] == "no seed has a value of induction excess for every run it needs"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from report.text import duration, number, p_text
+from report.text import duration, interval_text, mean_of, number, p_text
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ from report.text import duration, number, p_text
         (-0.0001, None, None, "0.000"),
         (1234.5, 1000.0, 1500.0, "1,234"),
         (1.23456, None, None, "1.235"),
+        (12345.678, None, None, "12,346"),
+        (-123.456, -123.456, -123.456, "−123"),
         (2.0, 2.0, 2.0, "2.000"),
         (None, None, None, "–"),
         (float("nan"), None, None, "–"),
@@ -22,6 +24,13 @@ from report.text import duration, number, p_text
 )
 def test_the_interval_decides_the_digits(value, low, high, text):
     assert number(value, low, high) == text
+
+
+def test_an_interval_is_told_where_there_is_one():
+    assert interval_text(-0.111, 0.222) == "−0.11 to 0.22"
+    assert interval_text(None, None) == "–"
+    assert mean_of(5) == "mean of 5 seeds, 95 % interval"
+    assert mean_of(1, "± half its 95 % interval") == "mean of 1 seed, no interval"
 
 
 def test_p_is_never_zero():

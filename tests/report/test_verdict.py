@@ -103,7 +103,53 @@ def test_a_diverged_run_counts_as_a_uniform_guess(tmp_path, monkeypatch):
     base = tables.scored("planted").query("variant == 'base'")["val_loss"]
     assert row["effect"] == pytest.approx(math.log(84) - base.mean())
     assert (row["verdict"], row["diverged"]) == ("supported", 5)
-    assert "5 runs diverged and count as a uniform guess" in row["why"]
+    assert "5 runs diverged, counted as a uniform guess" in row["why"]
+
+
+def test_a_diverged_run_is_no_guess_in_another_metric(tmp_path, monkeypatch):
+    results = plant(tmp_path, monkeypatch, [0.5, 0.4, "diverged"])
+    why = verdicts(results).loc["planted-speed", "why"]
+    assert "over 2 paired seeds" in why
+    assert why.endswith("; 1 run diverged, left out")
+    tables = Tables.load(results)
+    speeds = tables.members["tokens_per_second"].fillna(1900.0)
+    tables = dataclasses.replace(tables, members=tables.members.assign(tokens_per_second=speeds))
+    row = judge(tables, "planted", planted.ABLATION.claims[-1])
+    assert row["n"] == 3
+    assert "; 1 run diverged, counted with what was measured" in row["why"]
+
+
+@pytest.mark.parametrize(
+    ("task", "vocabulary", "classes", "loss"),
+    [
+        ("language", 84, None, math.log(84) / 4),  # four characters to a token
+        ("masked", 85, None, math.log(85) / 4),
+        ("sort", 25, None, math.log(25)),
+        ("genre", 85, 3, math.log(3)),
+    ],
+)
+def test_a_uniform_guess_is_among_what_the_task_can_answer(
+    tmp_path, monkeypatch, task, vocabulary, classes, loss
+):
+    results = plant(tmp_path, monkeypatch, ["diverged"] * 2, characters=400)
+    collect(results)
+    tables = Tables.load(results)
+    changed = {"recipe.task": task, "model.vocab_size": vocabulary, "model.n_classes": classes}
+    rows = dataclasses.replace(tables, members=tables.members.assign(**changed)).scored("planted")
+    assert list(rows.query("status == 'diverged'")["score"]) == pytest.approx([loss] * 2)
+
+
+def test_the_curve_of_a_run_without_a_result_counts_for_nothing(tmp_path, monkeypatch):
+    results = plant(tmp_path, monkeypatch, [0.5, 0.4, 0.3])
+    collect(results)
+    tables = Tables.load(results)
+    claim = dataclasses.replace(planted.ABLATION.claims[0], metric="tokens_to_loss")
+    assert list(tables.values("planted", claim).index) == [0, 1, 2]
+    first = (tables.members["variant"] == ODD_NAME) & (tables.members["seed"] == 0)
+    status = tables.members["status"].mask(first, "failed")
+    lacking = dataclasses.replace(tables, members=tables.members.assign(status=status))
+    assert list(lacking.values("planted", claim).index) == [1, 2]
+    assert len(lacking.points("planted")) == len(tables.points("planted")) - 3
 
 
 def test_p_values_are_corrected_over_all_claims(tmp_path, monkeypatch):
