@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helping import DAMAGES, damage
 
 from experiments import corpus as corpora
 from experiments import shakespeare
@@ -119,19 +120,14 @@ def test_a_device_is_no_text(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["corpus.json", "train.npy", "val.npy"])
-@pytest.mark.parametrize("how", ["cut", "flipped", "empty", "gone"])
+@pytest.mark.parametrize("how", DAMAGES)
 def test_a_damaged_corpus_is_set_aside_and_made_again(
     text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, how: str
 ):
     corpus = prepare(str(text_file), tmp_path)
     file = corpus.folder / name
     content = file.read_bytes()
-    flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
-    changed = {"cut": content[:-9], "flipped": flipped, "empty": b""}
-    if how == "gone":
-        file.unlink()
-    else:
-        file.write_bytes(changed[how])
+    damage(file, how)
     again = prepare(str(text_file), tmp_path)
     assert again == corpus
     assert file.read_bytes() == content

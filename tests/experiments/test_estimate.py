@@ -4,26 +4,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from helping import leave_finished
 
 from experiments import estimate
 from experiments.hardware import environment
 from experiments.plan import outline, runs_of
 from experiments.profiles import PROFILES
-from experiments.spec import Recipe, RunSpec
-from experiments.store import RunFolder
-from model import ModelConfig
+from experiments.spec import RunSpec
 from model.accounting import flops_per_token
-
-
-@pytest.fixture
-def spec(config: ModelConfig, recipe: Recipe) -> RunSpec:
-    return RunSpec(model=config, recipe=recipe, corpus="c", seed=0)
-
-
-def finish(results: Path, spec: RunSpec, **summary) -> None:
-    folder = RunFolder(results, spec.run_id)
-    folder.start(spec)
-    folder.finish({"status": "done", "hardware": environment()["hardware"]} | summary)
 
 
 def test_arithmetic_by_hand(spec: RunSpec):
@@ -46,10 +34,11 @@ def test_pace_of_what_was_made_here(spec: RunSpec, tmp_path: Path):
     other = dataclasses.replace(spec, seed=1)
     elsewhere = dataclasses.replace(spec, seed=2)
     failed = dataclasses.replace(spec, seed=3)
-    finish(tmp_path, spec, wall_seconds=2.7)
-    finish(tmp_path, other, wall_seconds=4.7)
-    finish(tmp_path, elsewhere, wall_seconds=100.0, hardware="another")
-    finish(tmp_path, failed, status="failed", wall_seconds=100.0)
+    here = environment()["hardware"]
+    leave_finished(tmp_path, spec, wall_seconds=2.7, hardware=here)
+    leave_finished(tmp_path, other, wall_seconds=4.7, hardware=here)
+    leave_finished(tmp_path, elsewhere, wall_seconds=100.0, hardware="another")
+    leave_finished(tmp_path, failed, status="failed", wall_seconds=100.0, hardware=here)
     paces = estimate.paces_seen([spec, other, elsewhere, failed], tmp_path)
     work = spec.flops + spec.evaluation_flops
     assert paces == {"decoder": pytest.approx(2 * work / 6)}

@@ -11,7 +11,6 @@ from experiments.catalogue import load_ablations
 from experiments.collect import read_table
 from experiments.identities import CHECKS, main
 from experiments.metrics import IDENTITIES
-from model.position import NoPosition
 
 
 def test_every_identity_is_checked_and_claimed():
@@ -28,12 +27,8 @@ def test_the_table(tmp_path: Path):
     assert "93,290,496" in table.loc["base-size-untied", "why"]
 
 
-def test_a_position_that_acts_breaks_permutation(monkeypatch: pytest.MonkeyPatch):
-    class Acts(NoPosition):
-        def bias(self, queries: int, keys: int) -> torch.Tensor:
-            return torch.arange(keys, dtype=torch.float64).expand(1, queries, keys)
-
-    monkeypatch.setattr(identities, "NoPosition", Acts)
+def test_a_position_that_acts_breaks_permutation(acting, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(identities, "NoPosition", acting)
     with torch.no_grad():
         assert not CHECKS["permutation"]().holds
 

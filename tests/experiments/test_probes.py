@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from experiments.corpus import Corpus
 from experiments.head_probes import _head_scores, _switched_off
 from experiments.probes import PROBES, layers, of_layers
 from experiments.schema import COLUMNS
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import Probe, Recipe, RunSpec
 from experiments.store import RunFolder
 from experiments.subject import Subject
 from experiments.tasks import Batch, LanguageModelling
@@ -23,7 +24,7 @@ from model import ModelConfig, build
 from model.attention import Attention, Scoring
 
 CPU = torch.device("cpu")
-ALL = ("positions", "lengths", "heads", "pruning", "layers", "samples", "atlas")
+ALL = get_args(Probe)
 
 
 def subject(config: ModelConfig, recipe: Recipe, corpus: Corpus, **changes) -> Subject:
