@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `cuda` run where there is a CUDA device, and say so where there is none."""
     if not torch.cuda.is_available():
         for item in items:
-            if "cuda" in item.keywords:
+            if item.get_closest_marker("cuda"):  # and not of a parameter that is called so
                 item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 

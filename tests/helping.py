@@ -2,7 +2,9 @@
 
 import os
 import random
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,30 @@ def words() -> str:
 def clean_environment() -> dict[str, str]:
     """Ours, without what a user may have chosen in it."""
     return {name: value for name, value in os.environ.items() if name not in VARIABLES}
+
+
+def arguments(folder: Path, *words: str) -> list[str]:
+    """The program's own, whose results and data lie in that folder."""
+    where = ["--results", str(folder / "results")]
+    if words[0] == "new-ablation":  # it writes no results
+        where = []
+    if words[0] in ("run", "retry", "verify", "bench", "train", "sample", "evaluate"):
+        where += ["--data", str(folder / "data")]
+    return [sys.executable, "-m", "experiments", *words, *where]
+
+
+def call(
+    folder: Path, *words: str, before: Sequence[str] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The program, run to its end."""
+    return subprocess.run(
+        [*before, *arguments(folder, *words)],
+        cwd=ROOT,
+        env=clean_environment() | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def timeless(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +91,7 @@ def leave_finished(
     folder = RunFolder(results, spec.run_id)
     folder.start(spec)
     folder.metrics.write_text(metrics)
-    for name, found in (dict.fromkeys(spec.probes, "{}") | dict(probes or {})).items():
+    for name, found in (dict.fromkeys(spec.probes, "{}") if probes is None else probes).items():
         folder.probe(name).parent.mkdir(exist_ok=True)
         folder.probe(name).write_text(found)
     folder.finish({"status": "done", "val_loss": 1.0} | summary)
