@@ -57,7 +57,7 @@ def test_two_commands_and_the_page_has_its_section(clone: Path, text_file: Path)
 
 def test_the_tests_hold_for_what_was_added(clone: Path):
     (clone / "experiments" / "ablations" / "kerple.py").write_text(python_block("def kerple"))
-    words = ["tests/test_variants.py", "tests/test_house.py", "tests/test_catalogue.py"]
+    words = ["tests/test_variants.py", "tests/test_house.py", "tests/experiments/test_catalogue.py"]
     command = [sys.executable, "-m", "pytest", "-n", "0", *words, "-k", "kerple or not variant"]
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
