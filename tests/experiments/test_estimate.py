@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helping import leave_finished
@@ -45,10 +46,21 @@ def test_pace_of_what_was_made_here(spec: RunSpec, tmp_path: Path):
     assert estimate.seconds([spec] * 10, paces) == pytest.approx(10 * (3 + 0.7))
 
 
+def test_a_pace_is_operations_by_the_clock(spec: RunSpec, monkeypatch: pytest.MonkeyPatch):
+    clock = iter([10.0, 12.0])
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    four_steps = 4 * spec.flops / spec.recipe.steps
+    assert estimate._pace(spec, "cpu") == pytest.approx(four_steps / 2)
+
+
 def test_pace_of_a_few_steps_is_that_of_every_family():
     paces = estimate.paces_timed("smoke", "cpu")
     planned = runs_of(outline(PROFILES["smoke"], None))
     assert set(paces) == {spec.model.family for spec in planned}
     assert paces.pop("bigram") == 0
-    assert all(pace > 1e7 for pace in paces.values())
-    assert estimate.seconds(planned, paces | {"bigram": 0.0}) > 0
+    assert all(1e7 < pace < 1e12 for pace in paces.values())  # of one thread
+    counted = [spec for spec in planned if spec.model.family == "bigram"]
+    assert estimate.seconds(counted, {"bigram": 0.0}) == pytest.approx(0.7 * len(counted))
+    found = estimate.seconds(planned, paces | {"bigram": 0.0}) - 0.7 * len(planned)
+    work = sum(spec.flops + spec.evaluation_flops for spec in planned)
+    assert work / max(paces.values()) < found < work / min(paces.values())
