@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from helping import leave_finished, words
 
 from experiments import calibration
@@ -12,6 +12,8 @@ from experiments.batches import evaluation_starts
 from experiments.calibration import PUBLISHED, calibrate, rows, spec_of, whole
 from experiments.collect import read_table
 from experiments.corpus import Corpus
+from experiments.job import Job
+from experiments.spec import RunSpec
 from experiments.store import RunFolder
 from model import ModelConfig, parameter_count
 
@@ -29,6 +31,7 @@ LENGTHS = {
     "cpu": (1.88, 0.0, {"steps": 2000, "batch_size": 12}),
     "cuda": (1.4697, 0.2, {"steps": 5000, "batch_size": 64}),
 }
+POINT = '{"step": %d, "split": "%s", "loss": %s}\n'
 
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.device)
@@ -61,9 +64,8 @@ def test_a_row_for_every_run_and_one_for_a_recipe_that_was_not_run(corpus: Corpu
     ours, theirs = PUBLISHED
     asked = {(ours.name, i): spec_of(corpus, ours.network, ours.recipe, i) for i in range(3)}
     first, failed, begun = asked.values()
-    line = '{"step": %d, "split": "%s", "loss": %s}\n'
-    curve = line % (0, "val", 3.0) + line % (1, "val", 1.5) + line % (2, "val", 2.0)
-    metrics = curve + line % (2, "train", 0.1)
+    curve = "".join(POINT % (step, "val", loss) for step, loss in enumerate((3.0, 1.5, 2.0)))
+    metrics = curve + POINT % (2, "train", 0.1)
     leave_finished(tmp_path, first, metrics=metrics, val_loss=2.0, parameters=7)
     leave_finished(tmp_path, failed, metrics=curve, status="failed", reason="planted")
     RunFolder(tmp_path, begun.run_id).start(begun)
@@ -78,28 +80,36 @@ def test_a_row_for_every_run_and_one_for_a_recipe_that_was_not_run(corpus: Corpu
     assert (other["status"], other["reason"]) == ("not run", "it needs cuda")
 
 
-def test_what_is_asked_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    small = {"d_model": 16, "d_ff": 32, "n_layers": 1, "n_heads": 2, "context_length": 16}
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same recipes of networks that take no time, on a text that is no download."""
+    size = {"d_model": 16, "d_ff": 32, "n_layers": 1, "n_heads": 2, "context_length": 16}
+    few = {"steps": 4, "warmup_steps": 1, "eval_every": 2}
     published = [
         dataclasses.replace(
-            one,
-            network=one.network | small,
-            recipe=dataclasses.replace(one.recipe, steps=4, warmup_steps=1, eval_every=2),
+            one, network=one.network | size, recipe=dataclasses.replace(one.recipe, **few)
         )
         for one in PUBLISHED
     ]
     monkeypatch.setattr(calibration, "PUBLISHED", published)
     monkeypatch.setattr("experiments.corpus._fetch_tiny", lambda _: words())
-    where = ["--results", str(tmp_path / "results"), "--data", str(tmp_path / "data")]
+
+
+def called(folder: Path) -> Result:
+    """The command, for two seeds on a processor."""
+    where = ["--results", str(folder / "results"), "--data", str(folder / "data")]
+    return CliRunner().invoke(calibrate, ["--device=cpu", "--jobs=1", "--seeds=2", *where])
+
+
+def test_what_is_asked_is_trained_once(small: None, tmp_path: Path):
     told, left = [], []
     for _ in range(2):
-        done = CliRunner().invoke(calibrate, ["--device=cpu", "--jobs=1", "--seeds=2", *where])
+        done = called(tmp_path)
         assert done.exit_code == 0, done.output
-        told.append(done.output)
+        told.append(done.output.count("validation loss"))
         runs = sorted((tmp_path / "results" / "calibration" / "runs").rglob("summary.json"))
         left.append([(file, file.stat().st_mtime_ns) for file in runs])
-    assert "2 runs to train, 0 already done" in told[0]
-    assert "0 runs to train, 2 already done" in told[1]
+    assert told == [2, 0]
     assert left[0] == left[1]
     table = read_table(tmp_path / "results" / "calibration", "calibration")
     assert table["status"].tolist() == ["done", "done", "not run"]
@@ -107,3 +117,16 @@ def test_what_is_asked_is_trained_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert table["run_id"].nunique() == 2
     assert (table["lowest_loss"][:2] <= table["val_loss"][:2]).all()
     assert table["steps"].tolist()[:2] == [4, 4]
+
+
+def test_a_run_that_fails_is_said_and_decides_the_status(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(specs: list[RunSpec], _: object, job: Job, *__: object) -> None:
+        leave_finished(job.results, specs[0], metrics=POINT % (0, "val", 3.0))
+        leave_finished(job.results, specs[1], status="failed", reason="planted")
+
+    monkeypatch.setattr(calibration, "train_apart", fail)
+    done = called(tmp_path)
+    assert done.exit_code == 1
+    assert "failed: nanoGPT's for a processor, seed 1: planted" in done.output

@@ -8,12 +8,14 @@ from helping import leave_finished
 
 from experiments import estimate
 from experiments.catalogue import load_ablations
+from experiments.corpus import Corpus
 from experiments.hardware import environment
 from experiments.listing import list_ablations
 from experiments.options import VARIABLES
 from experiments.plan import outline, runs_of
 from experiments.profiles import PROFILES
 from experiments.spec import RunSpec
+from experiments.study import Study
 
 SMOKE = PROFILES["smoke"]
 ALL, LEFT = "all, shared runs once", "of these still to be made"
@@ -67,3 +69,21 @@ def test_what_is_done_is_not_left(timed: dict[str, float], tmp_path: Path):
     rows, said = listed(tmp_path, "--seeds=1")
     assert [int(rows[name][1]) for name in (ALL, LEFT)] == [len(runs), len(runs) - 4]
     assert "from timing a few steps just now and finished runs:" in said
+
+
+def test_a_study_that_is_begun_has_the_counts_of_its_plan(
+    timed: dict[str, float], corpus: Corpus, tmp_path: Path
+):
+    """Of its own seeds; what still waits for a learning rate is counted as well."""
+    folder = tmp_path / "smoke"
+    study = Study.of(SMOKE, corpus, seeds=3)
+    study.save(folder)
+    plan = study.plan(folder)
+    assert plan.waiting
+    rows, _ = listed(tmp_path)
+    for name in load_ablations():
+        planned = [member for member in [*plan.trials, *plan.members] if member.ablation == name]
+        waiting = [waiting for waiting in plan.waiting if waiting.ablation == name]
+        assert len(runs_of(planned)) <= int(rows[name][1]) <= len(runs_of(planned)) + len(waiting)
+        assert waiting or int(rows[name][1]) == len(runs_of(planned))
+    assert int(rows[ALL][1]) > len(runs_of([*plan.trials, *plan.members]))
