@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from helping import TIMED
 
 from experiments import verify
 from experiments.corpus import Corpus
@@ -66,6 +67,11 @@ def test_curves_and_probes_are_compared_too(
 def folder_summary(folder: RunFolder) -> dict:
     content = json.loads((folder.path / "summary.json").read_text())
     return {name: value for name, value in content.items() if name not in ("files", "seal")}
+
+
+def test_what_tests_leave_out_of_comparisons_is_left_out_here():
+    """Less than that: on one machine, with one code, the rest is to be the same."""
+    assert TIMED - {"seconds"} < verify._ASIDE
 
 
 def test_a_sample_is_spread(spec: RunSpec):
