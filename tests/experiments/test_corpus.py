@@ -78,7 +78,7 @@ def test_tiny_is_split_as_nanogpt_does():
 
 def test_a_split_with_nothing_in_it_loads(tmp_path: Path):
     texts = corpora._split_tiny("ab" * 500)
-    assert len(corpora._store(tmp_path, "tiny", texts).tokens("test")) == 0
+    assert len(corpora._store(tmp_path, "tiny", texts, (), None).tokens("test")) == 0
 
 
 def test_shakespeare_is_complete_and_no_passage_is_in_two_splits():
