@@ -1,14 +1,16 @@
 """What all tests share: one thread, a tiny corpus, a tiny base network and recipe."""
 
-import random
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
+from helping import words
 
 from experiments.corpus import Corpus, prepare
-from experiments.spec import Recipe
+from experiments.spec import Recipe, RunSpec
 from model import ModelConfig
+from model.position import NoPosition
 
 torch.set_num_threads(1)
 
@@ -17,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `cuda` run where there is a CUDA device, and say so where there is none."""
     if not torch.cuda.is_available():
         for item in items:
-            if "cuda" in item.keywords:
+            if item.get_closest_marker("cuda"):  # and not of a parameter that is called so
                 item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 
@@ -42,13 +44,29 @@ def recipe() -> Recipe:
 
 @pytest.fixture(scope="session")
 def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Words in random order: enough structure to learn, the same on every machine."""
-    words = random.Random(0).choices(["the ", "cat ", "sat\n", "on ", "a ", "mat. "], k=5000)
     file = tmp_path_factory.mktemp("texts") / "words.txt"
-    file.write_text("".join(words))
+    file.write_text(words())
     return file
 
 
 @pytest.fixture(scope="session")
 def corpus(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return prepare(str(text_file), tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def spec(config: ModelConfig, recipe: Recipe, corpus: Corpus) -> RunSpec:
+    """A run of the tiny network on the tiny corpus, without probes."""
+    model = dataclasses.replace(config, vocab_size=len(corpus.vocabulary))
+    return RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0)
+
+
+@pytest.fixture
+def acting() -> type[NoPosition]:
+    """What stands in for no positions, and does tell positions apart."""
+
+    class Acts(NoPosition):
+        def bias(self, queries: int, keys: int) -> torch.Tensor:
+            return torch.arange(keys, dtype=torch.float64).expand(1, queries, keys)
+
+    return Acts

@@ -6,7 +6,6 @@ Part of `make soak`. After each, the study goes on to its end. A case that the s
 
 import functools
 import os
-import random
 import re
 import shutil
 import signal
@@ -20,7 +19,7 @@ from typing import NamedTuple
 
 import psutil
 
-from experiments.options import VARIABLES
+from tests.helping import clean_environment, words
 
 
 class Seen(NamedTuple):
@@ -63,17 +62,10 @@ class Study:
         return found
 
 
-def write_text(file: Path) -> None:
-    """A corpus, always the same."""
-    words = random.Random(0).choices(["the ", "cat ", "sat\n", "on ", "a ", "mat. "], k=5000)
-    file.write_text("".join(words))
-
-
 def started(command: list[str]) -> subprocess.Popen[str]:
     """The call, in a group of its own that a terminal's Ctrl-C would reach."""
-    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     return subprocess.Popen(
-        command, env=environment, start_new_session=True,
+        command, env=clean_environment(), start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -202,7 +194,7 @@ def seen() -> Iterator[Seen]:
     """Every case, and whether its study could go on to its end."""
     with tempfile.TemporaryDirectory(prefix="limits-") as folder:
         text = Path(folder) / "text.txt"
-        write_text(text)
+        text.write_text(words())
         for i, case in enumerate(cases()):
             study = Study(Path(folder) / str(i), text)
             found = case(study)

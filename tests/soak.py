@@ -19,16 +19,13 @@ import pandas as pd
 from experiments.collect import PROBE_TABLES, read_table
 from experiments.store import MEASURED
 from tests import limits
+from tests.helping import TIMED, flipped, words
 
 KILLS = 50
 KILLS_OF_A_STUDY = 10  # then it goes on to its end
 LONGEST = 12.0  # seconds that a call is left alone
 ABLATIONS = ("heads", "head-roles", "ladder")  # with probes, with learning rates to choose
 SEEDS = "4"
-TIMED = {
-    *("started", "seconds", "train_seconds", "tokens_per_second", "wall_seconds"),
-    *("probe_seconds", "peak_memory"),
-}
 TABLES = ("runs", "curves", "membership", "tuning", "identities", "theory", *PROBE_TABLES)
 
 
@@ -107,9 +104,9 @@ def spoiled(folder: Path, chance: random.Random) -> int:
     ]
     files += [folder / "results" / "smoke" / f"{name}.parquet" for name in MEASURED[:2]]
     for file in files:
-        content = bytearray(file.read_bytes())
-        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-        file.write_bytes(content)
+        content = file.read_bytes()
+        place, bit = chance.randrange(len(content)), 1 << chance.randrange(8)
+        file.write_bytes(flipped(content, place, bit))
     return len(files)
 
 
@@ -120,7 +117,7 @@ def main() -> None:
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         root = Path(folder)
-        limits.write_text(root / "text.txt")
+        (root / "text.txt").write_text(words())
         to_its_end(root / "undisturbed")
         while kills < KILLS:
             study = root / f"study-{studies}"

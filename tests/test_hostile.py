@@ -6,6 +6,7 @@
 import collections
 import dataclasses
 import os
+import re
 import shutil
 import sys
 import typing
@@ -131,6 +132,14 @@ VALUES = st.one_of(
 BASE = PROFILES["smoke"]
 
 
+def names_one_of(changes: dict, refused: ValueError) -> bool:
+    """Whether what is said names a field that was changed, whole: "steps" is in "warmup_steps"."""
+    fields = [re.escape(name.rpartition(".")[2]) for name in changes]
+    said = str(refused)
+    no_field = any(f"no field '{name}'" in said for name in changes)
+    return no_field or any(re.search(rf"\b{field}=", said) for field in fields)
+
+
 @FUZZ
 @given(
     st.dictionaries(
@@ -141,7 +150,7 @@ def test_a_network_works_or_is_refused_by_the_name_of_its_field(changes: dict):
     try:
         config = dataclasses.replace(BASE.base_model(50), **changes)
     except ValueError as refused:
-        assert any(f"{name}=" in str(refused) for name in changes)
+        assert names_one_of(changes, refused)
     else:
         for field in dataclasses.fields(config):
             hint = typing.get_type_hints(ModelConfig)[field.name]
@@ -157,7 +166,7 @@ def test_a_recipe_works_or_is_refused_by_the_name_of_its_field(changes: dict):
     try:
         recipe = dataclasses.replace(BASE.recipe, **changes)
     except ValueError as refused:
-        assert any(name in str(refused) for name in changes)
+        assert names_one_of(changes, refused)
     else:
         spec = RunSpec(model=BASE.base_model(50), recipe=recipe, corpus="", seed=0)
         assert len(spec.run_id) == 16
@@ -175,5 +184,5 @@ def test_a_recipe_works_or_is_refused_by_the_name_of_its_field(changes: dict):
 def test_a_variant_works_or_is_refused(changes: dict):
     try:
         Variant("odd", changes).applied_to(BASE.base_model(50), BASE.recipe)
-    except (ValueError, TypeError, UserError) as refused:
-        assert str(refused)
+    except ValueError as refused:
+        assert names_one_of(changes, refused)

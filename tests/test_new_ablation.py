@@ -1,18 +1,15 @@
 """Adding an ablation as the README tells it, from outside: in a copy of the tree."""
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helping import ROOT, clean_environment
 from test_readme import python_block
 
 from experiments.collect import read_table
-from experiments.options import VARIABLES
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +26,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
-
-    clean = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     command = ["make", *words, f"PYTHON={sys.executable}"]
     return subprocess.run(
-        command, cwd=clone, env=clean, capture_output=True, text=True, check=False
+        command, cwd=clone, env=clean_environment(), capture_output=True, text=True, check=False
     )
 
 
@@ -62,7 +57,7 @@ def test_two_commands_and_the_page_has_its_section(clone: Path, text_file: Path)
 
 def test_the_tests_hold_for_what_was_added(clone: Path):
     (clone / "experiments" / "ablations" / "kerple.py").write_text(python_block("def kerple"))
-    words = ["tests/test_variants.py", "tests/test_house.py", "tests/test_catalogue.py"]
+    words = ["tests/test_variants.py", "tests/test_house.py", "tests/experiments/test_catalogue.py"]
     command = [sys.executable, "-m", "pytest", "-n", "0", *words, "-k", "kerple or not variant"]
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -12,7 +12,6 @@ from experiments.optimisation import build_optimizer, learning_rate_at
 from experiments.profiles import PROFILES
 from model import ModelConfig, build, parameter_count
 from model.attention import Attention
-from model.sublayer import Sublayer
 
 VOCABULARY = 11
 BASE = PROFILES["smoke"].base_model(VOCABULARY)
@@ -162,35 +161,6 @@ def test_each_switch_changes_the_function_that_equal_weights_compute(changes):
 def test_the_attention_kernel_does_not():
     base, other = same_weights(attention="reference")
     torch.testing.assert_close(base(tokens()), other(tokens()), rtol=0, atol=1e-5)
-
-
-def sublayer(**changes) -> Sublayer:
-    """A sublayer whose f is doubling, so that what stands around it shows."""
-    doubling = nn.Linear(BASE.d_model, BASE.d_model, bias=False)
-    nn.init.eye_(doubling.weight).data.mul_(2)
-    return Sublayer(dataclasses.replace(BASE, **changes), doubling)
-
-
-def test_sublayer_placements_by_their_formulas():
-    x = torch.randn(2, 5, BASE.d_model)
-    norm = nn.functional.layer_norm(x, (BASE.d_model,))
-    cases = {
-        ("pre", True): x + 2 * norm,
-        ("pre", False): 2 * norm,
-        ("post", True): nn.functional.layer_norm(3 * x, (BASE.d_model,)),
-        ("post", False): nn.functional.layer_norm(2 * x, (BASE.d_model,)),
-        ("none", True): 3 * x,
-        ("none", False): 2 * x,
-    }
-    for (placement, residual), expected in cases.items():
-        found = sublayer(norm_placement=placement, residual=residual)(x)
-        torch.testing.assert_close(found, expected)
-
-
-@pytest.mark.parametrize(("placement", "norms"), [("pre", 5), ("post", 4), ("none", 0)])
-def test_norms_are_where_they_should_be(placement, norms):
-    network = built(dataclasses.replace(BASE, norm_placement=placement))
-    assert sum(isinstance(module, nn.LayerNorm) for module in network.modules()) == norms
 
 
 def test_heads_cost_the_same_parameters():

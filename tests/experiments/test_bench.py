@@ -1,9 +1,12 @@
 """The benchmark measures what it says, by the study's own runner."""
 
 import dataclasses
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from helping import leave_finished
 
 from experiments import bench, yardsticks
 from experiments.collect import read_table, write_table
@@ -12,6 +15,8 @@ from experiments.plan import runs_of
 from experiments.profiles import PROFILES
 from experiments.store import RunFolder
 from experiments.study import Study
+
+SPEEDS = ("tokens_per_second", "flops_per_second")
 
 
 @pytest.fixture
@@ -47,19 +52,31 @@ def test_whole_runs_stand_beside_the_plain_loop(small: None, corpus: Corpus, tmp
 def test_one_thing_is_changed_at_a_time(small: None, corpus: Corpus):
     rows = list(bench.by_size(corpus, ["cpu", "cpu"], repeat=0))
     usual = {"width": 128, "context": 64, "batch": 12, "workers": 2}
-    for row in rows:
-        if row["what"] == "training":
-            changed = {name for name, value in usual.items() if row[name] != value}
-            assert changed - {"batch"} == ({row["varied"]} - {"", "batch"})
-            if row["varied"] == "context":
-                assert row["context"] * row["batch"] == 768
+    trained = [row for row in rows if row["what"] == "training"]
+    for row in trained:
+        changed = {name for name, value in usual.items() if row[name] != value}
+        with_it = {"batch"} if row["varied"] == "context" else set()  # as many tokens in a step
+        assert changed == {row["varied"]} - {""} | with_it
+        assert row["varied"] != "context" or row["context"] * row["batch"] == 768
+    varied = {"": 1, "width": 2, "context": 3, "batch": 2, "workers": 1}
+    assert Counter(row["varied"] for row in trained) == {name: 2 * n for name, n in varied.items()}
+    assert len({repr({**row, "repeat": 0, **dict.fromkeys(SPEEDS)}) for row in trained}) == 18
     peaks = {row["precision"]: row["flops_per_second"] for row in rows if "varied" not in row}
     assert set(peaks) == {"fp32", "bf16"}
 
 
 def test_a_slot_between_two_runs(small: None, corpus: Corpus):
+    began = time.monotonic()
     (row,) = bench.between_runs(corpus, ["cpu"], repeat=0)
-    assert 0 < row["seconds"] < 10
+    assert 0 < row["seconds"] < (time.monotonic() - began) / 2  # two of the four are no shorter
+
+
+def test_a_slot_between_two_runs_by_hand(corpus: Corpus, monkeypatch: pytest.MonkeyPatch):
+    begins = [0, 10, 21, 33, 46]  # after runs of 9.5 seconds: 0.5, 1.5, 2.5 and 3.5 later
+    found = [{"started": f"2026-01-01T00:00:{at:02}+00:00", "wall_seconds": 9.5} for at in begins]
+    monkeypatch.setattr(bench, "through_runner", lambda *_: (60.0, found))
+    (row,) = bench.between_runs(corpus, ["cpu"], repeat=0)
+    assert row["seconds"] == pytest.approx(2.0)
 
 
 def test_a_run_that_fails_ends_the_benchmark(corpus: Corpus, tmp_path: Path):
@@ -78,12 +95,7 @@ def test_a_study_is_finished_when_all_of_its_runs_are(text_file: Path, tmp_path:
     for _ in range(3):  # what the rates turn out to be decides what else is planned
         planned = study.plan(results)
         for spec in runs_of([*planned.trials, *planned.members]):
-            folder = RunFolder(results, spec.run_id)
-            folder.start(spec)
-            folder.finish({"status": "done", "val_loss": 1.0})
-            for probe in spec.probes:
-                folder.probe(probe).parent.mkdir(exist_ok=True)
-                folder.probe(probe).write_text("{}")
+            leave_finished(results, spec)
     assert bench.finished(results, data, str(text_file), "cpu")
     RunFolder(results, spec.run_id).finish({"status": "failed", "reason": "planted"})
     assert not bench.finished(results, data, str(text_file), "cpu")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helping import leave_finished
 
 from experiments.collect import collect, read_table, write_table
 from experiments.corpus import Corpus
@@ -94,12 +95,8 @@ RUBBISH = (
 def test_one_bad_file_costs_no_other_run_its_row(study: Study, tmp_path: Path):
     """Whatever any file of a results folder turns into, it is read as before or said to be bad."""
     for member in study.plan(tmp_path).members[:3]:
-        folder = RunFolder(tmp_path, member.spec.run_id)
-        folder.start(member.spec)
-        folder.metrics.write_text('{"step": 1, "loss": 2.5}\n')
-        folder.probe("heads").parent.mkdir(exist_ok=True)
-        folder.probe("heads").write_text('{"heads": [{"layer": 0, "head": 0}]}')
-        folder.finish({"status": "done", "val_loss": 2.5})
+        probes = {"heads": '{"heads": [{"layer": 0, "head": 0}]}'}
+        leave_finished(tmp_path, member.spec, metrics='{"step": 1, "loss": 2.5}\n', probes=probes)
     note_call(tmp_path, trained=3)
     collect(tmp_path)
     whole = read_table(tmp_path, "runs")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helping import DAMAGES, damage
 
 from experiments import corpus as corpora
 from experiments import shakespeare
@@ -77,7 +78,7 @@ def test_tiny_is_split_as_nanogpt_does():
 
 def test_a_split_with_nothing_in_it_loads(tmp_path: Path):
     texts = corpora._split_tiny("ab" * 500)
-    assert len(corpora._store(tmp_path, "tiny", texts).tokens("test")) == 0
+    assert len(corpora._store(tmp_path, "tiny", texts, (), None).tokens("test")) == 0
 
 
 def test_shakespeare_is_complete_and_no_passage_is_in_two_splits():
@@ -119,19 +120,14 @@ def test_a_device_is_no_text(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["corpus.json", "train.npy", "val.npy"])
-@pytest.mark.parametrize("how", ["cut", "flipped", "empty", "gone"])
+@pytest.mark.parametrize("how", DAMAGES)
 def test_a_damaged_corpus_is_set_aside_and_made_again(
     text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, how: str
 ):
     corpus = prepare(str(text_file), tmp_path)
     file = corpus.folder / name
     content = file.read_bytes()
-    flipped = content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
-    changed = {"cut": content[:-9], "flipped": flipped, "empty": b""}
-    if how == "gone":
-        file.unlink()
-    else:
-        file.write_bytes(changed[how])
+    damage(file, how)
     again = prepare(str(text_file), tmp_path)
     assert again == corpus
     assert file.read_bytes() == content

@@ -2,28 +2,17 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from helping import leave_finished
 
 from experiments import estimate
 from experiments.hardware import environment
 from experiments.plan import outline, runs_of
 from experiments.profiles import PROFILES
-from experiments.spec import Recipe, RunSpec
-from experiments.store import RunFolder
-from model import ModelConfig
+from experiments.spec import RunSpec
 from model.accounting import flops_per_token
-
-
-@pytest.fixture
-def spec(config: ModelConfig, recipe: Recipe) -> RunSpec:
-    return RunSpec(model=config, recipe=recipe, corpus="c", seed=0)
-
-
-def finish(results: Path, spec: RunSpec, **summary) -> None:
-    folder = RunFolder(results, spec.run_id)
-    folder.start(spec)
-    folder.finish({"status": "done", "hardware": environment()["hardware"]} | summary)
 
 
 def test_arithmetic_by_hand(spec: RunSpec):
@@ -46,14 +35,22 @@ def test_pace_of_what_was_made_here(spec: RunSpec, tmp_path: Path):
     other = dataclasses.replace(spec, seed=1)
     elsewhere = dataclasses.replace(spec, seed=2)
     failed = dataclasses.replace(spec, seed=3)
-    finish(tmp_path, spec, wall_seconds=2.7)
-    finish(tmp_path, other, wall_seconds=4.7)
-    finish(tmp_path, elsewhere, wall_seconds=100.0, hardware="another")
-    finish(tmp_path, failed, status="failed", wall_seconds=100.0)
+    here = environment()["hardware"]
+    leave_finished(tmp_path, spec, wall_seconds=2.7, hardware=here)
+    leave_finished(tmp_path, other, wall_seconds=4.7, hardware=here)
+    leave_finished(tmp_path, elsewhere, wall_seconds=100.0, hardware="another")
+    leave_finished(tmp_path, failed, status="failed", wall_seconds=100.0, hardware=here)
     paces = estimate.paces_seen([spec, other, elsewhere, failed], tmp_path)
     work = spec.flops + spec.evaluation_flops
     assert paces == {"decoder": pytest.approx(2 * work / 6)}
     assert estimate.seconds([spec] * 10, paces) == pytest.approx(10 * (3 + 0.7))
+
+
+def test_a_pace_is_operations_by_the_clock(spec: RunSpec, monkeypatch: pytest.MonkeyPatch):
+    clock = iter([10.0, 12.0])
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    four_steps = 4 * spec.flops / spec.recipe.steps
+    assert estimate._pace(spec, "cpu") == pytest.approx(four_steps / 2)
 
 
 def test_pace_of_a_few_steps_is_that_of_every_family():
@@ -61,5 +58,9 @@ def test_pace_of_a_few_steps_is_that_of_every_family():
     planned = runs_of(outline(PROFILES["smoke"], None))
     assert set(paces) == {spec.model.family for spec in planned}
     assert paces.pop("bigram") == 0
-    assert all(pace > 1e7 for pace in paces.values())
-    assert estimate.seconds(planned, paces | {"bigram": 0.0}) > 0
+    assert all(1e7 < pace < 1e12 for pace in paces.values())  # of one thread
+    counted = [spec for spec in planned if spec.model.family == "bigram"]
+    assert estimate.seconds(counted, {"bigram": 0.0}) == pytest.approx(0.7 * len(counted))
+    found = estimate.seconds(planned, paces | {"bigram": 0.0}) - 0.7 * len(planned)
+    work = sum(spec.flops + spec.evaluation_flops for spec in planned)
+    assert work / max(paces.values()) < found < work / min(paces.values())

@@ -10,20 +10,12 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
 from experiments.corpus import Corpus
 from experiments.executor import Finished, Progress, Started, run_local
 from experiments.job import Job
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import RunSpec
 from experiments.store import RunFolder
-from model import ModelConfig
-
-
-@pytest.fixture
-def spec(config: ModelConfig, recipe: Recipe, corpus: Corpus) -> RunSpec:
-    model = dataclasses.replace(config, vocab_size=len(corpus.vocabulary))
-    return RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0)
 
 
 def workers() -> list[psutil.Process]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -13,17 +14,17 @@ from experiments.corpus import Corpus
 from experiments.head_probes import _head_scores, _switched_off
 from experiments.probes import PROBES, layers, of_layers
 from experiments.schema import COLUMNS
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import Probe, Recipe, RunSpec
 from experiments.store import RunFolder
 from experiments.subject import Subject
 from experiments.tasks import Batch, LanguageModelling
 from experiments.train import train
 from experiments.worker import Observer
 from model import ModelConfig, build
-from model.attention import Attention, Scoring
+from model.attention import Attention, Scoring, recorded_attention
 
 CPU = torch.device("cpu")
-ALL = ("positions", "lengths", "heads", "pruning", "layers", "samples", "atlas")
+ALL = get_args(Probe)
 
 
 def subject(config: ModelConfig, recipe: Recipe, corpus: Corpus, **changes) -> Subject:
@@ -107,9 +108,15 @@ def test_the_atlas_is_the_attention_to_one_passage(config, recipe, corpus):
     assert len(rows) == config.n_layers * config.n_heads * time
     passage = trained.task.tokens["val"][:time]
     assert text == "".join(corpus.vocabulary[token] for token in passage)
+    with torch.no_grad(), recorded_attention(trained.model) as recorded:
+        trained.model(passage[None].long())
+    weights = list(recorded.values())
     for row in rows:
-        assert len(row["weights"]) == row["query"] + 1
-        assert sum(row["weights"]) == pytest.approx(1, abs=1e-3)
+        found = weights[row["layer"]][0, row["head"], row["query"]].tolist()
+        assert row["weights"] == pytest.approx(found[: row["query"] + 1], abs=1e-4)
+        assert not any(found[row["query"] + 1 :])
+    for attention in weights:  # so different that no other head's would pass
+        assert (attention[0, 0] - attention[0, 1]).abs().max() > 1e-3
 
 
 def test_positions_and_lengths_agree_with_the_loss(config, recipe, corpus):

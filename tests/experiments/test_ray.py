@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from helping import TIMED
 
 from experiments.collect import PROBE_TABLES, collect, read_table
 from experiments.corpus import Corpus
@@ -29,10 +30,6 @@ cluster_utils = pytest.importorskip("ray.cluster_utils")
 from experiments.ray_executor import Ray  # noqa: E402
 
 HERE = {"hardware": machine()}
-TIMED = [
-    *("started", "seconds", "train_seconds", "tokens_per_second", "wall_seconds"),
-    *("probe_seconds", "peak_memory"),
-]
 
 
 @pytest.fixture
@@ -102,7 +99,7 @@ def test_a_killed_worker_and_a_lost_node_cost_no_run_and_change_no_row_of_a_tabl
     assert list(read_table(results, "runs")["status"]) == ["done"] * len(specs)
     for table in ("runs", "curves", "membership", "tuning", *PROBE_TABLES):
         one, same = (
-            read_table(folder, table).drop(columns=TIMED, errors="ignore")
+            read_table(folder, table).drop(columns=list(TIMED), errors="ignore")
             for folder in (results, undisturbed)
         )
         pd.testing.assert_frame_equal(one, same, check_exact=True)

@@ -9,7 +9,6 @@ from experiments import theory
 from experiments.schema import COLUMNS
 from experiments.theory import TOPICS, rows
 from experiments.theory_drawn import saturation, through_maps
-from model.position import NoPosition
 
 Row = dict[str, object]
 
@@ -99,12 +98,8 @@ def test_what_is_said_of_parameters(table: list[Row]):
     assert [row["measured"] for row in said] == [63_082_496, 214_245_376, 93_290_496]
 
 
-def test_a_position_that_acts_is_seen(monkeypatch: pytest.MonkeyPatch):
-    class Acts(NoPosition):
-        def bias(self, queries: int, keys: int) -> torch.Tensor:
-            return torch.arange(keys, dtype=torch.float64).expand(1, queries, keys)
-
-    monkeypatch.setattr(theory, "NoPosition", Acts)
+def test_a_position_that_acts_is_seen(acting, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(theory, "NoPosition", acting)
     assert next(theory.permutation()).measured > 0.01
 
 

@@ -13,10 +13,9 @@ from experiments.errors import UserError
 from experiments.executor import Local, Progress, Started
 from experiments.job import Job
 from experiments.plan import Member
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import RunSpec
 from experiments.store import RunFolder
 from experiments.trackers import tracked, tracker_named
-from model import ModelConfig
 
 
 class Notebook:
@@ -48,10 +47,8 @@ class Page:
 
 
 @pytest.fixture
-def members(config: ModelConfig, recipe: Recipe, corpus: Corpus) -> list[Member]:
+def members(spec: RunSpec) -> list[Member]:
     """Two runs; one of them stands in two ablations, the other only tries a learning rate."""
-    model = dataclasses.replace(config, vocab_size=len(corpus.vocabulary))
-    spec = RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0)
     trial = dataclasses.replace(spec, seed=1000)
     return [
         Member("heads", "heads-4", spec),

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from helping import timeless
 
 from experiments.batches import batch_starts, evaluation_starts, windows_at
 from experiments.corpus import Corpus
@@ -14,21 +15,10 @@ from experiments.train import evaluate_on, train
 from model import ModelConfig, build, parameter_count
 
 
-@pytest.fixture
-def spec(config: ModelConfig, recipe: Recipe, corpus: Corpus) -> RunSpec:
-    model = dataclasses.replace(config, vocab_size=len(corpus.vocabulary))
-    return RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0)
-
-
 def run(spec: RunSpec, corpus: Corpus):
     points: list[dict] = []
     summary = train(spec, corpus, torch.device("cpu"), lambda **point: points.append(point))
     return summary, points
-
-
-def without_time(values: dict) -> dict:
-    timings = ("seconds", "train_seconds", "tokens_per_second")
-    return {name: value for name, value in values.items() if name not in timings}
 
 
 def test_what_a_rate_is_chosen_from_has_no_look_at_the_test_split(spec: RunSpec, corpus: Corpus):
@@ -45,8 +35,8 @@ def test_what_a_rate_is_chosen_from_has_no_look_at_the_test_split(spec: RunSpec,
 def test_the_same_run_twice_is_the_same_bit_for_bit(spec: RunSpec, corpus: Corpus, dropout: float):
     spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, dropout=dropout))
     (first, its_points), (second, other_points) = run(spec, corpus), run(spec, corpus)
-    assert without_time(first) == without_time(second)
-    assert [*map(without_time, its_points)] == [*map(without_time, other_points)]
+    assert timeless(first) == timeless(second)
+    assert [*map(timeless, its_points)] == [*map(timeless, other_points)]
     other, its_points = run(dataclasses.replace(spec, seed=1), corpus)
     assert other["val_loss"] != first["val_loss"]
     assert its_points[0]["loss"] != other_points[0]["loss"]  # the weights differ from the start

@@ -1,11 +1,12 @@
 """One run by hand: its weights give the numbers that the study has, and wrong words one line."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from helping import call, flipped
 
+from experiments.checkpoint import load_weights
 from experiments.corpus import prepare
 from experiments.executor import Local
 from experiments.job import Job
@@ -14,8 +15,6 @@ from experiments.profiles import PROFILES
 from experiments.store import RunFolder
 from experiments.study import Study
 from model import build
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +33,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
     return folder
 
 
-def call(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    where = [
-        "--profile",
-        "smoke",
-        "--results",
-        str(place / "results"),
-        "--data",
-        str(place / "data"),
-    ]
-    command = [sys.executable, "-m", "experiments", *words, *where]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def by_hand(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return call(place, *words, "--profile", "smoke")
 
 
 @pytest.mark.parametrize("name", ["heads/heads-1", "ladder/bigram/seed-0"])
@@ -55,18 +45,18 @@ def test_the_weights_give_the_losses_of_the_study(place: Path, name: str):
     (spec,) = [m.spec for m in plan.members if (m.ablation, m.variant) == (ablation, variant)]
     summary = RunFolder(results, spec.run_id).summary()
     assert summary
-    done = call(place, "evaluate", name)
+    done = by_hand(place, "evaluate", name)
     assert done.returncode == 0, done.stderr
     assert "its weights were not kept: training it again" in done.stderr
     assert "here, and was" not in done.stderr  # it came out the same
     for split in ("train", "val", "test"):
         assert f"{split:5} loss {summary[f'{split}_loss']:.4f}" in done.stdout
-    again = call(place, "sample", spec.run_id[:8], "--length", "40", "--prompt", "the c")
+    again = by_hand(place, "sample", spec.run_id[:8], "--length", "40", "--prompt", "the c")
     assert again.returncode == 0, again.stderr
     assert again.stderr == ""  # the weights are there now
     assert again.stdout.startswith("the c")
     assert len(again.stdout) == len("the c") + 40 + 1
-    other = call(place, "sample", name, "--length", "40", "--prompt", "the c", "--seed", "1")
+    other = by_hand(place, "sample", name, "--length", "40", "--prompt", "the c", "--seed", "1")
     assert other.stdout != again.stdout
 
 
@@ -89,7 +79,7 @@ def test_what_is_set_is_what_is_trained(place: Path, text_file: Path):
         "--set",
         "recipe.warmup_steps=1",
     ]
-    done = call(place, *words)
+    done = by_hand(place, *words)
     assert done.returncode == 0, done.stderr
     run_id = done.stdout.split("sample ")[1].split()[0]
     folder = RunFolder(place / "results" / "smoke" / "by-hand", run_id)
@@ -100,14 +90,12 @@ def test_what_is_set_is_what_is_trained(place: Path, text_file: Path):
         4,
         7,
     )
-    from experiments.checkpoint import load_weights
-
     load_weights(build(spec.model), folder.weights)
     assert not (place / "results" / "smoke" / "runs" / run_id).exists()
     # a weight that is not as it was written is noticed, and the run made again
     whole = folder.weights.read_bytes()
-    folder.weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert call(place, "evaluate", run_id).returncode == 0
+    folder.weights.write_bytes(flipped(whole, -1))
+    assert by_hand(place, "evaluate", run_id).returncode == 0
     assert folder.weights.read_bytes() == whole
 
 
@@ -131,7 +119,7 @@ def test_what_cannot_be_is_refused_in_a_line(
     place: Path, text_file: Path, words: list[str], said: str
 ):
     corpus = ["--corpus", str(text_file)] if words[0] == "train" else []
-    done = call(place, *words, *corpus)
+    done = by_hand(place, *words, *corpus)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")

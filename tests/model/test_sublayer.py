@@ -1,0 +1,39 @@
+"""A sublayer: where its norm and its residual connection are."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from model import ModelConfig, build
+from model.sublayer import Sublayer
+
+
+def sublayer(config: ModelConfig, **changes) -> Sublayer:
+    """A sublayer whose f is doubling, so that what stands around it shows."""
+    doubling = nn.Linear(config.d_model, config.d_model, bias=False)
+    nn.init.eye_(doubling.weight).data.mul_(2)
+    return Sublayer(dataclasses.replace(config, **changes), doubling)
+
+
+def test_sublayer_placements_by_their_formulas(config: ModelConfig):
+    x = torch.randn(2, 5, config.d_model)
+    norm = nn.functional.layer_norm(x, (config.d_model,))
+    cases = {
+        ("pre", True): x + 2 * norm,
+        ("pre", False): 2 * norm,
+        ("post", True): nn.functional.layer_norm(3 * x, (config.d_model,)),
+        ("post", False): nn.functional.layer_norm(2 * x, (config.d_model,)),
+        ("none", True): 3 * x,
+        ("none", False): 2 * x,
+    }
+    for (placement, residual), expected in cases.items():
+        found = sublayer(config, norm_placement=placement, residual=residual)(x)
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(("placement", "norms"), [("pre", 5), ("post", 4), ("none", 0)])
+def test_norms_are_where_they_should_be(config: ModelConfig, placement, norms):
+    network = build(dataclasses.replace(config, norm_placement=placement))
+    assert sum(isinstance(module, nn.LayerNorm) for module in network.modules()) == norms

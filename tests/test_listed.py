@@ -1,0 +1,18 @@
+"""Words in a row, as a sentence has them."""
+
+import pytest
+
+from report.text import listed
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], ""),
+        (["one"], "one"),
+        (("one", "two"), "one and two"),
+        (["one", "two", "three"], "one, two and three"),
+    ],
+)
+def test_listed(words, text: str):
+    assert listed(words) == text
