@@ -137,7 +137,8 @@ def names_one_of(changes: dict, refused: ValueError) -> bool:
     fields = [re.escape(name.rpartition(".")[2]) for name in changes]
     said = str(refused)
     no_field = any(f"no field '{name}'" in said for name in changes)
-    return no_field or any(re.search(rf"\b{field}=", said) for field in fields)
+    # "d_model / n_heads", where it is their quotient that cannot work
+    return no_field or any(re.search(rf"\b{field}(=| / )", said) for field in fields)
 
 
 @FUZZ
