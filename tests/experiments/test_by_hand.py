@@ -111,7 +111,7 @@ def test_what_is_set_is_what_is_trained(place: Path, text_file: Path):
         (["sample", "continuation/decoder"], "its task is 'continuation'"),
         (["train", "--set", "model.positon=rope"], "did you mean 'model.position'?"),
         (["train", "--set", "model.position=rop"], "did you mean 'rope'?"),
-        (["train", "--set", "model.position"], "it must be FIELD=VALUE"),
+        (["train", "--set", "model.position"], "must be FIELD=VALUE"),
         (["train", "--set", "recipe.steps=NaN"], "steps=nan cannot work"),
     ],
 )
