@@ -259,7 +259,7 @@ COLUMNS: dict[str, list[Column]] = {
         ("high", _REAL, "upper end of the 95 % interval"),
         ("n", _WHOLE, "paired seeds that the effect rests on"),
         ("planned", _WHOLE, "seeds that were planned"),
-        ("diverged", _WHOLE, "runs among them that diverged, scored as a uniform guess"),
+        ("diverged", _WHOLE, "runs among them that diverged; why says what became of them"),
         ("p", _REAL, "two-sided paired t-test; two one-sided ones for 'equal', one for 'no worse'"),
         ("p_holm", _REAL, "p, corrected over all claims (Holm)"),
         ("p_sign_flip", _REAL, "exact sign-flip test; cannot go below 2/2^n; null for 'equal'"),

@@ -81,8 +81,9 @@ def took(tables: Tables) -> str:
     calls, runs = tables.calls, tables.runs
     machines = listed(sorted(map(str, set(runs["hardware"]))))
     return (
-        f"The study published here: {duration(float(calls['seconds'].sum()))} by the clock"
-        f" ({machines}), at most {runs['peak_memory'].max() / 1e6:,.0f} MB a run."
+        f"For the study above `make all` took {duration(float(calls['seconds'].sum()))}"
+        f" ({machines}): {counted(len(runs), 'run')}, each in at most"
+        f" {runs['peak_memory'].max() / 1e6:,.0f} MB."
     )
 
 
