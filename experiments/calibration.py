@@ -81,7 +81,8 @@ PUBLISHED = (
         ),
     ),
 )
-# Nats. A published loss is one training's, and estimated: for a processor from 240 random windows,
+# Nats. nanoGPT's README gives 1.4697 as its best validation loss, and 1.88 without a word on the
+# split. A published loss is one training's, and estimated: for a processor from 240 random windows,
 # whose mean moves by some 0.03 (two standard errors), beside what a seed does.
 MARGIN = 0.05
 _SEEDS = 5

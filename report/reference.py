@@ -9,7 +9,7 @@ from IPython.display import HTML
 from experiments.collect import read_table
 from experiments.study import Study
 from report.claims import claims_of
-from report.markup import render, shown, table
+from report.markup import folded, render, shown, table
 from report.stats import Estimate
 from report.tables import Tables, records
 from report.text import counted, plus_minus
@@ -42,23 +42,35 @@ def against_reference(tables: Tables) -> HTML:
                 told = compared(ours, published)
                 rows.append((f"{name}/{variant.name}", *map(plus_minus, (ours, published)), told))
     known = {row["claim"]: row["verdict"] for row in records(claims_of(folder))}
-    changed = [
+    verdicts = [
         (row["sentence"], row["verdict"], known[row["claim"]])
         for row in records(claims_of(tables.results))
-        if row["claim"] in known and known[row["claim"]] != row["verdict"]
+        if row["claim"] in known
     ]
+    verdicts.sort(key=lambda row: row[1] == row[2])  # those that changed come first
+    changed = sum(ours != published for _, ours, published in verdicts)
     same, both = bit_for_bit(tables, theirs)
     told = (
         f"Of {counted(both, 'run')} that both studies have, {same} came out the same bit for bit,"
         " curves and all that probes saw, times aside."
         f" Of {counted(len(rows), 'variant')}, {sum(row[-1] == OUTSIDE for row in rows)} ended"
-        f" outside the noise of seeds; {counted(len(changed), 'verdict')} changed."
+        f" outside the noise of seeds. Of {counted(len(verdicts), 'verdict')}, {changed} changed."
     )
     head = ("variant", "validation loss here", "published", "the two are")
     return shown(
         render("paragraph", text=told),
-        table(("claim", "verdict here", "published"), changed) if changed else "",
-        table(head, rows, name="Validation losses beside the published ones"),
+        folded(
+            "Every verdict beside the published one",
+            table(
+                ("claim", "verdict here", "published", "it is"),
+                [(*row, "unchanged" if row[1] == row[2] else "changed") for row in verdicts],
+                name="Verdicts beside the published ones",
+            ),
+        ),
+        folded(
+            "Every validation loss beside the published one",
+            table(head, rows, name="Validation losses beside the published ones"),
+        ),
     )
 
 
