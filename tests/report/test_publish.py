@@ -7,12 +7,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from building import ROOT
+from click.testing import CliRunner
 from planted import plant
 
+from experiments.__main__ import report
 from experiments.collect import collect, read_table, write_table
 from experiments.errors import UserError
 from experiments.files import sha256
 from experiments.fingerprint import code_fingerprint
+from experiments.runner import PageRefresher
 from report.publish import publish
 from report.readme import filled
 from report.reference import against_reference, bit_for_bit
@@ -108,3 +111,24 @@ def test_the_published_tables_are_as_they_were_written(folder: Path):
     assert found.keys() == {file.name for file in folder.parent.glob("*.parquet")}
     for name in found:
         assert isinstance(read_table(folder.parent, name.removesuffix(".parquet")), pd.DataFrame)
+
+
+def test_the_published_page_is_written_where_nothing_is_in_git(tmp_path, monkeypatch):
+    publish(whole(tmp_path, monkeypatch), tmp_path / "reference")
+    built: list[Path] = []
+
+    def build(page: PageRefresher, *, only_if_changed: bool) -> int:
+        built.append(page.results)
+        return 0
+
+    monkeypatch.setattr(PageRefresher, "build", build)
+    common = ["--profile", "cpu", "--results", str(tmp_path)]
+    runner = CliRunner()
+    assert runner.invoke(report, [*common, "--reference", "1"]).exit_code == 0
+    assert runner.invoke(report, common).exit_code == 0
+    assert built == [tmp_path / "published" / "cpu", tmp_path / "cpu"]
+    theirs = Tables.load(built[0])
+    assert "the published results themselves" in against_reference(theirs).data
+    refused = runner.invoke(report, ["--profile", "gpu", *common[2:], "--reference", "1"])
+    assert isinstance(refused.exception, UserError)
+    assert "there are cpu" in str(refused.exception)
