@@ -57,7 +57,7 @@ def found(tables: Tables) -> str:
     base = tables.study.base
     return "\n".join(
         [
-            f"- **Of {counted(len(claims), 'claim')}, {told}**: networks of {base.n_layers} layers"
+            f"- **Of {counted(len(claims), 'claim')}: {told}**, in networks of {base.n_layers} layers"
             f" and width {base.d_model}, {counted(len(tables.runs), 'run')},"
             f" {tables.study.seeds} paired seeds.",
             "- **The largest effects that hold**, in nats per character: "

@@ -88,7 +88,7 @@ def test_a_part_of_the_readme_is_what_the_tables_say(tmp_path, monkeypatch):
     readme = "before\n<!-- found -->\nold words\n<!-- end -->\nafter"
     once = filled(readme, tables)
     assert "old words" not in once
-    assert "**Of 4 claims, 2 supported and 2 contradicted**" in once
+    assert "**Of 4 claims: 2 supported and 2 contradicted**" in once
     assert once.startswith("before")
     assert once.endswith("after")
     assert filled(once, tables) == once
