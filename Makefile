@@ -24,7 +24,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list status new-ablation report retry verify bench calibrate publish columns model test soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all list status new-ablation report retry verify bench calibrate publish readme columns model test soak scale lint clean complete $(ABLATIONS)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,8 @@ calibrate: $(installed) ## Train nanoGPT's recipe with five seeds: do we end whe
 	@$(python) -m experiments calibrate
 publish: $(installed) ## Make a whole study of PROFILE=cpu the published reference, and refresh the README
 	@$(python) -m report.publish results/$(or $(PROFILE),cpu)
+readme: $(installed) ## Write the README's computed parts and pictures anew from the published tables
+	@$(python) -m report.readme
 bench: $(installed) ## How fast this machine trains; half an hour, with nothing else running
 	@$(python) -m experiments bench
 columns: $(installed) ## The data dictionary of the tables
