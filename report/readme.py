@@ -57,8 +57,8 @@ def found(tables: Tables) -> str:
     base = tables.study.base
     return "\n".join(
         [
-            f"- **Of {counted(len(claims), 'claim')}: {told}**, in networks of {base.n_layers} layers"
-            f" and width {base.d_model}, {counted(len(tables.runs), 'run')},"
+            f"- **Of {counted(len(claims), 'claim')}: {told}**, in networks of"
+            f" {base.n_layers} layers and width {base.d_model}, {counted(len(tables.runs), 'run')},"
             f" {tables.study.seeds} paired seeds.",
             "- **The largest effects that hold**, in nats per character: "
             + "; ".join(f"“{row['sentence']}” ({_effect(row)})" for row in largest(rows))
