@@ -9,9 +9,10 @@ from IPython.display import HTML
 from experiments.collect import read_table
 from report.figures import show
 from report.markup import render, shown, table
+from report.reference import MANIFEST
 from report.stats import Estimate, estimate
 from report.tables import records
-from report.text import counted, number, plus_minus, seeds_text
+from report.text import counted, listed, number, plus_minus
 
 AGREES, DIFFERS, OPEN = "agrees", "differs", "undecided"
 
@@ -27,7 +28,7 @@ def calibration(results: Path) -> HTML:
     runs = read_table(folder, "calibration")
     drawn = [_drawn(some) for _, some in runs.groupby("recipe", sort=False) if _losses(some).size]
     return shown(
-        render("calibration", published=folder == theirs),
+        render("calibration", published=folder == theirs or (results / MANIFEST).exists()),
         table(_HEAD, [_row(some) for _, some in runs.groupby("recipe", sort=False)], _NOTE),
         *(figure.data for figure in drawn),
     )
@@ -65,11 +66,10 @@ def _row(runs: pd.DataFrame) -> tuple[str, ...]:
     return (
         *stated,
         plus_minus(found),
-        seeds_text(found.n) + (f", {counted(lost, 'run')} without a result" if lost else ""),
+        str(found.n) + (f", {counted(lost, 'run')} without a result" if lost else ""),
         plus_minus(estimate(list(runs["val_loss"].dropna()))),
         agreement(found, first["published"], first["margin"]),
-        first["device_name"],
-        first["git_revision"],
+        *(listed(sorted(set(runs[name].dropna()))) for name in ("device_name", "git_revision")),
     )
 
 
