@@ -47,7 +47,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator:
 def study(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Of runs that take seconds, so that one can be lost in its midst."""
     smoke = PROFILES["smoke"]
-    longer = dataclasses.replace(smoke.recipe, steps=400, eval_every=50)
+    longer = dataclasses.replace(smoke.recipe, steps=800, eval_every=50)
     monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(smoke, recipe=longer))
     return Study.of(PROFILES["smoke"], corpus, seeds=1)
 
