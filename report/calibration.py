@@ -43,7 +43,7 @@ _NOTE = (
 
 
 def agreement(found: Estimate, published: float, margin: float) -> str:
-    """Whether a mean is as published, by its 95 % interval and a margin set beforehand."""
+    """Whether a mean is as published, by its 95 % interval and the recipe's margin."""
     if found.low is None or found.high is None:
         return OPEN
     if published - margin < found.low and found.high < published + margin:
