@@ -209,25 +209,32 @@ def _told(row: Row) -> Row:
 
 
 def main(results: Path, data: Path, device: str, studied: str) -> None:
-    """Measure all, saying what was found, and write the table."""
+    """Measure all, saying what was found, and write the table: of whole repeats, if it is ended."""
     corpus = prepare("tinyshakespeare", data)
     places = slots(device, PROFILES[results.name].slots_per_gpu, None)
     whole = finished(results, data, studied, device)
-    if not whole:
+    if whole:  # untimed: a page that is not up to date would be made in a call that is timed
+        list(around(results, data, device, studied, 0))
+    else:
         print(f"{results} is not a whole study yet: calls when all is done are not timed")
     rows: list[Row] = []
-    for repeat in range(_REPEATS):
-        with owned(results):  # a study beside it would be measured as well
-            for measured in (
-                against_plain(corpus, places, repeat),
-                to_quality(data, places[0], repeat),
-                by_size(corpus, places, repeat),
-                between_runs(corpus, places, repeat),
-            ):
-                rows += map(_told, measured)
-        if whole:  # these calls take the folder themselves
-            rows += map(_told, around(results, data, device, studied, repeat))
-        write_table(results, "bench", rows)
+    try:
+        for repeat in range(_REPEATS):
+            found: list[Row] = []
+            with owned(results):  # a study beside it would be measured as well
+                for measured in (
+                    against_plain(corpus, places, repeat),
+                    to_quality(data, places[0], repeat),
+                    by_size(corpus, places, repeat),
+                    between_runs(corpus, places, repeat),
+                ):
+                    found += map(_told, measured)
+            if whole:  # these calls take the folder themselves
+                found += map(_told, around(results, data, device, studied, repeat))
+            rows += found
+    finally:
+        if rows:  # not sooner: with another table the page is no longer up to date
+            write_table(results, "bench", rows)
 
 
 if __name__ == "__main__":

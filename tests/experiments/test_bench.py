@@ -101,6 +101,29 @@ def test_a_study_is_finished_when_all_of_its_runs_are(text_file: Path, tmp_path:
     assert not bench.finished(results, data, str(text_file), "cpu")
 
 
+def test_whole_repeats_are_kept_and_no_table_changes_before_a_timed_call(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A page is made anew where a table has changed: in the time of a call when all is done."""
+    seen: list[bool] = []
+
+    def around(results: Path, *_: object) -> list[bench.Row]:
+        seen.append((results / "bench.parquet").exists())
+        if len(seen) == 4:  # once to bring the page up to date, then once a repeat
+            raise KeyboardInterrupt
+        return [{"what": "run, all done", "repeat": len(seen) - 2, "seconds": 1.0}]
+
+    for name in ("against_plain", "to_quality", "by_size", "between_runs"):
+        monkeypatch.setattr(bench, name, lambda *_: [])
+    monkeypatch.setattr(bench, "prepare", lambda *_: corpus)
+    monkeypatch.setattr(bench, "finished", lambda *_: True)
+    monkeypatch.setattr(bench, "around", around)
+    with pytest.raises(KeyboardInterrupt):
+        bench.main(tmp_path / "smoke", tmp_path, "cpu", "words")
+    assert seen == [False] * 4
+    assert read_table(tmp_path / "smoke", "bench")["repeat"].tolist() == [0, 1]
+
+
 def test_a_call_that_is_timed_trains_nothing_that_the_environment_asks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
