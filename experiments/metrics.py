@@ -38,6 +38,9 @@ COSTS = (
     "generation multi-query",
 )
 
+# Those of both that are times, which no two studies have alike: nor all verdicts on them.
+TIMED = ("tokens_per_second", "seconds_to_loss", "time_exponent", "measured_seconds")
+
 # What `experiments/identities.py` checks.
 IDENTITIES = (
     "permutation",

@@ -1,12 +1,15 @@
 """This study beside the published one of the same profile, where there is one."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML
 
 from experiments.collect import read_table
+from experiments.corpus import SPLITS
+from experiments.metrics import TIMED
 from experiments.study import Study
 from report.claims import claims_of
 from report.markup import folded, render, shown, table
@@ -41,20 +44,16 @@ def against_reference(tables: Tables) -> HTML:
             if ours and published:
                 told = compared(ours, published)
                 rows.append((f"{name}/{variant.name}", *map(plus_minus, (ours, published)), told))
-    known = {row["claim"]: row["verdict"] for row in records(claims_of(folder))}
-    verdicts = [
-        (row["sentence"], row["verdict"], known[row["claim"]])
-        for row in records(claims_of(tables.results))
-        if row["claim"] in known
-    ]
-    verdicts.sort(key=lambda row: row[1] == row[2])  # those that changed come first
-    changed = sum(ours != published for _, ours, published in verdicts)
+    verdicts = _verdicts(tables, folder)
+    changes = Counter(row[-1] for row in verdicts)
+    changed = changes[CHANGED] + changes[CHANGED_TIME]
     same, both = bit_for_bit(tables, theirs)
     told = (
         f"Of {counted(both, 'run')} that both studies have, {same} came out the same bit for bit,"
         " curves and all that probes saw, times aside."
         f" Of {counted(len(rows), 'variant')}, {sum(row[-1] == OUTSIDE for row in rows)} ended"
-        f" outside the noise of seeds. Of {counted(len(verdicts), 'verdict')}, {changed} changed."
+        f" outside the noise of seeds. Of {counted(len(verdicts), 'verdict')}, {changed} changed"
+        + (f", {changes[CHANGED_TIME]} of them about time." if changed else ".")
     )
     head = ("variant", "validation loss here", "published", "the two are")
     return shown(
@@ -63,7 +62,7 @@ def against_reference(tables: Tables) -> HTML:
             "Every verdict beside the published one",
             table(
                 ("claim", "verdict here", "published", "it is"),
-                [(*row, "unchanged" if row[1] == row[2] else "changed") for row in verdicts],
+                verdicts,
                 name="Verdicts beside the published ones",
             ),
         ),
@@ -74,13 +73,31 @@ def against_reference(tables: Tables) -> HTML:
     )
 
 
+UNCHANGED, CHANGED, CHANGED_TIME = "unchanged", "changed", "changed, and about time"
+
+
+def _verdicts(tables: Tables, folder: Path) -> list[tuple[str, str, str, str]]:
+    """Each claim, its verdict here and there, and whether it changed; those that did come first."""
+    known = {row["claim"]: row["verdict"] for row in records(claims_of(folder))}
+    claims = [claim for ablation in tables.ablations.values() for claim in ablation.claims]
+    timed = {claim.id for claim in claims if claim.metric in TIMED}
+    rows = []
+    for row in records(claims_of(tables.results)):
+        name, ours = row["claim"], row["verdict"]
+        if name in known:
+            changed = CHANGED_TIME if name in timed else CHANGED
+            how = UNCHANGED if ours == known[name] else changed
+            rows.append((row["sentence"], ours, known[name], how))
+    return sorted(rows, key=lambda row: row[-1] == UNCHANGED)
+
+
 SAME, INSIDE, OUTSIDE = "the same", "inside seed noise", "outside seed noise"
 NO_INTERVAL = "not the same, and no interval to judge by"
 
 # What runs measured of networks, and not of the machine.
 _OF_RUNS = {
     "runs": ["run_id", "status", "steps", "parameters"]
-    + [f"{split}_{what}" for split in ("train", "val", "test") for what in ("loss", "accuracy")],
+    + [f"{split}_{what}" for split in SPLITS for what in ("loss", "accuracy", "exact_match")],
     "curves": ["run_id", "step", "split", "loss", "learning_rate", "gradient_norm"],
     **dict.fromkeys(("positions", "lengths", "layers", "heads", "pruning", "samples", "measures")),
 }

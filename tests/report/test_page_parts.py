@@ -27,7 +27,7 @@ from report.opening import opening
 from report.picture import NETWORK, NONE, PART_OF, parts_of, picture
 from report.reference import INSIDE, OUTSIDE, SAME, against_reference, compared
 from report.stats import Estimate
-from report.tables import Tables
+from report.tables import Tables, records
 from report.verdict import judge_all
 
 ALL_ABLATIONS = load_ablations()  # before any test plants others
@@ -236,6 +236,12 @@ def test_the_reference_is_compared(tables: Tables, monkeypatch: pytest.MonkeyPat
     other = against_reference(tables).data
     assert other.count(f"<td>{OUTSIDE}</td>") == 1
     assert other.count(f"<td>{SAME}</td>") == 1
+    turned = claims_of(folder).replace({"verdict": {"supported": "undecided"}})
+    write_table(folder, "claims", records(turned))
+    ours = claims_of(tables.results).set_index("claim")["verdict"]
+    assert ours["planted"] == ours["planted-speed"] == "supported"
+    about_time = against_reference(tables).data
+    assert "Of 4 verdicts, 2 changed, 1 of them about time." in about_time
 
 
 def test_two_means_are_held_against_both_intervals():
