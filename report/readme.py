@@ -48,8 +48,8 @@ def filled(readme: str, tables: Tables) -> str:
 
 
 def found(tables: Tables) -> str:
-    """What the study found, in three sentences: how many claims hold, the largest effects, and what
-    is contradicted most clearly.
+    """What the study found, in three sentences: how many claims hold, and the largest effects of
+    those that do and of those that are contradicted.
     """
     claims = claims_of(tables.results)
     rows, counts = in_words(claims), claims["verdict"].value_counts()
@@ -63,7 +63,7 @@ def found(tables: Tables) -> str:
             "- **The largest effects that hold**, in nats per character: "
             + "; ".join(f"“{row['sentence']}” ({_effect(row)})" for row in largest(rows))
             + ".",
-            "- **Contradicted most clearly**, in the same unit: "
+            "- **The largest that go the other way**, in the same unit: "
             + "; ".join(
                 f"“{row['sentence']}” ({_effect(row)})" for row in largest(rows, CONTRADICTED)
             )
