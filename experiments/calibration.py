@@ -83,8 +83,8 @@ PUBLISHED = (
 )
 # Nats. nanoGPT's README gives 1.4697 as its best validation loss, and 1.88 without a word on the
 # split. A published loss is one training's, and estimated: for a processor from 240 random windows,
-# whose mean is reckoned, not measured, to move by some 0.03 (two standard errors), beside what a
-# seed does. One training of ours by this recipe, at 1.910, was known when the margin was chosen.
+# whose mean moves by 0.03 (two standard errors, measured afterwards on a network of ours), beside
+# what a seed does. One training of ours, at 1.910, was known when the margin was chosen.
 MARGIN = 0.05
 _SEEDS = 5
 
