@@ -27,10 +27,21 @@ def refresh(root: Path, folder: Path) -> None:
     tables = Tables.load(folder)
     readme = root / "README.md"
     write_atomically(readme, filled(readme.read_text(), tables).encode())
-    core = [name for name in tables.present() if tables.ablations[name].core]
-    figure, _ = draw_forest(tables, core)
+    figure, _ = draw_forest(tables, drawn(tables))
     figure.savefig(folder / "findings.svg", bbox_inches="tight", metadata={"Date": None})
     write_atomically(folder / "network.svg", drawing(tables).encode())
+
+
+def drawn(tables: Tables) -> list[str]:
+    """The core ablations that claim something about the loss: of the others, as of networks that
+    are looked at before they are trained, losses mean nothing by themselves.
+    """
+    return [
+        name
+        for name in tables.present()
+        if tables.ablations[name].core
+        and any(claim.metric == "val_loss" for claim in tables.ablations[name].claims)
+    ]
 
 
 def filled(readme: str, tables: Tables) -> str:

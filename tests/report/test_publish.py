@@ -17,7 +17,7 @@ from experiments.files import sha256
 from experiments.fingerprint import code_fingerprint
 from experiments.runner import PageRefresher
 from report.publish import publish
-from report.readme import filled
+from report.readme import drawn, filled
 from report.reference import against_reference, bit_for_bit
 from report.tables import Tables, records
 from report.verdict import judge_all
@@ -94,6 +94,12 @@ def test_a_part_of_the_readme_is_what_the_tables_say(tmp_path, monkeypatch):
     assert filled(once, tables) == once
     with pytest.raises(KeyError):
         filled("<!-- unknown -->\n<!-- end -->", tables)
+
+
+def test_the_picture_has_no_losses_of_untrained_networks():
+    names = drawn(Tables.load(REFERENCE / "cpu"))
+    assert {"heads", "norm-placement", "residual-norm"} < set(names)
+    assert "gradient-scale" not in names
 
 
 def test_the_readme_has_what_is_published():
