@@ -58,9 +58,9 @@ verify: $(installed) ## Train a few finished runs again (all: ALL=1): do they co
 calibrate: $(installed) ## Train nanoGPT's recipe with five seeds: do we end where it does?
 	@$(python) -m experiments calibrate
 publish: $(installed) ## Make a whole study of PROFILE=cpu the published reference, and refresh the README
-	@$(python) -m report.publish results/$(or $(PROFILE),cpu)
+	@$(python) -m report.page.publish results/$(or $(PROFILE),cpu)
 readme: $(installed) ## Write the README's computed parts and pictures anew from the published tables
-	@$(python) -m report.readme
+	@$(python) -m report.page.readme
 bench: $(installed) ## How fast this machine trains; half an hour, with nothing else running
 	@$(python) -m experiments bench
 columns: $(installed) ## The data dictionary of the tables

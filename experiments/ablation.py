@@ -33,7 +33,7 @@ class Variant:
     near as it can to the base's. With `match_flops` it takes as many steps as the base's
     arithmetic allows, the warm-up's share of them kept.
 
-    `rate_of` names a variant of the same ablation, itself or another: this one is trained at the
+    `tuned_for` names a variant of the same ablation, itself or another: this one is trained at the
     learning rate that is best for that one, of the profile's `rates`, by validation loss with
     seeds that no comparison uses.
     """
@@ -42,7 +42,7 @@ class Variant:
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     match_parameters: str | None = None
     match_flops: bool = False
-    rate_of: str = ""
+    tuned_for: str = ""
 
     def applied_to(self, model: ModelConfig, recipe: Recipe) -> tuple[ModelConfig, Recipe]:
         """The base with this variant's changes.
@@ -62,9 +62,9 @@ class Variant:
         trained = dataclasses.replace(recipe, **parts["recipe"])
         decided = fields_for(trained.task, model.vocab_size)
         changed = dataclasses.replace(model, **decided | parts["model"])
-        if changed.own and (self.match_parameters or self.match_flops):
+        if changed.custom and (self.match_parameters or self.match_flops):
             raise ValueError(
-                f"nothing can be matched: {', '.join(changed.own.values())} is not counted"
+                f"nothing can be matched: {', '.join(changed.custom.values())} is not counted"
             )
         if self.match_parameters:
             _check_field(f"model.{self.match_parameters}", base)
@@ -201,7 +201,7 @@ def _short(key: str) -> str:
     return key.partition(".")[2].removeprefix("n_").replace("_", "-")
 
 
-def own(mechanism: Callable[[ModelConfig], Any]) -> str:
+def custom(mechanism: Callable[[ModelConfig], Any]) -> str:
     """The value of model.position, model.norm or model.activation for a function of an ablation's
     file that takes the config and returns the part of the network that stands there.
     """

@@ -77,8 +77,8 @@ def mistakes(name: str, ablation: Ablation) -> Iterator[str]:
         yield f"{located(name, twice, twice)}two variants are called '{twice}'"
     yield from _unknown(name, "", "baseline", [ablation.baseline], variants)
     for variant in ablation.variants:
-        if variant.rate_of:
-            yield from _unknown(name, variant.name, "rate_of", [variant.rate_of], variants)
+        if variant.tuned_for:
+            yield from _unknown(name, variant.name, "tuned_for", [variant.tuned_for], variants)
     yield from _unknown(name, "", "probes", ablation.probes, get_args(Probe))
     for claim in ablation.claims:
         yield from _mistakes_of_claim(name, claim, variants)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+ROOT = Path(__file__).parent.parent  # of the checkout
+
 
 class DamagedError(Exception):
     """A file is not what was written: cut short, altered, or gone."""
@@ -20,12 +22,12 @@ class DamagedError(Exception):
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write to a temporary file beside `path`, flush it to disk, and rename it into place."""
-    with written_atomically(path) as file:
+    with open_atomically(path) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
-def written_atomically(path: Path) -> Iterator[BinaryIO]:
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """The same for what is written bit by bit."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -43,7 +45,7 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
     """Write JSON with a checksum of itself under "seal"."""
-    write_atomically(path, json.dumps(sealed(content), indent=2).encode())
+    write_atomically(path, json.dumps(seal(content), indent=2).encode())
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -52,18 +54,18 @@ def read_sealed(path: Path) -> dict[str, Any]:
     Raises:
         DamagedError: it is something else.
     """
-    found = opened(path.read_bytes())
+    found = unseal(path.read_bytes())
     if found is None:
         raise DamagedError(path)
     return found
 
 
-def sealed(content: dict[str, Any]) -> dict[str, Any]:
+def seal(content: dict[str, Any]) -> dict[str, Any]:
     """The same with a checksum of itself under "seal"."""
     return content | {"seal": _seal(content)}
 
 
-def opened(text: str | bytes) -> dict[str, Any] | None:
+def unseal(text: str | bytes) -> dict[str, Any] | None:
     """What was sealed and written as JSON, or None where the text is something else."""
     try:
         content: dict[str, Any] = json.loads(text)
@@ -72,7 +74,7 @@ def opened(text: str | bytes) -> dict[str, Any] | None:
         return None
 
 
-def free_place(folder: Path, name: str, ending: str = "") -> Path:
+def unused_path(folder: Path, name: str, ending: str = "") -> Path:
     """The first of name-1, name-2 and so on in a folder, where nothing lies yet."""
     places = (folder / f"{name}-{i}{ending}" for i in itertools.count(1))
     return next(place for place in places if not place.exists())

@@ -3,13 +3,14 @@
 import ast
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from experiments.files import sha256
+from experiments.files import ROOT, sha256
 
-_ROOT = Path(__file__).parent.parent
-_BEGIN = ("experiments/train.py", "experiments/probes.py")  # what they import counts as well
+_BEGIN = (
+    "experiments/training/loop.py",
+    "experiments/probes/registry.py",
+)  # what they import counts as well
 
 
 @functools.cache
@@ -17,7 +18,7 @@ def code_fingerprint() -> str:
     """12 hexadecimal digits of the networks' and the training's code. Comments, docstrings, layout
     and the version of Python do not count.
     """
-    return fingerprint_of({name: (_ROOT / name).read_text() for name in sorted(_files())})
+    return fingerprint_of({name: (ROOT / name).read_text() for name in sorted(_files())})
 
 
 def fingerprint_of(sources: dict[str, str]) -> str:
@@ -32,7 +33,7 @@ def fingerprint_of_own(module: str) -> str:
     """The same of a file with mechanisms of its own, without the ablation that it states, which
     decides no number of a run.
     """
-    tree = ast.parse((_ROOT / f"{module.replace('.', '/')}.py").read_text())
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
     tree.body = [node for node in tree.body if not _states_ablation(node)]
     return sha256(repr(_plain(tree)).encode())[:12]
 
@@ -50,7 +51,7 @@ def _files() -> set[str]:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += _imported(ast.parse((_ROOT / name).read_text()))
+            waiting += _imported(ast.parse((ROOT / name).read_text()))
     return found
 
 
@@ -65,7 +66,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
         for name in names:
             place = name.replace(".", "/")
             for file in (f"{place}.py", f"{place}/__init__.py"):
-                if (_ROOT / file).exists():
+                if (ROOT / file).exists():
                     yield file
 
 

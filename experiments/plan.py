@@ -21,7 +21,7 @@ Score = Callable[[RunSpec], float | None]
 
 
 @dataclass(frozen=True)
-class Member:
+class PlannedRun:
     """A run's place in the study. Equal runs of several ablations are one run, several members.
 
     `rate` is the multiple of the base's learning rate in a run that only tries it.
@@ -39,7 +39,7 @@ class Member:
         return f"{which} {self.ablation}/{self.variant}"
 
 
-class Waiting(NamedTuple):
+class UntunedRun(NamedTuple):
     """A planned run whose learning rate is not chosen yet."""
 
     ablation: str
@@ -53,9 +53,9 @@ class Plan:
     `waiting` wait for the trials. `rates` has what was chosen, by (ablation, variant tried).
     """
 
-    trials: list[Member]
-    members: list[Member]
-    waiting: list[Waiting]
+    trials: list[PlannedRun]
+    members: list[PlannedRun]
+    waiting: list[UntunedRun]
     rates: dict[tuple[str, str], float]
 
 
@@ -100,9 +100,9 @@ def plan(
 
     def trials(
         name: str, ablation: Ablation, variant: Variant, rates: Iterable[float], seed: int
-    ) -> list[Member]:
+    ) -> list[PlannedRun]:
         return [
-            Member(name, variant.name, spec, rate)
+            PlannedRun(name, variant.name, spec, rate)
             for rate in rates
             for spec in specs(ablation, variant, rate, [seed])
         ]
@@ -113,9 +113,9 @@ def plan(
         for variant in ablation.variants:
             try:
                 rate = None
-                if variant.rate_of:
-                    key = (name, variant.rate_of)
-                    swept = by_name[variant.rate_of]
+                if variant.tuned_for:
+                    key = (name, variant.tuned_for)
+                    swept = by_name[variant.tuned_for]
                     tried = trials(name, ablation, swept, profile.rates, TUNING_SEED)
                     if not tried:  # the corpus does not have its task
                         continue
@@ -126,12 +126,12 @@ def plan(
                         found.trials.extend(tried)
                     best = ranked([t for t in tried if t.rate in finalists], score)
                     if not best:
-                        found.waiting.extend(Waiting(name, variant.name, s) for s in its_seeds)
+                        found.waiting.extend(UntunedRun(name, variant.name, s) for s in its_seeds)
                         continue
                     rate = best[0]
                     found.rates[key] = rate
                 for spec in specs(ablation, variant, rate, its_seeds):
-                    found.members.append(Member(name, variant.name, spec))
+                    found.members.append(PlannedRun(name, variant.name, spec))
             except (ValueError, TypeError) as error:
                 fields = [(key, key.partition(".")[2]) for key in variant.changes]
                 blamed = [
@@ -146,7 +146,7 @@ def plan(
     return found
 
 
-def outline(profile: Profile, seeds: int | None) -> list[Member]:
+def preliminary_plan(profile: Profile, seeds: int | None) -> list[PlannedRun]:
     """The plan before any corpus is at hand, for as many characters as the default one has: right
     but for the run ids, what follows from the vocabulary, and the learning rates still to choose.
 
@@ -165,7 +165,7 @@ def outline(profile: Profile, seeds: int | None) -> list[Member]:
     return [*found.trials, *found.members]
 
 
-def ranked(trials: Iterable[Member], score: Score) -> list[float]:
+def ranked(trials: Iterable[PlannedRun], score: Score) -> list[float]:
     """The rates that were tried, from the lowest mean validation loss over seeds on, the lower of
     two equally good ones first; none while one of the trials is not over.
     """
@@ -178,7 +178,7 @@ def ranked(trials: Iterable[Member], score: Score) -> list[float]:
     return sorted(scores, key=lambda rate: (statistics.fmean(scores[rate]), rate))
 
 
-def labels_of(members: Iterable[Member]) -> dict[str, str]:
+def run_labels(members: Iterable[PlannedRun]) -> dict[str, str]:
     """What each run is called, by its id: after the first member that asks for it."""
     labels: dict[str, str] = {}
     for member in members:
@@ -186,7 +186,7 @@ def labels_of(members: Iterable[Member]) -> dict[str, str]:
     return labels
 
 
-def runs_of(members: Iterable[Member]) -> list[RunSpec]:
+def unique_runs(members: Iterable[PlannedRun]) -> list[RunSpec]:
     """The distinct runs, in the members' order, each with the probes that any member asks for."""
     merged: dict[str, RunSpec] = {}
     for spec in (member.spec for member in members):

@@ -180,7 +180,7 @@ class RunSpec:
             raise ValueError(
                 f"seed={self.seed!r} cannot work: it must be a whole number, 0 or more"
             )
-        for field, reference in self.model.own.items():
+        for field, reference in self.model.custom.items():
             _check_own(field, reference)
         task = self.recipe.task
         if self.model.family not in FAMILIES[task]:
@@ -199,7 +199,7 @@ class RunSpec:
         Fields that this network and its training do not read are left out. A mechanism that is
         none of ours comes with the fingerprint of its code: edited, it makes another run.
         """
-        own = {name: fingerprint_of_own(_module(name)) for name in self.model.own.values()}
+        own = {name: fingerprint_of_own(_module(name)) for name in self.model.custom.values()}
         return {
             "model": self.model.relevant(),
             "recipe": self.recipe.relevant(self.model.family),

@@ -23,12 +23,12 @@ def build(config: ModelConfig) -> "nn.Module":
 
     Parameters are drawn from torch's global random state: seed it before.
     """
-    from model.bigram import Bigram
-    from model.decoder import Decoder
-    from model.encoder import Encoder
-    from model.encoder_decoder import EncoderDecoder
-    from model.lstm import LSTM
-    from model.mlp import MLP
+    from model.networks.bigram import Bigram
+    from model.networks.decoder import Decoder
+    from model.networks.encoder import Encoder
+    from model.networks.encoder_decoder import EncoderDecoder
+    from model.networks.lstm import LSTM
+    from model.networks.mlp import MLP
 
     families: dict[str, Callable[[ModelConfig], nn.Module]] = {
         "decoder": Decoder,

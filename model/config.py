@@ -141,7 +141,7 @@ class ModelConfig:
             raise _refusal(self, "d_model", "an even number for position='sinusoidal'")
 
     @property
-    def own(self) -> dict[str, str]:
+    def custom(self) -> dict[str, str]:
         """The fields that name a mechanism which is none of ours."""
         named = {name: getattr(self, name) for name in OPEN if _is_elsewhere(getattr(self, name))}
         read = self.relevant() if named else {}

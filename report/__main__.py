@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from experiments.errors import UserError, refusal
-from report.freshness import is_fresh
+from report.page.freshness import is_fresh
 
 
 @click.command()
@@ -17,7 +17,7 @@ def main(results: Path, if_changed: bool) -> None:
     if if_changed and is_fresh(results):
         click.echo(f"report: {results / 'report.html'}")
         return
-    from report.page import build  # papermill and what it brings take seconds to load
+    from report.page.build import build  # papermill and what it brings take seconds to load
 
     try:
         page, broken = build(results)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helping import words
 
-from experiments.corpus import Corpus, prepare
+from experiments.data.corpus import Corpus, prepare_corpus
 from experiments.spec import Recipe, RunSpec
 from model import ModelConfig
 from model.position import NoPosition
@@ -51,7 +51,7 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return prepare(str(text_file), tmp_path_factory.mktemp("data"))
+    return prepare_corpus(str(text_file), tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.options import VARIABLES
+from experiments.cli.options import VARIABLES
+from experiments.records.run_folder import RunFolder
 from experiments.spec import RunSpec
-from experiments.store import RunFolder
 
 ROOT = Path(__file__).parent.parent
 # What differs between two trainings of the same run on the same machine, and nothing else does.

@@ -21,19 +21,19 @@ from ray.util.queue import Queue
 from rich.console import Console
 from rich.table import Table
 
-from experiments import ray_executor
-from experiments import study as study_file
 from experiments.ablation import Ablation, vary
 from experiments.catalogue import load_ablations
-from experiments.collect import collect
-from experiments.corpus import Corpus
-from experiments.executor import Executor, Finished, Progress, Started
-from experiments.job import Job
-from experiments.options import executor_named
-from experiments.plan import runs_of
+from experiments.cli.options import executor_named
+from experiments.data.corpus import Corpus
+from experiments.plan import unique_runs
+from experiments.records import study as study_file
+from experiments.records.collect import collect
+from experiments.records.run_folder import RunFolder
+from experiments.records.study import Study
+from experiments.running import ray as ray_executor
+from experiments.running.job import Job
+from experiments.running.local import Executor, Finished, Progress, Started
 from experiments.spec import RunSpec
-from experiments.store import RunFolder
-from experiments.study import Study
 
 SIZES = (1_000, 10_000, 100_000)
 IN_FLIGHT = 1_000  # as many as there would be graphics cards
@@ -61,9 +61,9 @@ def study_of(runs: int, results: Path) -> Study:
 
 def planned(study: Study, results: Path) -> list[RunSpec]:
     """Every run, as if the learning rates had been tried, with the results that ours leave."""
-    with patch("experiments.study._validation_loss", lambda *_: SUMMARY["val_loss"]):
+    with patch("experiments.records.study._validation_loss", lambda *_: SUMMARY["val_loss"]):
         plan = study.plan(results)
-    return runs_of([*plan.trials, *plan.members])
+    return unique_runs([*plan.trials, *plan.members])
 
 
 def more_ablations() -> dict[str, Ablation]:

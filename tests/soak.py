@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.collect import PROBE_TABLES, read_table
-from experiments.store import MEASURED
+from experiments.records.collect import PROBE_TABLES, read_table
+from experiments.records.run_folder import MEASURED
 from tests import limits
 from tests.helping import TIMED, flipped, words
 

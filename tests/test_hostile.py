@@ -17,13 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments import __main__ as command_line
 from experiments.ablation import Variant
+from experiments.cli import main as command_line
+from experiments.cli.options import _OPTIONS, VARIABLES
 from experiments.errors import UserError
-from experiments.executor import Local
-from experiments.options import _OPTIONS, VARIABLES
 from experiments.profiles import PROFILES
-from experiments.runner import Outcome
+from experiments.running.local import Local
+from experiments.running.runner import StudyOutcome
 from experiments.spec import Recipe, RunSpec
 from model import ModelConfig
 
@@ -74,15 +74,15 @@ def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text_file: Path) -
         raise UserError("nothing is trained")
 
     monkeypatch.setattr("urllib.request.urlopen", no_network)
-    monkeypatch.setattr("experiments.corpus.fetch_works", no_works)
-    monkeypatch.setattr(command_line, "run_study", lambda *_, **__: Outcome())
+    monkeypatch.setattr("experiments.data.corpus.fetch_works", no_works)
+    monkeypatch.setattr(command_line, "run_study", lambda *_, **__: StudyOutcome())
     monkeypatch.setattr(command_line, "measure_costs", lambda *_: None)
     monkeypatch.setattr(command_line.PageRefresher, "build", lambda *_, **__: 0)
-    monkeypatch.setattr("experiments.options.executor_named", lambda _: Local())  # no cluster
-    monkeypatch.setattr("experiments.by_hand._trained", no_run)
+    monkeypatch.setattr("experiments.cli.options.executor_named", lambda _: Local())  # no cluster
+    monkeypatch.setattr("experiments.cli.single_run._trained", no_run)
     monkeypatch.setattr("experiments.catalogue.FOLDER", tmp_path / "results")
     paces = collections.defaultdict(lambda: 1e9)
-    monkeypatch.setattr("experiments.estimate.paces_timed", lambda *_: paces)
+    monkeypatch.setattr("experiments.running.estimates.timed_speeds", lambda *_: paces)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)

@@ -71,7 +71,7 @@ def test_ablation_files_import_nothing_but_what_states_an_ablation():
 @pytest.mark.parametrize(
     "modules",
     [
-        ["experiments.__main__", "experiments.collect"],
+        ["experiments.cli.main", "experiments.records.collect"],
         [module_of(file) for file in (ROOT / "report").glob("*.py")],
     ],
     ids=["planning", "reporting"],

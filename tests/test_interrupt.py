@@ -10,10 +10,10 @@ import psutil
 import pytest
 from helping import ROOT, arguments, call, clean_environment
 
-from experiments.collect import collect
-from experiments.corpus import Corpus
+from experiments.data.corpus import Corpus
 from experiments.profiles import PROFILES
-from experiments.study import Study
+from experiments.records.collect import collect
+from experiments.records.study import Study
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from report.text import listed
+from report.verdicts.text import join_words
 
 
 @pytest.mark.parametrize(
@@ -15,4 +15,4 @@ from report.text import listed
     ],
 )
 def test_listed(words, text: str):
-    assert listed(words) == text
+    assert join_words(words) == text

@@ -9,7 +9,7 @@ import pytest
 from helping import ROOT, clean_environment
 from test_readme import python_block
 
-from experiments.collect import read_table
+from experiments.records.collect import read_table
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from helping import arguments
 
-from experiments import __main__ as command_line
-from experiments.options import VARIABLES
+from experiments.cli import main as command_line
+from experiments.cli.options import VARIABLES
 from report.__main__ import main as write_page
 
 BAD = {
@@ -65,7 +65,7 @@ def test_bad_input_is_one_line_and_status_2_and_changes_nothing(
 def test_no_such_device_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("experiments.hardware.devices_present", lambda: ["cpu"])
+    monkeypatch.setattr("experiments.records.provenance.devices_present", lambda: ["cpu"])
     monkeypatch.setattr(sys, "argv", ["x", *arguments(tmp_path, "run", "--device", "cuda")[3:]])
     with pytest.raises(SystemExit) as left:
         command_line.main()
@@ -84,7 +84,7 @@ def test_a_disk_that_takes_nothing_is_one_line(
     def refuse(*_: object):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("experiments.study.write_sealed", refuse)
+    monkeypatch.setattr("experiments.records.study.write_sealed", refuse)
     words = arguments(tmp_path, "run", "--profile", "smoke", "--corpus", str(text_file))[3:]
     monkeypatch.setattr(sys, "argv", ["x", *words])
     with pytest.raises(SystemExit) as left:

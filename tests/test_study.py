@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from helping import arguments, call
 
-from experiments import __main__ as command_line
 from experiments.catalogue import load_ablations
-from experiments.collect import read_table
+from experiments.cli import main as command_line
 from experiments.metrics import COST_METRICS
-from experiments.store import RunFolder
+from experiments.records.collect import read_table
+from experiments.records.run_folder import RunFolder
 
 SOME = ("heads", "ladder", "norm-kind")  # all of them are trained once, by `make all` itself
 

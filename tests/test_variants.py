@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from experiments.catalogue import load_ablations
-from experiments.loss import cross_entropy
-from experiments.optimisation import build_optimizer, learning_rate_at
 from experiments.profiles import PROFILES
+from experiments.training.loss import cross_entropy
+from experiments.training.optim import build_optimizer, learning_rate_at
 from model import ModelConfig, build, parameter_count
 from model.attention import Attention
 
@@ -84,7 +84,7 @@ def test_counts_its_parameters_in_every_profile(variant):
             network = build(model)
         counted = sum(p.numel() for p in network.parameters())
         assert (
-            counted == parameter_count(model) or model.own
+            counted == parameter_count(model) or model.custom
         )  # of what is none of ours we know little
 
 

@@ -26,11 +26,11 @@ ABLATION = Ablation(
     baseline="transformer",
     variants=[
         *(
-            Variant(f"transformer{length}", changes, rate_of="transformer")
+            Variant(f"transformer{length}", changes, tuned_for="transformer")
             for length, changes in LENGTHS.items()
         ),
         *(
-            Variant(f"lstm{length}", changes | LSTM, match_parameters="d_model", rate_of="lstm")
+            Variant(f"lstm{length}", changes | LSTM, match_parameters="d_model", tuned_for="lstm")
             for length, changes in LENGTHS.items()
         ),
     ],

@@ -33,7 +33,7 @@ ABLATION = Ablation(
             Variant(
                 f"deepest-{kind}-own-rate",
                 BUDGET | changes | {"model.n_layers": DEPTHS["deepest"]},
-                rate_of=f"deepest-{kind}",
+                tuned_for=f"deepest-{kind}",
             )
             for kind, changes in KINDS.items()
             if kind != "neither"

@@ -20,14 +20,14 @@ ABLATION = Ablation(
     " go on?",
     baseline="two-layers",
     variants=[
-        Variant("one-layer", TASK | {"model.n_layers": 1}, rate_of="one-layer"),
-        Variant("two-layers", TASK | {"model.n_layers": 2}, rate_of="two-layers"),
+        Variant("one-layer", TASK | {"model.n_layers": 1}, tuned_for="one-layer"),
+        Variant("two-layers", TASK | {"model.n_layers": 2}, tuned_for="two-layers"),
         Variant(
             "two-layers-rope",
             TASK | {"model.n_layers": 2, "model.position": "rope"},
-            rate_of="two-layers-rope",
+            tuned_for="two-layers-rope",
         ),
-        Variant("lstm", TASK | {"model.family": "lstm", "model.n_layers": 2}, rate_of="lstm"),
+        Variant("lstm", TASK | {"model.family": "lstm", "model.n_layers": 2}, tuned_for="lstm"),
     ],
     claims=[
         Claim(

@@ -10,8 +10,8 @@ ABLATION = Ablation(
         Variant("bigram", {"model.family": "bigram"}),
         Variant("mlp", {"model.family": "mlp"}, match_parameters="d_ff"),
         Variant("transformer"),
-        Variant("mlp-own-rate", {"model.family": "mlp"}, match_parameters="d_ff", rate_of="mlp"),
-        Variant("transformer-own-rate", rate_of="transformer"),
+        Variant("mlp-own-rate", {"model.family": "mlp"}, match_parameters="d_ff", tuned_for="mlp"),
+        Variant("transformer-own-rate", tuned_for="transformer"),
     ],
     claims=[
         Claim(

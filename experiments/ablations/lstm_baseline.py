@@ -12,8 +12,8 @@ ABLATION = Ablation(
     variants=[
         Variant("transformer"),
         Variant("lstm", LSTM, match_parameters="d_model"),
-        Variant("transformer-own-rate", rate_of="transformer"),
-        Variant("lstm-own-rate", LSTM, match_parameters="d_model", rate_of="lstm"),
+        Variant("transformer-own-rate", tuned_for="transformer"),
+        Variant("lstm-own-rate", LSTM, match_parameters="d_model", tuned_for="lstm"),
     ],
     claims=[
         Claim(

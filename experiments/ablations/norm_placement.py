@@ -15,12 +15,12 @@ ABLATION = Ablation(
         Variant("post", POST),
         Variant("pre-no-warmup", PRE | NO_WARMUP),
         Variant("post-no-warmup", POST | NO_WARMUP),
-        Variant("pre-own-rate", PRE, rate_of="pre"),
-        Variant("post-own-rate", POST, rate_of="post"),
-        Variant("pre-dropped-warmup", PRE | NO_WARMUP, rate_of="pre"),
-        Variant("post-dropped-warmup", POST | NO_WARMUP, rate_of="post"),
-        Variant("pre-no-warmup-own-rate", PRE | NO_WARMUP, rate_of="pre-no-warmup"),
-        Variant("post-no-warmup-own-rate", POST | NO_WARMUP, rate_of="post-no-warmup"),
+        Variant("pre-own-rate", PRE, tuned_for="pre"),
+        Variant("post-own-rate", POST, tuned_for="post"),
+        Variant("pre-dropped-warmup", PRE | NO_WARMUP, tuned_for="pre"),
+        Variant("post-dropped-warmup", POST | NO_WARMUP, tuned_for="post"),
+        Variant("pre-no-warmup-own-rate", PRE | NO_WARMUP, tuned_for="pre-no-warmup"),
+        Variant("post-no-warmup-own-rate", POST | NO_WARMUP, tuned_for="post-no-warmup"),
     ],
     claims=[
         Claim(

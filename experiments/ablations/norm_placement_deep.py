@@ -14,12 +14,12 @@ ABLATION = Ablation(
     question="Does a stack of twice the layers make the placement matter more?",
     baseline="pre",
     variants=[
-        Variant("pre", PRE, rate_of="pre"),
-        Variant("post", POST, rate_of="post"),
-        Variant("pre-dropped-warmup", PRE | NO_WARMUP, rate_of="pre"),
-        Variant("post-dropped-warmup", POST | NO_WARMUP, rate_of="post"),
-        Variant("pre-no-warmup", PRE | NO_WARMUP, rate_of="pre-no-warmup"),
-        Variant("post-no-warmup", POST | NO_WARMUP, rate_of="post-no-warmup"),
+        Variant("pre", PRE, tuned_for="pre"),
+        Variant("post", POST, tuned_for="post"),
+        Variant("pre-dropped-warmup", PRE | NO_WARMUP, tuned_for="pre"),
+        Variant("post-dropped-warmup", POST | NO_WARMUP, tuned_for="post"),
+        Variant("pre-no-warmup", PRE | NO_WARMUP, tuned_for="pre-no-warmup"),
+        Variant("post-no-warmup", POST | NO_WARMUP, tuned_for="post-no-warmup"),
     ],
     claims=[
         Claim(

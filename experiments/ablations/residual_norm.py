@@ -15,9 +15,9 @@ ABLATION = Ablation(
         Variant("no-residual", NO_RESIDUAL),
         Variant("no-norm", NO_NORM),
         Variant("neither", NO_RESIDUAL | NO_NORM),
-        Variant("both-own-rate", rate_of="both"),
-        Variant("no-residual-own-rate", NO_RESIDUAL, rate_of="no-residual"),
-        Variant("no-norm-own-rate", NO_NORM, rate_of="no-norm"),
+        Variant("both-own-rate", tuned_for="both"),
+        Variant("no-residual-own-rate", NO_RESIDUAL, tuned_for="no-residual"),
+        Variant("no-norm-own-rate", NO_NORM, tuned_for="no-norm"),
     ],
     claims=[
         Claim(

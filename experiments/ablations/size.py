@@ -16,11 +16,11 @@ ABLATION = Ablation(
         Variant("wide", WIDE),
         Variant("deep-equal-flops", DEEP, match_flops=True),
         Variant("wide-equal-flops", WIDE, match_flops=True),
-        Variant("base-own-rate", rate_of="base"),
-        Variant("deep-own-rate", DEEP, rate_of="deep"),
-        Variant("deep-equal-flops-own-rate", DEEP, match_flops=True, rate_of="deep"),
-        Variant("wide-own-rate", WIDE, rate_of="wide"),
-        Variant("wide-equal-flops-own-rate", WIDE, match_flops=True, rate_of="wide"),
+        Variant("base-own-rate", tuned_for="base"),
+        Variant("deep-own-rate", DEEP, tuned_for="deep"),
+        Variant("deep-equal-flops-own-rate", DEEP, match_flops=True, tuned_for="deep"),
+        Variant("wide-own-rate", WIDE, tuned_for="wide"),
+        Variant("wide-equal-flops-own-rate", WIDE, match_flops=True, tuned_for="wide"),
     ],
     claims=[
         Claim(

@@ -16,8 +16,10 @@ ABLATION = Ablation(
     " sorting random symbols better than a decoder that reads source and answer in one?",
     baseline="decoder",
     variants=[
-        Variant("decoder", TASK, match_parameters="d_ff", rate_of="decoder"),
-        Variant("encoder-decoder", TASK | BOTH, match_parameters="d_ff", rate_of="encoder-decoder"),
+        Variant("decoder", TASK, match_parameters="d_ff", tuned_for="decoder"),
+        Variant(
+            "encoder-decoder", TASK | BOTH, match_parameters="d_ff", tuned_for="encoder-decoder"
+        ),
     ],
     claims=[
         Claim(

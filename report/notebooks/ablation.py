@@ -19,12 +19,9 @@ from pathlib import Path
 
 from IPython.display import HTML, display
 
-from report.claims import claims_of, rules, verdict_table
-from report.comparison import changes_table, metrics_table
-from report.encodings import encodings, schedules
-from report.figures import currency_curves, forest, learning_curves
-from report.markup import heading
-from report.probes import (
+from report.figures.charts import currency_curves, forest, learning_curves
+from report.figures.encodings import encodings, schedules
+from report.figures.probes import (
     head_table,
     layer_gradients,
     length_curves,
@@ -32,14 +29,17 @@ from report.probes import (
     pruning_curve,
     samples,
 )
-from report.sweeps import (
+from report.figures.sweeps import (
     cost_curves,
     cost_table,
     depth_grid,
     logit_table,
     rate_curves,
 )
-from report.tables import Tables
+from report.html import heading
+from report.page.claims import claims_of, rules, verdict_table
+from report.page.variant_tables import changes_table, metrics_table
+from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 claims = claims_of(Path(results), ablation)

@@ -16,8 +16,8 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
-from report.atlas import grids, scores, viewer
-from report.tables import Tables
+from report.figures.atlas import grids, scores, viewer
+from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 

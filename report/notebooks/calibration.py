@@ -15,7 +15,7 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
-from report.calibration import calibration
+from report.figures.calibration import calibration
 
 # %%
 calibration(Path(results))

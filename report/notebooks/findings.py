@@ -18,12 +18,12 @@ from pathlib import Path
 
 from IPython.display import HTML
 
-from report.claims import claims_of, verdict_table
-from report.figures import forest
-from report.markup import heading
-from report.opening import opening
-from report.picture import picture
-from report.tables import Tables
+from report.figures.charts import forest
+from report.figures.model_diagram import picture
+from report.html import heading
+from report.page.claims import claims_of, verdict_table
+from report.page.summary import opening
+from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 claims = claims_of(Path(results))

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from IPython.display import HTML
 
-from report.made import citation, failures, how_it_was_made, ledger
-from report.markup import heading
-from report.reference import against_reference
-from report.tables import Tables
+from report.html import heading
+from report.page.provenance import citation, failures, how_it_was_made, ledger
+from report.page.published import against_reference
+from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 

@@ -16,8 +16,8 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
-from report.speed import against_plain, by_size, to_quality
-from report.tables import Tables
+from report.figures.speed import against_plain, by_size, to_quality
+from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 

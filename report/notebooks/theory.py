@@ -16,8 +16,8 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
-from experiments.collect import read_table
-from report.theory import gradient_figure, scores_figure, topic
+from experiments.records.collect import read_table
+from report.figures.theory import gradient_figure, scores_figure, topic
 
 theory = read_table(Path(results), "theory")
 

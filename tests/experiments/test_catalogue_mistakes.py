@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from experiments import catalogue
-from experiments.ablation import Times, Variant, cross, own, vary, without_each
+from experiments.ablation import Times, Variant, cross, custom, vary, without_each
 from experiments.catalogue import load_ablations
 from experiments.errors import UserError
-from experiments.plan import outline
+from experiments.plan import preliminary_plan
 from experiments.profiles import PROFILES
 
 RIGHT = '''"""A question."""
@@ -22,7 +22,7 @@ ABLATION = Ablation(
     baseline="small",
     variants=[
         Variant("small", {"model.n_layers": 1}),
-        Variant("rms", {"model.norm": "rmsnorm"}, rate_of="small"),
+        Variant("rms", {"model.norm": "rmsnorm"}, tuned_for="small"),
     ],
     claims=[
         Claim(
@@ -53,7 +53,7 @@ def refusal(file: Path, text: str) -> str:
     """What is said about it, from the line on."""
     file.write_text(text)
     with pytest.raises(UserError) as refused:
-        outline(PROFILES["smoke"], 1)
+        preliminary_plan(PROFILES["smoke"], 1)
     place, name, said = str(refused.value).partition(f"/{file.name}:")
     assert place.endswith(file.parent.name)
     assert name
@@ -63,7 +63,7 @@ def refusal(file: Path, text: str) -> str:
 def test_the_file_itself_is_right(file: Path):
     file.write_text(RIGHT)
     assert [*load_ablations()] == [file.stem.replace("_", "-")]
-    assert len(outline(PROFILES["smoke"], 1)) > 2
+    assert len(preliminary_plan(PROFILES["smoke"], 1)) > 2
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_the_file_itself_is_right(file: Path):
             "n_layers=0 cannot work: it must be a whole",
         ),
         (
-            'rate_of="small"',
-            'rate_of="smal"',
+            'tuned_for="small"',
+            'tuned_for="smal"',
             11,
-            "rate_of of 'rms': there is no 'smal', did you mean 'small'?",
+            "tuned_for of 'rms': there is no 'smal', did you mean 'small'?",
         ),
         (
             'baseline="small"',
@@ -185,11 +185,11 @@ def test_a_strong_variant_loses_one_part_at_a_time():
     assert without_each(strong, {"norm": "layernorm"}) == found
     with pytest.raises(ValueError, match=r"'all' does not change model\.dropout"):
         without_each(strong, {"dropout": 0.1})
-    tuned = Variant("tuned", {"model.norm": "rmsnorm"}, rate_of="all")
+    tuned = Variant("tuned", {"model.norm": "rmsnorm"}, tuned_for="all")
     for build in (without_each, lambda variant: cross([variant])):
         with pytest.raises(ValueError, match="a rate or a match is for the variants that come out"):
             build(tuned)
 
 
 def test_a_function_of_ones_own_is_named_by_where_it_stands():
-    assert own(refusal) == f"{__name__}:refusal"
+    assert custom(refusal) == f"{__name__}:refusal"

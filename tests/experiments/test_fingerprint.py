@@ -10,9 +10,9 @@ import pytest
 
 from experiments import fingerprint
 from experiments.fingerprint import _files, code_fingerprint, fingerprint_of
-from experiments.hardware import environment, packages
+from experiments.records.provenance import environment, packages
+from experiments.records.run_folder import record_environment
 from experiments.spec import RunSpec
-from experiments.store import record_environment
 
 CODE = '''
 """A module."""
@@ -98,7 +98,7 @@ def test_a_mechanism_of_ones_own_is_part_of_the_identity(spec: RunSpec, own_file
     ("position", "said"),
     [
         ("os:system", "it must be a function of an ablation"),
-        ("experiments.store:RunFolder", "it must be a function of an ablation"),
+        ("experiments.records.run_folder:RunFolder", "it must be a function of an ablation"),
         ("experiments.ablations.no_such:thing", "there is no such file"),
         ("experiments.ablations.{stem}:kerpel", "has no 'kerpel', did you mean 'kerple'?"),
         ("experiments.ablations.{stem}:ABLATION", "its file has no 'ABLATION'"),

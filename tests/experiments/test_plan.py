@@ -8,7 +8,7 @@ import pytest
 from experiments.ablation import Ablation, Times, Variant
 from experiments.catalogue import load_ablations
 from experiments.errors import UserError
-from experiments.plan import plan, runs_of
+from experiments.plan import plan, unique_runs
 from experiments.profiles import PROFILES
 from experiments.spec import TUNING_SEED, RunSpec
 
@@ -46,7 +46,7 @@ def test_equal_runs_are_one():
         two=ablation(Variant("also-base", {"model.position": "rope"}), Variant("same")),
     )
     assert len(members) == 8
-    assert len(runs_of(members)) == 4
+    assert len(unique_runs(members)) == 4
 
 
 def test_the_core_gets_all_seeds_and_the_rest_fewer():
@@ -74,8 +74,8 @@ TUNED = {
         baseline="base",
         variants=[
             Variant("base"),
-            Variant("own-rate", rate_of="base"),
-            Variant("at-the-base's", {"model.position": "none"}, rate_of="base"),
+            Variant("own-rate", tuned_for="base"),
+            Variant("at-the-base's", {"model.position": "none"}, tuned_for="base"),
         ],
     )
 }
@@ -129,7 +129,7 @@ def test_the_rate_of_the_lowest_loss_is_taken(losses: list[float], best: float):
     trained = {m.variant: m.spec.recipe.learning_rate for m in found.members}
     assert trained == {"base": base, "own-rate": best * base, "at-the-base's": best * base}
     # a rate that is the base's own is the base's own run, shared
-    assert len(runs_of(found.members)) == (6 if best == 3 else 4)
+    assert len(unique_runs(found.members)) == (6 if best == 3 else 4)
 
 
 def test_what_tries_a_rate_is_in_no_comparison():
@@ -155,4 +155,4 @@ def test_every_ablation_plans_in_every_profile_and_the_base_is_shared():
     ablations = load_ablations()
     for profile in PROFILES.values():
         members = whole_plan(ablations, profile.name, seeds=1, fewer_seeds=1).members
-        assert len(runs_of(members)) < len(members)
+        assert len(unique_runs(members)) < len(members)

@@ -18,8 +18,8 @@ from model.accounting import (
     parameters_by_component,
 )
 from model.cache import Cache
+from model.networks.trace import shape_trace
 from model.presets import PRESETS
-from model.trace import shape_trace
 
 BASE = ModelConfig(vocab_size=11, context_length=16, d_model=24, n_layers=3, n_heads=4, d_ff=40)
 NETWORKS = [

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from experiments.loss import cross_entropy
-from experiments.optimisation import build_optimizer
 from experiments.spec import Recipe
+from experiments.training.loss import cross_entropy
+from experiments.training.optim import build_optimizer
 from model import ModelConfig, build
 from model.attention import Attention, SelfAttention
 from model.config import Activation, Family, Norm, Position
@@ -111,7 +111,7 @@ def test_residual_projections_shrink_by_the_depth_of_their_own_stack():
         n_heads=4, d_ff=512,
     )  # fmt: skip
     model = made(wide)
-    for stack, sublayers in ((model.encoder, 4), (model.decoder, 6)):
+    for stack, sublayers in ((model.networks.encoder, 4), (model.networks.decoder, 6)):
         for layer in stack.layers:
             for sublayer in filter(
                 None, (layer.attention, layer.cross_attention, layer.feed_forward)

@@ -12,7 +12,7 @@ from experiments.catalogue import load_ablations
 from experiments.profiles import PROFILES
 from model import ModelConfig, build
 from model.cache import Cache
-from model.generation import beam_search, generate
+from model.networks.generation import beam_search, generate
 
 BASE, RECIPE = PROFILES["smoke"].base_model(13), PROFILES["smoke"].recipe
 VARIANTS = {
@@ -194,7 +194,7 @@ def test_an_end_that_was_given_is_none(write):
 def test_a_source_is_projected_once():
     model = build(changed(family="encoder_decoder"))
     calls = []
-    for layer in model.decoder.layers:
+    for layer in model.networks.decoder.layers:
         layer.cross_attention.inner.key_value.register_forward_hook(lambda *_: calls.append(1))
     generate(model, torch.zeros(3, 1, dtype=torch.long), 10, source=tokens(9))
     assert len(calls) == CONFIG.n_layers

@@ -55,7 +55,7 @@ def test_xavier_takes_keys_and_values_of_cross_attention_apart(config: ModelConf
     torch.manual_seed(0)
     changes = {"family": "encoder_decoder", "initialisation": "xavier"}
     model = build(dataclasses.replace(config, **changes))
-    for part in model.decoder.layers[0].cross_attention.inner.key_value.weight.chunk(2):
+    for part in model.networks.decoder.layers[0].cross_attention.inner.key_value.weight.chunk(2):
         bound = math.sqrt(6 / (128 + 128))
         assert 0.95 * bound < part.abs().max() <= bound
 

@@ -7,7 +7,7 @@ from compare import CONFIG, agree, changed, padding, randomise, renamed, tokens
 from torch import Tensor, nn
 
 from model import build
-from model.generation import beam_search, filtered, generate
+from model.networks.generation import beam_search, filtered, generate
 
 NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from model import build
 from model.attention import CrossAttention, SelfAttention, recorded_attention
+from model.networks.stack import Layer
 from model.position import NoPosition
-from model.stack import Layer
 from model.sublayer import Sublayer
 
 KERNELS = ["reference", "fused"]

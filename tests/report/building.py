@@ -6,10 +6,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from report import page as pages
-
-ROOT = Path(pages.__file__).parent.parent
-
 
 class Built(NamedTuple):
     """A built page: its text, how building it ended, the code that built it, and its folder."""

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from building import ROOT, Built, build_in
+from building import Built, build_in
+from helping import ROOT
 from planted import plant
 
 

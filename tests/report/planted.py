@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.ablation import Ablation, Claim, Variant
-from experiments.store import RunFolder
-from experiments.study import Study
+from experiments.records.run_folder import RunFolder
+from experiments.records.study import Study
 
 ODD_NAME = "odd <script>alert('x')</script> & \"name\" Ünïcode"
 
@@ -73,7 +73,7 @@ def plant(
 
     Instead of a number an effect can be "diverged" or "failed", or None for a run not made.
     """
-    for module in ("experiments.catalogue", "experiments.study", "report.tables"):
+    for module in ("experiments.catalogue", "experiments.records.study", "report.verdicts.tables"):
         monkeypatch.setattr(f"{module}.load_ablations", lambda: {"planted": ABLATION})
     study = Study(
         profile_name="cpu",

@@ -1,0 +1,1 @@
+"""Benchmarks: costs, throughput and calibration on this machine."""

@@ -1,0 +1,81 @@
+"""The file of a new ablation, which runs as it stands: `make new-ablation NAME=...`."""
+
+import re
+from pathlib import Path
+
+from experiments.catalogue import file_of, load_ablations
+from experiments.errors import UserError
+from experiments.files import ROOT, write_atomically
+
+_MAKEFILE = ROOT / "Makefile"
+_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+
+_TEMPLATE = '''"""{title}: what is the question, in a line?"""
+
+from experiments.ablation import Ablation, Claim, Variant
+
+ABLATION = Ablation(
+    title="{title}",
+    # What the section of the page asks.
+    question="What does dropout do to a network that sees hardly a passage twice?",
+    # The variant that the others are set against.
+    baseline="none",
+    # Each is a difference from the profile's base: any field of ModelConfig (model/config.py) or of
+    # Recipe (experiments/spec.py). In a line: vary("dropout", [0.0, 0.1]), cross(...) of several,
+    # without_each(...) of a strong variant's parts (experiments/ablation.py).
+    variants=[
+        Variant("none", {{"model.dropout": 0.0}}),
+        Variant("a-tenth", {{"model.dropout": 0.1}}),
+        # the same at the learning rate that is best for it:
+        # Variant("a-tenth-own-rate", {{"model.dropout": 0.1}}, tuned_for="a-tenth"),
+    ],
+    # What somebody says, and the rule that will judge it: written before the runs.
+    claims=[
+        Claim(
+            id="{name}",
+            sentence="Dropout helps.",
+            said_by="who says so, and where",
+            # Each variant's weight: a positive sum is what the sentence claims. Of a loss, lower is
+            # better: the one that is said to be worse has the 1.
+            effect={{"none": 1, "a-tenth": -1}},
+            # The least effect that would matter, in the metric's unit, and why that much.
+            margin=0.01,
+            why_margin="a hundredth of a nat is the least that would decide what to use",
+            # metric="val_accuracy",  # or another of METRICS (experiments/metrics.py)
+            # published="the number of a paper, to stand beside ours",
+        ),
+    ],
+    # What to look at besides the loss: probes of experiments/probes.py.
+    probes=["positions"],
+    # What the reader should not conclude from it.
+    limits="One dropout rate, and a training in which no passage comes twice.",
+)
+'''
+
+
+def write_new(name: str) -> Path:
+    """Write the file, and return where.
+
+    Raises:
+        UserError: the name cannot be a file's, a module's and a target of make at once.
+    """
+    if not _NAME.fullmatch(name):
+        said = f"NAME={name!r}" if name else "NAME is missing, and"
+        raise UserError(f"{said} must be words of a to z and 0 to 9 with a dash between them")
+    name = name.replace("_", "-")
+    file = file_of(name)
+    if file.exists():
+        raise UserError(f"there is an ablation '{name}' already: {file}")
+    claims = {claim.id for stated in load_ablations().values() for claim in stated.claims}
+    if name in claims:
+        raise UserError(f"'{name}' is the name of a claim already: choose another name")
+    if name in _targets():
+        raise UserError(f"'{name}' is a target of make already: choose another name")
+    title = name.replace("-", " ").capitalize()
+    write_atomically(file, _TEMPLATE.format(name=name, title=title).encode())
+    return file
+
+
+def _targets() -> set[str]:
+    text = _MAKEFILE.read_text() if _MAKEFILE.exists() else ""
+    return set(re.findall(r"^([a-z][a-z-]*):", text, flags=re.MULTILINE))

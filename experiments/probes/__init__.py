@@ -1,0 +1,1 @@
+"""Probes: measurements of a trained network besides its loss."""

@@ -1,0 +1,1 @@
+"""Records: run folders, tables and their schema."""

@@ -1,0 +1,1 @@
+"""Running: processes, devices and executors that carry out runs."""

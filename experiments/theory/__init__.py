@@ -1,0 +1,1 @@
+"""Theory: what is checked or measured without training a run."""

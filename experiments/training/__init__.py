@@ -1,0 +1,1 @@
+"""Training: the loop, tasks, optimisers, evaluation and checkpoints."""

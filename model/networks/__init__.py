@@ -1,0 +1,1 @@
+"""Whole networks, what they generate and what they consist of."""

@@ -1,0 +1,36 @@
+"""The decoder-only transformer: a language model, or a classifier (Radford 2018, 2019)."""
+
+from torch import Tensor
+
+from model.cache import Cache
+from model.config import ModelConfig
+from model.initialisation import INITIALISATIONS
+from model.networks.stack import Stack, head
+
+
+class Decoder(Stack):
+    """A causal stack and one of two heads.
+
+    Without `n_classes`, logits of the next token at each position. With it, logits of the
+    sequence's class, read off the last position, where the caller puts a token of its own.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config, causal=True)
+        self.classifies = config.n_classes is not None
+        self.cacheable = config.masking == "before_softmax"
+        self.head = head(config)
+        INITIALISATIONS[config.initialisation](self, config)
+        if config.tie_embeddings and not self.classifies:
+            self.head.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+        """tokens: [batch, time], the continuation of what the cache holds. Returns [batch, time,
+        vocab], or [batch, n_classes] of the classifier.
+
+        Raises:
+            ValueError: the sequence is longer than the positional encoding knows.
+        """
+        states = self.states(tokens, cache=cache)
+        logits: Tensor = self.head(states[:, -1] if self.classifies else states)
+        return logits

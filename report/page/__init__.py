@@ -1,0 +1,1 @@
+"""The page: sections, summary and the file that joins them."""

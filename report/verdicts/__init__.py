@@ -1,0 +1,1 @@
+"""Verdicts: pure functions from tables and claims to estimates and verdicts."""

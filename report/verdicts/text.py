@@ -1,0 +1,74 @@
+"""Numbers and counts in words: the interval decides the digits."""
+
+import math
+from collections.abc import Sequence
+
+from report.verdicts.stats import Estimate
+
+
+def format_number(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """`value` to the digit in which its interval has two figures; without one, to three decimals,
+    and from 100 on to none.
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    decimals = 0 if abs(value) >= 100 else 3
+    if low is not None and high is not None and high > low:
+        decimals = max(0, min(6, 1 - math.floor(math.log10((high - low) / 2))))
+    return f"{value:z,.{decimals}f}".replace("-", "−")  # z: no negative zero
+
+
+def format_interval(low: float | None, high: float | None) -> str:
+    """ "0.41 to 0.52", or a dash where there is no interval."""
+    return (
+        "–"
+        if low is None
+        else f"{format_number(low, low, high)} to {format_number(high, low, high)}"
+    )
+
+
+def mean_over_seeds(seeds: int, interval: str = "95 % interval") -> str:
+    """ "mean of 5 seeds, 95 % interval"; of one seed there is no interval, however it is shown."""
+    return f"mean of {plural(seeds, 'seed')}, {interval if seeds > 1 else 'no interval'}"
+
+
+def format_estimate(found: Estimate) -> str:
+    """A mean ± half its 95 % interval; the mean alone where there is none."""
+    if found.low is None or found.high is None or found.high == found.low:
+        return format_number(found.mean, found.low, found.high)
+    half = (found.high - found.low) / 2
+    told = (format_number(value, found.low, found.high) for value in (found.mean, half))
+    return "\u00a0±\u00a0".join(told)  # at these spaces no line breaks
+
+
+def format_seeds(n: int) -> str:
+    """ "1 seed", "5 paired seeds"."""
+    return "1 seed" if n == 1 else f"{n} paired seeds"
+
+
+def plural(n: int, noun: str) -> str:
+    """ "1 run", "3 runs"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def format_p(p: float | None) -> str:
+    """A p-value to two digits, never 0."""
+    if p is None or math.isnan(p):
+        return "–"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as "42 s", "3 min 10 s" or "1 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def join_words(words: Sequence[str]) -> str:
+    """ "one", "one and two", "one, two and three"."""
+    *most, last = words or [""]
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,57 @@
+"""Which device a run gets."""
+
+import os
+
+import pytest
+
+from experiments.cli.options import slots_per_gpu_of
+from experiments.errors import UserError
+from experiments.profiles import PROFILES
+from experiments.records import provenance as hardware
+
+
+@pytest.mark.parametrize(
+    ("asked", "jobs", "cards"),
+    [(None, None, [0, 1] * 4), (1, None, [0, 1]), (2, 3, [0, 1, 0]), (None, 1, [0])],
+)
+def test_runs_are_dealt_to_the_cards_in_turn(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int | None, cards: list[int]
+):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    slots = hardware.slots("cuda", slots_per_gpu_of(PROFILES["gpu"], "cuda", asked), jobs)
+    assert slots == [f"cuda:{card}" for card in cards]
+
+
+def test_slots_of_cards_are_refused_without_cards():
+    assert hardware.slots("cpu", 1, jobs=2) == ["cpu", "cpu"]
+    with pytest.raises(UserError, match="SLOTS_PER_GPU is for the device cuda, and this is cpu"):
+        slots_per_gpu_of(PROFILES["gpu"], "cpu", 2)
+
+
+@pytest.mark.parametrize(
+    ("visible", "slot", "seen", "device"),
+    [
+        ("", "cuda:1", "1", "cuda:0"),
+        ("4,6", "cuda:1", "6", "cuda:0"),
+        ("GPU-a,GPU-b", "cuda:0", "GPU-a", "cuda:0"),
+        ("", "cpu", "", "cpu"),
+        ("4,6", "mps", "4,6", "mps"),
+    ],
+)
+def test_a_run_sees_its_own_card_alone(
+    monkeypatch: pytest.MonkeyPatch, visible: str, slot: str, seen: str, device: str
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is put back
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    assert hardware.isolate_gpu(slot) == device
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
+    # Without this, cuBLAS may add up in another order each time.
+    assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) == device.startswith("cuda")
+
+
+def test_precision_is_what_was_asked_for_or_what_the_device_is_good_at():
+    assert hardware.resolve_precision("auto", "cuda") == "bf16"
+    assert hardware.resolve_precision("auto", "cpu") == "fp32"
+    assert hardware.resolve_precision("bf16", "cpu") == "bf16"
+    assert hardware.resolve_precision("fp32", "cuda") == "fp32"

@@ -1,0 +1,78 @@
+"""Schedules and optimisers against their formulas."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from experiments.spec import Recipe
+from experiments.training.optim import build_optimizer, learning_rate_at
+from model import ModelConfig, build
+
+
+def test_learning_rate_warms_up_then_follows_half_a_cosine(recipe: Recipe):
+    recipe = dataclasses.replace(recipe, steps=100, warmup_steps=20, learning_rate=1.0)
+    rates = [learning_rate_at(step, recipe) for step in range(100)]
+    assert rates[0] == pytest.approx(1 / 20)
+    assert rates[19] == rates[20] == 1.0
+    assert rates[60] == pytest.approx(0.1 + 0.9 * 0.5)
+    assert rates[99] == pytest.approx(0.1, abs=1e-3)
+    assert max(rates) == 1.0
+
+
+def test_only_matrices_decay(config: ModelConfig, recipe: Recipe):
+    model = build(config)
+    decaying, others = build_optimizer(model, recipe).param_groups
+    assert all(parameter.dim() == 2 for parameter in decaying["params"])
+    assert (decaying["weight_decay"], others["weight_decay"]) == (recipe.weight_decay, 0.0)
+    assert len(decaying["params"]) + len(others["params"]) == len(list(model.parameters()))
+
+
+def test_inverse_square_root_is_the_papers_formula(recipe: Recipe):
+    """lrate = d^-0.5 · min(step^-0.5, step · warmup^-1.5), with the peak in place of the factor."""
+    recipe = dataclasses.replace(recipe, schedule="inverse_sqrt", steps=100, warmup_steps=20)
+    for step in (1, 10, 20, 21, 80):
+        shape = min(step**-0.5, step * 20**-1.5) / 20**-0.5
+        assert learning_rate_at(step - 1, recipe) == pytest.approx(recipe.learning_rate * shape)
+    without = dataclasses.replace(recipe, warmup_steps=0)
+    assert learning_rate_at(0, without) == without.learning_rate
+    assert learning_rate_at(3, without) == pytest.approx(without.learning_rate / 2)
+
+
+def test_constant_stays_at_the_peak(recipe: Recipe):
+    recipe = dataclasses.replace(recipe, schedule="constant", warmup_steps=0)
+    assert {learning_rate_at(step, recipe) for step in range(6)} == {recipe.learning_rate}
+
+
+def test_warm_up_may_be_none_in_every_schedule(recipe: Recipe):
+    for schedule in ("cosine", "inverse_sqrt", "constant"):
+        without = dataclasses.replace(recipe, schedule=schedule, warmup_steps=0)
+        assert learning_rate_at(0, without) == recipe.learning_rate
+
+
+# Kingma 2015 and Loshchilov 2019, by hand, for one weight in two steps
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_optimisers_by_their_formulas(recipe: Recipe, optimizer: str):
+    recipe = dataclasses.replace(
+        recipe, optimizer=optimizer, beta1=0.9, beta2=0.98, epsilon=1e-3, weight_decay=0.2
+    )
+    model = torch.nn.Linear(1, 1, bias=False).double()
+    torch.nn.init.constant_(model.weight, 2.0)
+    stepper = build_optimizer(model, recipe)
+    rate, w, m, v = recipe.learning_rate, 2.0, 0.0, 0.0
+    for t, gradient in ((1, 0.5), (2, -0.1)):
+        model.weight.grad = torch.full((1, 1), gradient, dtype=torch.float64)
+        stepper.step()
+        g = gradient + (0.2 * w if optimizer == "adam" else 0.0)
+        w -= rate * 0.2 * w if optimizer == "adamw" else 0.0
+        m, v = 0.9 * m + 0.1 * g, 0.98 * v + 0.02 * g * g
+        w -= rate * (m / (1 - 0.9**t)) / ((v / (1 - 0.98**t)) ** 0.5 + 1e-3)
+        assert model.weight.item() == pytest.approx(w, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("optimizer", "sgd"), ("epsilon", 0.0), ("schedule", "linear")]
+)
+def test_what_cannot_work_is_refused_by_name(recipe: Recipe, field: str, value):
+    with pytest.raises(ValueError, match=rf"{field}=.* it must be"):
+        dataclasses.replace(recipe, **{field: value})

@@ -1,0 +1,49 @@
+"""Numbers in words."""
+
+import pytest
+
+from report.verdicts.text import (
+    format_duration,
+    format_interval,
+    format_number,
+    format_p,
+    mean_over_seeds,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (1.23456, 1.22, 1.25, "1.235"),
+        (1.23456, 0.7, 1.7, "1.23"),
+        (-0.5, -0.9, -0.1, "−0.50"),
+        (-0.0001, -0.03, 0.03, "0.000"),
+        (-0.0001, None, None, "0.000"),
+        (1234.5, 1000.0, 1500.0, "1,234"),
+        (1.23456, None, None, "1.235"),
+        (12345.678, None, None, "12,346"),
+        (-123.456, -123.456, -123.456, "−123"),
+        (2.0, 2.0, 2.0, "2.000"),
+        (None, None, None, "–"),
+        (float("nan"), None, None, "–"),
+    ],
+)
+def test_the_interval_decides_the_digits(value, low, high, text):
+    assert format_number(value, low, high) == text
+
+
+def test_an_interval_is_told_where_there_is_one():
+    assert format_interval(-0.111, 0.222) == "−0.11 to 0.22"
+    assert format_interval(None, None) == "–"
+    assert mean_over_seeds(5) == "mean of 5 seeds, 95 % interval"
+    assert mean_over_seeds(1, "± half its 95 % interval") == "mean of 1 seed, no interval"
+
+
+def test_p_is_never_zero():
+    assert format_p(0.0) == "< 0.0001"
+    assert format_p(0.0123) == "0.012"
+    assert format_p(None) == "–"
+
+
+def test_durations():
+    assert [format_duration(s) for s in (42.4, 190, 3900)] == ["42 s", "3 min 10 s", "1 h 5 min"]

@@ -1,0 +1,217 @@
+"""Verdicts on effects that were planted."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import planted
+import pytest
+from planted import ODD_NAME, plant
+
+from experiments.ablation import Claim
+from experiments.records.collect import collect, read_table, write_table
+from report.verdicts.judge import decide, distance_to_decision, judge, judge_all
+from report.verdicts.stats import Estimate
+from report.verdicts.tables import Tables, records
+
+MORE = Claim(id="x", sentence="", said_by="")
+EQUAL, NO_WORSE = dataclasses.replace(MORE, equal=True), dataclasses.replace(MORE, no_worse=True)
+NOISE = [0.01, -0.01, 0.02, -0.02, 0.0]
+
+
+def verdicts(results: Path):
+    collect(results)
+    judge_all(results)
+    return read_table(results, "claims").set_index("claim")
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict", "equal", "no_worse"),
+    [
+        (0.5, "supported", "contradicted", "contradicted"),
+        (0.0, "contradicted", "supported", "supported"),
+        (0.04, "contradicted", "supported", "supported"),
+        (-0.5, "contradicted", "contradicted", "supported"),
+        (0.1, "undecided", "undecided", "undecided"),
+        (-0.1, "contradicted", "undecided", "supported"),
+    ],
+)
+def test_known_effects(tmp_path, monkeypatch, shift, verdict, equal, no_worse):
+    found = verdicts(plant(tmp_path, monkeypatch, [shift + noise for noise in NOISE]))
+    row = found.loc["planted"]
+    assert (row["verdict"], found.loc["planted-equal", "verdict"]) == (verdict, equal)
+    assert found.loc["planted-no-worse", "verdict"] == no_worse
+    assert row["effect"] == pytest.approx(shift)
+    assert row["low"] < shift < row["high"]
+    assert (row["n"], row["planned"]) == (5, 5)
+    assert f"{row['n']} paired seeds" in row["why"]
+
+
+def test_losses_are_judged_per_character_whatever_the_tokens_are(tmp_path, monkeypatch):
+    place = plant(tmp_path, monkeypatch, [0.5 + noise for noise in NOISE], characters=400)
+    row = verdicts(place).loc["planted"]
+    assert row["effect"] == pytest.approx(0.5 / 4)  # of validation text, four to a token
+    assert row["verdict"] == "supported"
+    tables = Tables.load(place)
+    nats_per_token = read_table(place, "curves")["loss"]
+    assert list(tables.curves["loss"]) == pytest.approx(list(nats_per_token / 4))
+    bits = read_table(place, "runs")["bits_per_character"]
+    assert list(tables.runs["val_loss"] / math.log(2)) == pytest.approx(list(bits))
+    assert tables.uniform_loss == pytest.approx(math.log(84) / 4)
+    write_table(place, "lengths", [])
+    assert tables.probe("lengths", "planted").empty  # nobody has looked yet
+
+
+def test_noise_too_large_to_tell_is_undecided_and_says_how_many_seeds(tmp_path, monkeypatch):
+    row = verdicts(plant(tmp_path, monkeypatch, [0.5, -0.3, 0.6, -0.2, 0.4])).loc["planted"]
+    assert row["verdict"] == "undecided"
+    assert row["seeds_needed"] > 5
+    assert f"about {row['seeds_needed']:.0f} seeds" in row["why"]
+
+
+def test_a_ratio_is_told_as_a_ratio(tmp_path, monkeypatch):
+    row = verdicts(plant(tmp_path, monkeypatch, NOISE)).loc["planted-speed"]
+    assert row["verdict"] == "supported"
+    assert row["effect"] == pytest.approx(2.0)
+    assert row["scale"] == "ratio"
+
+
+def test_one_seed_decides_nothing(tmp_path, monkeypatch):
+    row = verdicts(plant(tmp_path, monkeypatch, [0.5])).loc["planted"]
+    assert (row["verdict"], row["n"]) == ("undecided", 1)
+    assert math.isnan(row["low"])
+    assert "1 seed" in row["why"]
+
+
+def test_missing_and_failed_runs_are_left_out_of_n_and_named(tmp_path, monkeypatch):
+    found = verdicts(plant(tmp_path, monkeypatch, [0.5, None, "failed", 0.51, 0.49], seeds=6))
+    assert (found.loc["planted", "n"], found.loc["planted", "planned"]) == (3, 6)
+    assert found.loc["planted", "verdict"] == "supported"
+
+
+def test_nothing_there_is_not_tested_with_the_reason(tmp_path, monkeypatch):
+    row = verdicts(plant(tmp_path, monkeypatch, ["failed", None])).loc["planted"]
+    assert (row["verdict"], row["n"]) == ("not tested", 0)
+    assert "1 failed" in row["why"]
+    assert "1 missing" in row["why"]
+
+
+def test_a_diverged_run_counts_as_a_uniform_guess(tmp_path, monkeypatch):
+    results = plant(tmp_path, monkeypatch, ["diverged"] * 5)
+    row = verdicts(results).loc["planted"]
+    tables = Tables.load(results)
+    base = tables.scored("planted").query("variant == 'base'")["val_loss"]
+    assert row["effect"] == pytest.approx(math.log(84) - base.mean())
+    assert (row["verdict"], row["diverged"]) == ("supported", 5)
+    assert "5 runs diverged, counted as a uniform guess" in row["why"]
+
+
+def test_a_diverged_run_is_no_guess_in_another_metric(tmp_path, monkeypatch):
+    results = plant(tmp_path, monkeypatch, [0.5, 0.4, "diverged"])
+    why = verdicts(results).loc["planted-speed", "why"]
+    assert "over 2 paired seeds" in why
+    assert why.endswith("; 1 run diverged, left out")
+    tables = Tables.load(results)
+    speeds = tables.members["tokens_per_second"].fillna(1900.0)
+    tables = dataclasses.replace(tables, members=tables.members.assign(tokens_per_second=speeds))
+    row = judge(tables, "planted", planted.ABLATION.claims[-1])
+    assert row["n"] == 3
+    assert "; 1 run diverged, counted with what was measured" in row["why"]
+
+
+@pytest.mark.parametrize(
+    ("task", "vocabulary", "classes", "loss"),
+    [
+        ("language", 84, None, math.log(84) / 4),  # four characters to a token
+        ("masked", 85, None, math.log(85) / 4),
+        ("sort", 25, None, math.log(25)),
+        ("genre", 85, 3, math.log(3)),
+    ],
+)
+def test_a_uniform_guess_is_among_what_the_task_can_answer(
+    tmp_path, monkeypatch, task, vocabulary, classes, loss
+):
+    results = plant(tmp_path, monkeypatch, ["diverged"] * 2, characters=400)
+    collect(results)
+    tables = Tables.load(results)
+    changed = {"recipe.task": task, "model.vocab_size": vocabulary, "model.n_classes": classes}
+    rows = dataclasses.replace(tables, members=tables.members.assign(**changed)).scored("planted")
+    assert list(rows.query("status == 'diverged'")["score"]) == pytest.approx([loss] * 2)
+
+
+def test_the_curve_of_a_run_without_a_result_counts_for_nothing(tmp_path, monkeypatch):
+    results = plant(tmp_path, monkeypatch, [0.5, 0.4, 0.3])
+    collect(results)
+    tables = Tables.load(results)
+    claim = dataclasses.replace(planted.ABLATION.claims[0], metric="tokens_to_loss")
+    assert list(tables.values("planted", claim).index) == [0, 1, 2]
+    first = (tables.members["variant"] == ODD_NAME) & (tables.members["seed"] == 0)
+    status = tables.members["status"].mask(first, "failed")
+    lacking = dataclasses.replace(tables, members=tables.members.assign(status=status))
+    assert list(lacking.values("planted", claim).index) == [1, 2]
+    assert len(lacking.points("planted")) == len(tables.points("planted")) - 3
+
+
+def test_p_values_are_corrected_over_all_claims(tmp_path, monkeypatch):
+    found = verdicts(plant(tmp_path, monkeypatch, [0.05, 0.2, 0.1, 0.15, 0.12]))
+    assert (found["p_holm"].dropna() >= found["p"].dropna()).all()
+    assert found.loc["planted", "p_sign_flip"] == pytest.approx(2 / 2**5)
+
+
+def test_differences_are_paired(tmp_path, monkeypatch):
+    """Seeds differ by far more than the effect; pairing takes that out."""
+    results = plant(tmp_path, monkeypatch, [0.05 + noise / 10 for noise in NOISE])
+    collect(results)
+    row = Tables.load(results).differences("planted").iloc[0]
+    assert row["variant"] == ODD_NAME
+    assert row["mean"] == pytest.approx(0.05)
+    assert row["high"] - row["low"] < 0.01
+
+
+def test_bounds_themselves_are_undecided():
+    def of(low: float, high: float) -> Estimate:
+        return Estimate((low + high) / 2, low, high, 5)
+
+    assert decide(of(0.1, 0.2), 0.1, MORE) == "undecided"
+    assert decide(of(-0.1, 0.05), 0.1, MORE) == "undecided"
+    assert decide(of(-0.3, -0.2), 0.1, MORE) == "contradicted"
+    assert decide(of(-0.1, 0.1), 0.1, EQUAL) == "undecided"
+    assert decide(of(-0.3, -0.2), 0.1, EQUAL) == "contradicted"
+    assert decide(of(-0.1, 0.3), 0.1, NO_WORSE) == "undecided"
+    assert decide(of(-0.09, 0.3), 0.1, NO_WORSE) == "supported"
+    assert decide(of(-0.3, -0.1), 0.1, NO_WORSE) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("mean", "claim", "distance"),
+    [
+        (0.3, MORE, 0.2),
+        (0.05, MORE, 0.05),
+        (-0.05, MORE, 0.05),
+        (-0.3, MORE, 0.3),
+        (0.0, EQUAL, 0.1),
+        (-0.3, EQUAL, 0.2),
+        (0.0, NO_WORSE, 0.1),
+        (-0.3, NO_WORSE, 0.2),
+    ],
+)
+def test_distance_to_the_nearest_bound_that_decides(mean, claim, distance):
+    assert distance_to_decision(mean, 0.1, claim) == pytest.approx(distance)
+
+
+@pytest.mark.parametrize(("holds", "verdict"), [(True, "supported"), (False, "contradicted")])
+def test_an_identity_is_judged_by_its_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holds: bool, verdict: str
+):
+    claim = Claim(id="exact", sentence="It is so.", said_by="nobody", check="head-cost")
+    ablation = dataclasses.replace(planted.ABLATION, claims=[claim])
+    monkeypatch.setattr(planted, "ABLATION", ablation)
+    results = plant(tmp_path, monkeypatch, [0.1, 0.2])
+    collect(results)
+    assert judge(Tables.load(results), "planted", claim)["verdict"] == "not tested"
+    row = {"check": "head-cost", "holds": holds, "why": "because"}
+    write_table(results, "identities", [row])
+    judge_all(results)
+    (found,) = records(read_table(results, "claims"))
+    assert (found["verdict"], found["why"], found["scale"]) == (verdict, "because", "exact")
+    assert found["effect"] is None
