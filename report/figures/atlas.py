@@ -14,7 +14,7 @@ from report.figures.charts import show
 from report.figures.probes import SCORES_HEAD, scores_note
 from report.html import EMPTY, details, join_html, render, table
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_number, join_words
+from report.verdicts.text import format_number, join_words, plural
 
 _FULL = 255  # the byte of a weight of one
 

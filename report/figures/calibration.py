@@ -12,7 +12,7 @@ from report.figures.charts import show
 from report.html import join_html, render, table
 from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import records
-from report.verdicts.text import format_estimate, join_words
+from report.verdicts.text import format_estimate, format_number, join_words, plural
 
 AGREES, DIFFERS, OPEN = "agrees", "differs", "undecided"
 

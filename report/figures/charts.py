@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from report.html import EMPTY, render
 from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_estimate
+from report.verdicts.text import format_estimate, format_number, join_words, mean_over_seeds, plural
 
 matplotlib.use("Agg")
 sns.set_theme(context="paper", style="whitegrid", palette="colorblind")

@@ -10,7 +10,7 @@ from experiments.records.collect import read_table
 from report.figures.charts import legend_beside, show, variants_in
 from report.html import EMPTY
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_number
+from report.verdicts.text import format_number, join_words
 
 
 def encodings(tables: Tables, ablation: str) -> HTML:

@@ -10,7 +10,7 @@ from report.figures.charts import interval, legend_beside, show, variants_in
 from report.html import EMPTY, render, table
 from report.verdicts.stats import estimate
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_estimate, join_words
+from report.verdicts.text import format_estimate, format_number, join_words, mean_over_seeds
 
 
 def position_curves(tables: Tables, ablation: str) -> HTML:

@@ -16,6 +16,10 @@ from report.verdicts.stats import estimate
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import (
     format_estimate,
+    format_interval,
+    format_number,
+    mean_over_seeds,
+    plural,
 )
 
 

@@ -17,6 +17,7 @@ from report.figures.charts import show
 from report.figures.derivations import DERIVATIONS
 from report.html import EMPTY, details, heading, render, table
 from report.verdicts.tables import records
+from report.verdicts.text import plural
 
 _LONG = 12  # rows, beyond which a table is folded away
 _KEY = " Points are measured; lines are predicted where solid, and join the points where dotted."

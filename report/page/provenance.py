@@ -9,7 +9,7 @@ from experiments.records.run_folder import FINISHED
 from report.html import details, join_html, render, table
 from report.page.summary import dates, title
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_duration, format_number
+from report.verdicts.text import format_duration, format_number, join_words, plural
 
 
 def how_it_was_made(tables: Tables) -> HTML:

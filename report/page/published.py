@@ -15,7 +15,7 @@ from report.html import details, join_html, render, table
 from report.page.claims import claims_of
 from report.verdicts.stats import Estimate
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_estimate
+from report.verdicts.text import format_estimate, plural
 
 
 def against_reference(tables: Tables) -> HTML:

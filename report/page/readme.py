@@ -17,7 +17,7 @@ from report.page.claims import claims_of, in_words
 from report.page.summary import largest
 from report.verdicts.judge import CONTRADICTED, VERDICTS
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import join_words
+from report.verdicts.text import format_duration, join_words, plural
 
 
 def refresh(root: Path, folder: Path) -> None:

@@ -22,7 +22,7 @@ from report.verdicts.stats import (
     t_test_p,
 )
 from report.verdicts.tables import Tables
-from report.verdicts.text import format_seeds, plural
+from report.verdicts.text import format_interval, format_number, format_seeds, plural
 
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTED = VERDICTS = (
     "supported",
