@@ -23,8 +23,8 @@ from torch.profiler import ProfilerActivity, profile
 from experiments.profiles import PROFILES, SHAKESPEARE_CHARACTERS, Profile
 from experiments.records.collect import write_table
 from experiments.records.provenance import default_precision, device_name
-from experiments.training.loop import autocast_context, configure_torch
 from experiments.training.loss import cross_entropy
+from experiments.training.torch_setup import autocast_context, configure_torch
 from model import ModelConfig, build
 from model.accounting import flops_per_token
 from model.attention import KERNELS, Scoring

@@ -40,7 +40,7 @@ def list_ablations(
     paces, seen = _paces(runs, folder, chosen, device)
 
     def minutes(specs: list[RunSpec]) -> str:
-        return f"{estimate.seconds(specs, paces) / slots / 60:.1f}"
+        return f"{estimate.total_seconds(specs, paces) / slots / 60:.1f}"
 
     title = f"profile {chosen.name}: {chosen.purpose}"
     table = Table("ablation", "variants", "runs", "minutes", title=title)

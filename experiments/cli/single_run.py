@@ -129,8 +129,9 @@ def evaluate(run: str, whole: bool, profile: str, device: str, results: Path, da
     spec, text, model = _opened(run, profile, device, results, data)
     import torch
 
-    from experiments.training.loop import configure_torch, evaluate
+    from experiments.training.evaluate import evaluate
     from experiments.training.tasks import TASKS
+    from experiments.training.torch_setup import configure_torch
 
     configure_torch()
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from experiments.spec import RunSpec
-from experiments.training.loop import autocast_context
 from experiments.training.loss import cross_entropy
 from experiments.training.tasks import LanguageModelling
+from experiments.training.torch_setup import autocast_context
 from experiments.training.windows import evaluation_starts, windows_at
 
 ProbeTables = dict[str, list[dict[str, Any]]]  # rows by table

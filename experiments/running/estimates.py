@@ -60,9 +60,9 @@ def _pace(spec: RunSpec, device: str) -> float:
     """Of training steps on random tokens, with nothing else at work."""
     import torch
 
-    from experiments.training.loop import autocast_context
     from experiments.training.loss import cross_entropy
     from experiments.training.optim import build_optimizer
+    from experiments.training.torch_setup import autocast_context
     from model import build
 
     config, place = spec.model, torch.device(device)
@@ -101,7 +101,7 @@ def _pace(spec: RunSpec, device: str) -> float:
 
 def main(profile: str, device: str) -> None:
     """Time the first run of each family, and print what was found as JSON."""
-    from experiments.training.loop import configure_torch
+    from experiments.training.torch_setup import configure_torch
 
     configure_torch()
     planned = preliminary_plan(PROFILES[profile].with_precision(default_precision(device)), None)

@@ -24,8 +24,9 @@ from experiments.records.run_folder import RunFolder
 from experiments.running.job import Job
 from experiments.spec import RunSpec
 from experiments.training.checkpoint import Checkpoint, save_weights
-from experiments.training.loop import configure_torch, train
+from experiments.training.loop import train
 from experiments.training.tasks import LanguageModelling, Task
+from experiments.training.torch_setup import configure_torch
 
 
 def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:

@@ -1,20 +1,21 @@
 """The training loop, and how a model is evaluated."""
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from experiments.data.corpus import SPLITS, Corpus
-from experiments.spec import TUNING_SEED, Precision, RunSpec
+from experiments.spec import TUNING_SEED, RunSpec
 from experiments.training.checkpoint import Checkpoint
-from experiments.training.loss import IGNORED, cross_entropy
+from experiments.training.evaluate import Scores, evaluate
+from experiments.training.loss import cross_entropy
 from experiments.training.optim import build_optimizer, learning_rate_at
 from experiments.training.tasks import TASKS, Task
+from experiments.training.torch_setup import autocast_context
 from model import build
 from model.networks.bigram import Bigram
 
@@ -137,64 +138,3 @@ def train(
         "tokens_per_second": trained / seconds,
         **{name: value for name, value in final.items() if not math.isnan(value)},
     }
-
-
-def configure_torch() -> None:
-    """What holds for all of a process that trains, or measures what training does."""
-    torch.set_num_threads(1)  # one core a run: the runner fills the others with other runs
-    torch.set_flush_denormal(True)  # a network that collapses would else slow down a hundredfold
-    torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it
-    torch.use_deterministic_algorithms(True, warn_only=True)  # what cannot be, the log then names
-    # We read no memory that nobody wrote: no time for filling it.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-def autocast_context(
-    precision: Precision, device: torch.device
-) -> contextlib.AbstractContextManager[None]:
-    """Autocast to bfloat16, or nothing for float32."""
-    if precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext()
-
-
-class Scores(NamedTuple):
-    """What an evaluation finds: mean cross-entropy in nats per target, the share of targets that
-    were the likeliest answer, and the share of examples of which every target was. NaN of nothing.
-    """
-
-    loss: float
-    accuracy: float
-    exact_match: float
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module, task: Task, split: str, examples: int, precision: Precision
-) -> Scores:
-    """Scores on at most so many fixed examples of a split, without dropout.
-
-    A sequence of which every target is the likeliest, the ones before it given, is the sequence
-    that greedy generation writes: its exact match needs no generation.
-    """
-    model.eval()
-    losses, counted, right, matched, asked = [], [], [], [], []
-    for inputs, targets in task.evaluation(split, examples):
-        with autocast_context(precision, targets.device):
-            logits = model(*inputs)
-        losses.append(cross_entropy(logits.float(), targets, reduction="sum"))
-        counts = (targets != IGNORED).view(len(targets), -1)
-        hits = (logits.argmax(-1) == targets).view(len(targets), -1)
-        counted.append(counts.sum())
-        right.append((hits & counts).sum())
-        asked.append(counts.any(dim=1).sum())
-        matched.append(((hits | ~counts).all(dim=1) & counts.any(dim=1)).sum())
-    model.train()
-    if not losses:
-        return Scores(math.nan, math.nan, math.nan)
-    # float64 on the processor: not every device has it
-    total = torch.stack(losses).cpu().double().sum().item()
-    n_targets, n_right, n_asked, n_matched = (
-        torch.stack(counts).sum().item() for counts in (counted, right, asked, matched)
-    )
-    return Scores(total / n_targets, n_right / n_targets, n_matched / n_asked)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from experiments.data.corpus import Corpus, _store, _whole
 from experiments.data.shakespeare import Work
 from experiments.spec import FAMILIES, GENRES, SYMBOLS, Recipe, RunSpec, fields_for
-from experiments.training.loop import evaluate, train
+from experiments.training.evaluate import evaluate
+from experiments.training.loop import train
 from experiments.training.loss import IGNORED, cross_entropy
 from experiments.training.tasks import TASKS, Batch
 from model import ModelConfig, build

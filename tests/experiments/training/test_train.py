@@ -9,7 +9,8 @@ from helping import timeless
 
 from experiments.data.corpus import Corpus
 from experiments.spec import TUNING_SEED, Recipe, RunSpec
-from experiments.training.loop import evaluate, train
+from experiments.training.evaluate import evaluate
+from experiments.training.loop import train
 from experiments.training.optim import build_optimizer, learning_rate_at
 from experiments.training.windows import batch_starts, evaluation_starts, windows_at
 from model import ModelConfig, build, parameter_count
