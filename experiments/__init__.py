@@ -1,1 +1,1 @@
-"""Specs, corpora, the training loop, the runner and the command line."""
+"""An ablation study of transformers: what is asked, training, results and the command line."""

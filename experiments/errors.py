@@ -1,20 +1,20 @@
-"""The one error that is the user's to mend."""
+"""The error that the user can correct."""
 
 import errno
 
 
 class UserError(Exception):
-    """Bad input or a machine that cannot serve it: shown as one line, exit status 2.
+    """Bad input, or a machine that cannot do what was asked: shown as one line, exit status 2.
 
-    The message says what was wrong and what is allowed.
+    The message says what is wrong and what is allowed.
     """
 
 
-def refusal(error: OSError) -> str:
-    """What to say of a disk that is full, or not ours to write to.
+def disk_error_message(error: OSError) -> str:
+    """The message for a disk that is full or must not be written to.
 
     Raises:
-        OSError: it is about something else.
+        OSError: `error` itself, if it is about something else.
     """
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
         raise error

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and sees whether one is still whole."""
+"""Files that are written whole or not at all, and checksums that show whether a file changed."""
 
 import contextlib
 import hashlib
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-ROOT = Path(__file__).parent.parent  # of the checkout
+ROOT = Path(__file__).parent.parent  # the root of the checkout
 
 
 class DamagedError(Exception):
-    """A file is not what was written: cut short, altered, or gone."""
+    """A file is not what was written: it is truncated, altered or missing."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(f"{file} is damaged")
@@ -21,14 +21,17 @@ class DamagedError(Exception):
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary file beside `path`, flush it to disk, and rename it into place."""
+    """Write a file so that no reader ever sees a part of it.
+
+    The content goes to a temporary file beside `path`, which is flushed to disk and renamed.
+    """
     with open_atomically(path) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
-    """The same for what is written bit by bit."""
+    """Like `write_atomically`, for content that is written piece by piece."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -44,7 +47,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON with a checksum of itself under "seal"."""
+    """Write JSON with a checksum of the content under "seal"."""
     write_atomically(path, json.dumps(seal(content), indent=2).encode())
 
 
@@ -52,45 +55,45 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """Read what `write_sealed` wrote.
 
     Raises:
-        DamagedError: it is something else.
+        DamagedError: the file is not as it was written.
     """
-    found = unseal(path.read_bytes())
-    if found is None:
+    content = unseal(path.read_bytes())
+    if content is None:
         raise DamagedError(path)
-    return found
+    return content
 
 
 def seal(content: dict[str, Any]) -> dict[str, Any]:
-    """The same with a checksum of itself under "seal"."""
-    return content | {"seal": _seal(content)}
+    """The content with its checksum added under "seal"."""
+    return content | {"seal": _checksum(content)}
 
 
 def unseal(text: str | bytes) -> dict[str, Any] | None:
-    """What was sealed and written as JSON, or None where the text is something else."""
+    """The content of sealed JSON, without the seal; None if the text is anything else."""
     try:
         content: dict[str, Any] = json.loads(text)
-        return content if content.pop("seal") == _seal(content) else None
+        return content if content.pop("seal") == _checksum(content) else None
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 
 def unused_path(folder: Path, name: str, ending: str = "") -> Path:
-    """The first of name-1, name-2 and so on in a folder, where nothing lies yet."""
-    places = (folder / f"{name}-{i}{ending}" for i in itertools.count(1))
-    return next(place for place in places if not place.exists())
+    """The first path of name-1, name-2 and so on in a folder that does not exist."""
+    paths = (folder / f"{name}-{i}{ending}" for i in itertools.count(1))
+    return next(path for path in paths if not path.exists())
 
 
 def sha256(content: bytes) -> str:
-    """The SHA-256 of some bytes, in hexadecimal."""
+    """The SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
-def _seal(content: dict[str, Any]) -> str:
+def _checksum(content: dict[str, Any]) -> str:
     return sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode())
 
 
 def _flush_folder(folder: Path) -> None:
-    """Flush a rename to disk as well, where the system lets a folder be opened."""
+    """Flush a rename to disk, on systems where a folder can be opened."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Which code made a run: a hash that changes when what decides its numbers does."""
+"""Fingerprints of code: hashes that change when the code that decides a run's numbers changes."""
 
 import ast
 import functools
@@ -7,76 +7,81 @@ from typing import Any
 
 from experiments.files import ROOT, sha256
 
-_BEGIN = (
-    "experiments/training/loop.py",
-    "experiments/probes/registry.py",
-)  # what they import counts as well
+# A run's numbers are decided by the files of these rooms and by every file that they import.
+_ROOMS = ("experiments/training", "experiments/probes")
 
 
 @functools.cache
 def code_fingerprint() -> str:
-    """12 hexadecimal digits of the networks' and the training's code. Comments, docstrings, layout
-    and the version of Python do not count.
+    """The fingerprint of the networks, the training and the probes: 12 hexadecimal digits.
+
+    Comments, docstrings, layout and the version of Python do not change the fingerprint.
     """
     return fingerprint_of({name: (ROOT / name).read_text() for name in sorted(_files())})
 
 
 def fingerprint_of(sources: dict[str, str]) -> str:
-    """The same of some sources, by name."""
-    return sha256(
-        repr([(name, _plain(ast.parse(text))) for name, text in sources.items()]).encode()
-    )[:12]
+    """The fingerprint of source texts, given by file name."""
+    return _fingerprint([(name, _plain(ast.parse(text))) for name, text in sources.items()])
 
 
 @functools.cache
-def fingerprint_of_own(module: str) -> str:
-    """The same of a file with mechanisms of its own, without the ablation that it states, which
-    decides no number of a run.
-    """
+def mechanism_fingerprint(module: str) -> str:
+    """The fingerprint of an ablation's module without its ABLATION, which changes no run."""
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
-    tree.body = [node for node in tree.body if not _states_ablation(node)]
-    return sha256(repr(_plain(tree)).encode())[:12]
+    tree.body = [node for node in tree.body if not _assigns_ablation(node)]
+    return _fingerprint(_plain(tree))
 
 
-def _states_ablation(node: ast.stmt) -> bool:
-    names = node.targets if isinstance(node, ast.Assign) else []
-    return any(isinstance(name, ast.Name) and name.id == "ABLATION" for name in names)
+def _fingerprint(plain: Any) -> str:
+    return sha256(repr(plain).encode())[:12]
+
+
+def _assigns_ablation(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return any(isinstance(target, ast.Name) and target.id == "ABLATION" for target in targets)
 
 
 def _files() -> set[str]:
-    """The files that training is made of, by following imports within the project."""
-    found: set[str] = set()
-    waiting = list(_BEGIN)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += _imported(ast.parse((ROOT / name).read_text()))
-    return found
+    """Paths of the rooms' files and of all files that they import, directly or not."""
+    files: set[str] = set()
+    to_visit = [
+        str(path.relative_to(ROOT)) for room in _ROOMS for path in (ROOT / room).glob("*.py")
+    ]
+    while to_visit:
+        name = to_visit.pop()
+        if name not in files:
+            files.add(name)
+            to_visit += _imported(ast.parse((ROOT / name).read_text()))
+    return files
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
+    """Paths of the project's files that a file imports."""
     for node in ast.walk(tree):
-        names: list[str] = []
+        modules: list[str] = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            # `from package import module` as well as `from module import name`
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            place = name.replace(".", "/")
-            for file in (f"{place}.py", f"{place}/__init__.py"):
+            # A name that is imported from a package may be a module of the package.
+            modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for module in modules:
+            path = module.replace(".", "/")
+            for file in (f"{path}.py", f"{path}/__init__.py"):
                 if (ROOT / file).exists():
                     yield file
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree as lists, without what is empty: newer versions of Python have more of that."""
+    """A syntax tree as nested lists, without docstrings and without empty fields.
+
+    Newer versions of Python have more empty fields.
+    """
     if isinstance(node, list):
-        return [_plain(each) for each in node]
+        return [_plain(item) for item in node]
     if not isinstance(node, ast.AST):
         return repr(node)
-    if isinstance(node, ast.Constant):  # None and "" are values here
+    if isinstance(node, ast.Constant):  # None and "" are values here, not empty fields
         return ["Constant", repr(node.value)]
     fields = dict(ast.iter_fields(node))
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):

@@ -1,31 +1,34 @@
-"""What claims can be about: metrics of runs, costs that are measured apart, and identities."""
+"""What claims can be about: metrics of runs, costs measured without training, and identities."""
 
-# What a claim can be about, and its unit: columns of the table `runs`, and the table `measures`.
+# Metrics of runs, with their units: columns of the table `runs`, and measures of `measures`.
 METRICS = {
-    "val_loss": "nats per character",
+    "val_loss": "nats per target",
+    "val_loss_per_character": "nats per character",
     "val_accuracy": "share of targets",
     "val_exact_match": "share of sequences",
     "tokens_per_second": "tokens per second",
-    **{f"loss_beyond_{n}x": "nats per character" for n in (2, 4, 8)},
+    **{f"loss_beyond_{n}x_per_character": "nats per character" for n in (2, 4, 8)},
     "previous_excess": "attention weight",
     "first_excess": "attention weight",
     "induction_excess": "attention weight",
     "removable_heads": "share of heads",
     "last_layer_gradient": "norm",
     "attention_entropy": "nats",
-    # of training until the worse of the compared runs' lowest validation losses is reached
+    # Spent in training until the validation loss is as low as the worst compared run's lowest.
     "seconds_to_loss": "seconds",
     "tokens_to_loss": "tokens",
     "flops_to_loss": "floating-point operations",
 }
 
-# What a claim can be about that was measured apart from any training, by `experiments/costs.py`:
-# then `effect` weighs things of COSTS instead of variants.
+# Metrics of the table `costs`, with their units. A claim about one of them weighs entries of COSTS
+# instead of variants.
 COST_METRICS = {
     "time_exponent": "power of the length",
     "memory_exponent": "power of the length",
     "measured_seconds": "seconds",
 }
+
+# Operations whose costs `experiments/benchmarks/costs.py` measures.
 COSTS = (
     "attention reference",
     "attention fused",
@@ -38,10 +41,10 @@ COSTS = (
     "generation multi-query",
 )
 
-# Those of both that are times, which no two studies have alike: nor all verdicts on them.
+# Metrics that are times. Two studies never have equal values of them, and may differ in verdicts.
 TIMED = ("tokens_per_second", "seconds_to_loss", "time_exponent", "measured_seconds")
 
-# What `experiments/identities.py` checks.
+# Identities that `experiments/theory/checks.py` checks.
 IDENTITIES = (
     "permutation",
     "mask-place",

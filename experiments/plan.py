@@ -1,30 +1,35 @@
-"""From ablations to the list of runs: every variant of every ablation, for every seed; and before
-them, for the variants that ask for it, one run at each of several learning rates, and another one
-at the best two.
+"""From ablations to the list of runs: every variant of every ablation, with every seed.
+
+For the variants that ask for it, trials choose the learning rate first: one run at each of several
+rates, then one more run with another seed at the best two.
 """
 
 import dataclasses
+import itertools
 import statistics
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from experiments.ablation import Ablation, Variant
-from experiments.catalogue import load_ablations, located
+from experiments.catalogue import load_ablations, shown_path
 from experiments.errors import UserError
 from experiments.profiles import SHAKESPEARE_CHARACTERS, Profile
-from experiments.spec import TUNING_SEED, RunSpec, Task
+from experiments.spec import Probe, RunSpec, Task
 
-# Validation loss of a run that tries a learning rate: infinite where it diverged, None where it is
-# not over.
+# The seeds of the trials, above every seed of a comparison. The first tries all rates, the second
+# the best two.
+TUNING_SEEDS = (1000, 1001)
+
+# The validation loss of a trial: infinite if it diverged, None if it is not finished.
 Score = Callable[[RunSpec], float | None]
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run's place in the study. Equal runs of several ablations are one run, several members.
+    """A run's place in the study. Equal runs of several ablations are trained once.
 
-    `rate` is the multiple of the base's learning rate in a run that only tries it.
+    `rate` is the multiple of the base's learning rate that a trial tries; None in other runs.
     """
 
     ablation: str
@@ -34,13 +39,13 @@ class PlannedRun:
 
     @property
     def label(self) -> str:
-        """What the user is told is running."""
+        """The name of the run in messages."""
         which = f"seed {self.spec.seed}" if self.rate is None else f"rate {self.rate:g}x"
         return f"{which} {self.ablation}/{self.variant}"
 
 
 class UntunedRun(NamedTuple):
-    """A planned run whose learning rate is not chosen yet."""
+    """A run of a comparison whose learning rate is not chosen yet."""
 
     ablation: str
     variant: str
@@ -49,14 +54,23 @@ class UntunedRun(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run: `trials` try learning rates, `members` are compared, and of those
-    `waiting` wait for the trials. `rates` has what was chosen, by (ablation, variant tried).
+    """The runs of a study.
+
+    trials: runs that only try a learning rate.
+    comparison_runs: runs that are compared.
+    untuned: further runs to compare, whose learning rates wait for trials.
+    rates: the chosen multiples of the base's learning rate, by ablation and tuned variant.
     """
 
     trials: list[PlannedRun]
-    members: list[PlannedRun]
-    waiting: list[UntunedRun]
+    comparison_runs: list[PlannedRun]
+    untuned: list[UntunedRun]
     rates: dict[tuple[str, str], float]
+
+    @property
+    def runs(self) -> list[PlannedRun]:
+        """All runs that can be trained now: the trials and the comparison runs."""
+        return [*self.trials, *self.comparison_runs]
 
 
 def plan(
@@ -70,90 +84,64 @@ def plan(
     score: Score,
     without: Collection[Task] = (),
 ) -> Plan:
-    """The whole study: seed by seed, and within a seed the longest runs first; variants of a task
-    that the corpus does not have are left out.
+    """Plan a study: seed by seed, and the longest runs of a seed first.
+
+    Variants are left out if the corpus lacks their task (`without`).
 
     Raises:
-        UserError: variants that cannot work, all of them named at once.
+        UserError: variants cannot work; the message names all of them.
     """
-    base = profile.base_model(vocab_size)
-    found, refusals = Plan([], [], [], {}), []
-
-    def specs(
-        ablation: Ablation, variant: Variant, rate: float | None, its_seeds: Iterable[int]
-    ) -> Iterator[RunSpec]:
-        model, recipe = variant.applied_to(base, profile.recipe)
-        if rate is not None:
-            tried = rate * profile.recipe.learning_rate
-            recipe = dataclasses.replace(recipe, learning_rate=tried)
-        for seed in its_seeds:
-            # Samples are for reading, and one seed's will do; a trial is there for its loss alone.
-            probes = tuple(p for p in ablation.probes if seed == 0 or p not in ("samples", "atlas"))
-            if recipe.task not in without:
-                yield RunSpec(
-                    model=model,
-                    recipe=recipe,
-                    corpus=corpus_hash,
-                    seed=seed,
-                    probes=probes if seed < TUNING_SEED else (),
-                )
-
-    def trials(
-        name: str, ablation: Ablation, variant: Variant, rates: Iterable[float], seed: int
-    ) -> list[PlannedRun]:
-        return [
-            PlannedRun(name, variant.name, spec, rate)
-            for rate in rates
-            for spec in specs(ablation, variant, rate, [seed])
-        ]
-
+    model = profile.base_model(vocab_size)
+    base = RunSpec(model=model, recipe=profile.recipe, corpus=corpus_hash, seed=0)
+    result, refusals = Plan([], [], [], {}), []
     for name, ablation in ablations.items():
-        its_seeds = range(seeds if ablation.core else fewer_seeds)
-        by_name = {variant.name: variant for variant in ablation.variants}
+        variants = {variant.name: variant for variant in ablation.variants}
+        variant_seeds = range(seeds if ablation.core else fewer_seeds)
+        trials: dict[str, list[PlannedRun]] = {}
         for variant in ablation.variants:
+            tuned_for = variant.tuned_for
             try:
-                rate = None
-                if variant.tuned_for:
-                    key = (name, variant.tuned_for)
-                    swept = by_name[variant.tuned_for]
-                    tried = trials(name, ablation, swept, profile.rates, TUNING_SEED)
-                    if not tried:  # the corpus does not have its task
-                        continue
-                    # One seed may have been lucky: the best two are tried with another.
-                    finalists = ranked(tried, score)[:2]
-                    tried += trials(name, ablation, swept, finalists, TUNING_SEED + 1)
-                    if key not in {(t.ablation, t.variant) for t in found.trials}:
-                        found.trials.extend(tried)
-                    best = ranked([t for t in tried if t.rate in finalists], score)
-                    if not best:
-                        found.waiting.extend(UntunedRun(name, variant.name, s) for s in its_seeds)
-                        continue
-                    rate = best[0]
-                    found.rates[key] = rate
-                for spec in specs(ablation, variant, rate, its_seeds):
-                    found.members.append(PlannedRun(name, variant.name, spec))
+                spec = variant_spec(base, variant)
+                if spec.recipe.task in without:
+                    continue
+                if tuned_for and tuned_for not in trials:
+                    trials[tuned_for] = tuning_trials(
+                        name, variants[tuned_for], base, profile.rates, score
+                    )
             except (ValueError, TypeError) as error:
-                fields = [(key, key.partition(".")[2]) for key in variant.changes]
-                blamed = [
-                    word for key, field in fields if field in str(error) for word in (key, field)
-                ]
-                at = located(name, variant.name, *blamed, variant.name)
-                refusals.append(f"{at}variant '{name}/{variant.name}': {error}")
+                refusals.append(f"{shown_path(name)}: variant '{variant.name}': {error}")
+                continue
+            if tuned_for:
+                rate = best_rate(trials[tuned_for], score)
+                if rate is None:
+                    result.untuned.extend(
+                        UntunedRun(name, variant.name, seed) for seed in variant_seeds
+                    )
+                    continue
+                result.rates[name, tuned_for] = rate
+                spec = _at_rate(base, spec, rate)
+            result.comparison_runs.extend(
+                PlannedRun(name, variant.name, seeded)
+                for seeded in comparison_specs(spec, variant_seeds, ablation.probes)
+            )
+        result.trials.extend(itertools.chain.from_iterable(trials.values()))
     if refusals:
         raise UserError("; ".join(refusals))
-    for members in (found.trials, found.members):
-        members.sort(key=lambda member: (member.spec.seed, -member.spec.flops))
-    return found
+    for runs in (result.trials, result.comparison_runs):
+        runs.sort(key=lambda run: (run.spec.seed, -run.spec.flops))
+    return result
 
 
 def preliminary_plan(profile: Profile, seeds: int | None) -> list[PlannedRun]:
-    """The plan before any corpus is at hand, for as many characters as the default one has: right
-    but for the run ids, what follows from the vocabulary, and the learning rates still to choose.
+    """All runs of a study whose corpus is not there yet, planned for the default corpus.
+
+    The run ids, the fields that follow from the vocabulary and the tuned learning rates are not
+    those of the study.
 
     Raises:
-        UserError: variants cannot work, all of them named at once.
+        UserError: variants cannot work; the message names all of them.
     """
-    found = plan(
+    return plan(
         profile,
         load_ablations(),
         vocab_size=SHAKESPEARE_CHARACTERS,
@@ -161,36 +149,98 @@ def preliminary_plan(profile: Profile, seeds: int | None) -> list[PlannedRun]:
         seeds=seeds or profile.seeds,
         fewer_seeds=seeds or profile.fewer_seeds,
         score=lambda spec: spec.recipe.learning_rate,  # as if the lowest rate were always chosen
-    )
-    return [*found.trials, *found.members]
+    ).runs
+
+
+def variant_spec(base: RunSpec, variant: Variant) -> RunSpec:
+    """The run of a variant, with the base's seed.
+
+    Raises:
+        ValueError, TypeError: the variant cannot work.
+    """
+    model, recipe = variant.applied_to(base.model, base.recipe)
+    return dataclasses.replace(base, model=model, recipe=recipe)
+
+
+def comparison_specs(
+    spec: RunSpec, seeds: Iterable[int], probes: Sequence[Probe]
+) -> Iterator[RunSpec]:
+    """The same run with every seed, and with probes."""
+    for seed in seeds:
+        # Samples and the atlas are for reading, so one seed is enough.
+        chosen = tuple(p for p in probes if seed == 0 or p not in ("samples", "atlas"))
+        yield dataclasses.replace(spec, seed=seed, probes=chosen)
+
+
+def tuning_trials(
+    ablation: str, variant: Variant, base: RunSpec, rates: Sequence[float], score: Score
+) -> list[PlannedRun]:
+    """The trials of a variant: all rates with the first seed, and the best two with the second.
+
+    The second seed is there because a rate may be lucky with one seed. Its trials follow when those
+    of the first seed are finished.
+
+    Raises:
+        ValueError, TypeError: the variant cannot work.
+    """
+    first_seed, second_seed = TUNING_SEEDS
+    spec = dataclasses.replace(variant_spec(base, variant), seed=first_seed, tuning=True)
+    trials = {
+        rate: PlannedRun(ablation, variant.name, _at_rate(base, spec, rate), rate) for rate in rates
+    }
+    finalists = [trials[rate] for rate in ranked(trials.values(), score)[:2]]
+    return [
+        *trials.values(),
+        *(
+            dataclasses.replace(trial, spec=dataclasses.replace(trial.spec, seed=second_seed))
+            for trial in finalists
+        ),
+    ]
+
+
+def best_rate(trials: Sequence[PlannedRun], score: Score) -> float | None:
+    """The rate with the lowest mean validation loss over both seeds; None before all are finished.
+
+    Only the rates that were tried with both seeds are compared.
+    """
+    finalists = {trial.rate for trial in trials if trial.spec.seed == TUNING_SEEDS[1]}
+    ranking = ranked([trial for trial in trials if trial.rate in finalists], score)
+    return ranking[0] if ranking else None
 
 
 def ranked(trials: Iterable[PlannedRun], score: Score) -> list[float]:
-    """The rates that were tried, from the lowest mean validation loss over seeds on, the lower of
-    two equally good ones first; none while one of the trials is not over.
+    """The rates of the trials in ascending order of mean validation loss over seeds.
+
+    Of two rates with equal losses the lower comes first. Empty while any trial is not finished.
     """
-    scores: dict[float, list[float]] = {}
+    losses: dict[float, list[float]] = {}
     for trial in trials:
-        found = score(trial.spec)
-        if found is None or trial.rate is None:
+        loss = score(trial.spec)
+        if loss is None or trial.rate is None:
             return []
-        scores.setdefault(trial.rate, []).append(found)
-    return sorted(scores, key=lambda rate: (statistics.fmean(scores[rate]), rate))
+        losses.setdefault(trial.rate, []).append(loss)
+    return sorted(losses, key=lambda rate: (statistics.fmean(losses[rate]), rate))
 
 
-def run_labels(members: Iterable[PlannedRun]) -> dict[str, str]:
-    """What each run is called, by its id: after the first member that asks for it."""
+def run_labels(runs: Iterable[PlannedRun]) -> dict[str, str]:
+    """Labels by run id; of several equal runs, the label of the first."""
     labels: dict[str, str] = {}
-    for member in members:
-        labels.setdefault(member.spec.run_id, member.label)
+    for run in runs:
+        labels.setdefault(run.spec.run_id, run.label)
     return labels
 
 
-def unique_runs(members: Iterable[PlannedRun]) -> list[RunSpec]:
-    """The distinct runs, in the members' order, each with the probes that any member asks for."""
+def unique_runs(runs: Iterable[PlannedRun]) -> list[RunSpec]:
+    """The distinct runs in order of appearance, each with the probes of all runs equal to it."""
     merged: dict[str, RunSpec] = {}
-    for spec in (member.spec for member in members):
-        others = merged.get(spec.run_id, spec).probes
-        probes = tuple(sorted({*others, *spec.probes}))
-        merged[spec.run_id] = dataclasses.replace(spec, probes=probes)
+    for spec in (run.spec for run in runs):
+        probes = {*merged.get(spec.run_id, spec).probes, *spec.probes}
+        merged[spec.run_id] = dataclasses.replace(spec, probes=tuple(sorted(probes)))
     return list(merged.values())
+
+
+def _at_rate(base: RunSpec, spec: RunSpec, rate: float) -> RunSpec:
+    """The run at a multiple of the base's learning rate."""
+    learning_rate = rate * base.recipe.learning_rate
+    recipe = dataclasses.replace(spec.recipe, learning_rate=learning_rate)
+    return dataclasses.replace(spec, recipe=recipe)

@@ -1,4 +1,4 @@
-"""Profiles: the base network and recipe, and how many seeds, for a kind of machine."""
+"""Profiles: the base network, the base recipe and the number of seeds for a kind of machine."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,9 +9,12 @@ from model import ModelConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """`model` holds ModelConfig's fields but for `vocab_size`, which the corpus decides; ablations
-    that are not at the core of the study get `fewer_seeds`. `rates` are the multiples of the
-    recipe's learning rate among which a variant's own is chosen.
+    """The base that variants differ from, and the size of the study.
+
+    model: fields of ModelConfig without `vocab_size`, which the corpus decides.
+    rates: the multiples of the recipe's learning rate that tuning tries.
+    seeds: number of seeds of core ablations; other ablations have `fewer_seeds`.
+    slots_per_gpu: runs at once on one GPU.
     """
 
     name: str
@@ -24,20 +27,21 @@ class Profile:
     slots_per_gpu: int = 1
 
     def base_model(self, vocab_size: int) -> ModelConfig:
-        """The network that variants differ from."""
+        """The base network for a vocabulary of this size."""
         return ModelConfig(vocab_size=vocab_size, **self.model)
 
     def with_precision(self, precision: Precision, compiled: bool = False) -> "Profile":
-        """The profile with its base computed in this precision, and compiled or not."""
+        """The profile with another precision of its recipe, and compiled or not."""
         recipe = replace(self.recipe, precision=precision, compiled=compiled)
         return replace(self, recipe=recipe)
 
 
-SHAKESPEARE_CHARACTERS = 84  # distinct ones of the default corpus
+SHAKESPEARE_CHARACTERS = 84  # distinct characters of the default corpus
 
-# The first transformer's initialisation. In a short training GPT-2's small weights hold every
-# network back, and small embeddings drown in the table of sinusoidal positions: a study of that
-# would be one of starting points. `ablations/initialisation.py` shows the difference.
+# The initialisation of the first transformer (Vaswani 2017). In a short training, GPT-2's small
+# initial weights slow every network down, and sinusoidal positions are large beside its small
+# embeddings. The variants would then differ mainly by how well they start.
+# `ablations/initialisation.py` shows the difference.
 _VASWANI = {"initialisation": "xavier", "embedding_scale": True}
 
 PROFILES = {
@@ -45,7 +49,7 @@ PROFILES = {
     for profile in (
         Profile(
             name="smoke",
-            purpose="does everything work? Its numbers mean nothing",
+            purpose="a test that everything works; its numbers mean nothing",
             model=_VASWANI
             | {"context_length": 32, "d_model": 32, "n_layers": 2, "n_heads": 4, "d_ff": 128},
             recipe=Recipe(
@@ -79,9 +83,9 @@ PROFILES = {
             seeds=5,
             fewer_seeds=3,
         ),
-        # nanoGPT's recipe for characters on one GPU: its network, its schedule, its dropout, but
-        # less than a fifth of its 5,000 steps, so that all of it takes less than six hours. README,
-        # "On a GPU", has the arithmetic.
+        # nanoGPT's network, schedule and dropout for characters on one GPU, but less than a fifth
+        # of its 5,000 steps, so that the whole study takes less than six hours. The README has the
+        # arithmetic, under "On a GPU".
         Profile(
             name="gpu",
             purpose="nanoGPT's network for characters as the base, on one GPU in six hours",

@@ -5,11 +5,11 @@ import functools
 import hashlib
 import importlib
 import json
-import math
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from experiments.fingerprint import fingerprint_of_own
+from experiments.fingerprint import mechanism_fingerprint
 from model import ModelConfig
 from model.accounting import flops_per_token
 from model.config import nearest
@@ -17,18 +17,15 @@ from model.config import nearest
 Precision = Literal["fp32", "bf16"]
 Optimizer = Literal["adamw", "adam"]
 Schedule = Literal["cosine", "inverse_sqrt", "constant"]
-
 Task = Literal["language", "masked", "continuation", "genre", "reverse", "sort", "repeat"]
-
 Probe = Literal["positions", "lengths", "heads", "pruning", "layers", "samples", "atlas"]
 
-GENRES = ("comedy", "history", "tragedy")
-SYMBOLS = 24  # that random sequences are made of
-OWN_MODULES = "experiments.ablations."  # where mechanisms of one's own are
-TUNING_SEED = 1000  # tries learning rates, and is in no comparison: seeds of those are lower
+SPLITS = ("train", "val", "test")
+GENRES = ("comedy", "history", "tragedy")  # the classes of the task "genre"
+SYMBOLS = 24  # distinct symbols in the sequences of the tasks "reverse", "sort" and "repeat"
 
-# The families that a task can train. An encoder that had to predict the next token would be shown
-# it; only an encoder-decoder takes a source apart from its target.
+# The families that can be trained on each task. An encoder cannot be trained to predict the next
+# token, because it sees the next token. Only an encoder-decoder reads a separate source.
 FAMILIES: dict[Task, tuple[str, ...]] = {
     "language": ("decoder", "lstm", "mlp", "bigram"),
     "masked": ("encoder",),
@@ -38,26 +35,30 @@ FAMILIES: dict[Task, tuple[str, ...]] = {
     "sort": ("encoder", "decoder", "encoder_decoder", "lstm"),
     "repeat": ("decoder", "lstm"),
 }
+
+_CUSTOM_MECHANISMS = "experiments.ablations."  # the only package that mechanisms are imported from
 _CHOICES = {
     "task": get_args(Task),
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
     "precision": get_args(Precision),
 }
-
 _COUNTS = ("steps", "batch_size", "log_every", "eval_every", "eval_windows", "final_eval_windows")
-_RATES = ("learning_rate", "gradient_clip", "epsilon")
+_POSITIVE = ("learning_rate", "gradient_clip", "epsilon")
 _FRACTIONS = ("final_learning_rate_ratio", "beta1", "beta2", "label_smoothing")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a network is trained on and how: an optimiser of the Adam kind, linear warm-up and a
-    schedule, gradient clipping. The bigram is counted from the same batches instead.
+    """The task and the training settings.
 
-    A window is `context_length` tokens, or another task's example; `eval_windows` of them are read
-    at every evaluation and, of the training split, at the end; `final_eval_windows` of the others
-    at the end; always the same ones.
+    Training uses Adam or AdamW, linear warm-up followed by a schedule, and gradient clipping. A
+    bigram is not trained but counted from the same batches.
+
+    A window is `context_length` tokens of text, or one example of another task. `eval_windows` is
+    the number of windows in every evaluation during training and in the final evaluation of the
+    training split. `final_eval_windows` is the number of windows in the final evaluation of the
+    other splits. Evaluations always use the same windows.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
@@ -86,73 +87,62 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
-            allowed = "one of " + ", ".join(choices)
-            self._require(name, str, lambda v, choices=choices: v in choices, allowed)
+            self._require(name, getattr(self, name) in choices, "one of " + ", ".join(choices))
         for name in _COUNTS:
-            self._require(name, int, lambda v: v >= 1, "a whole number of at least 1")
+            value = getattr(self, name)
+            self._require(name, type(value) is int and value >= 1, "a whole number of at least 1")
+        warmup, steps = self.warmup_steps, self.steps
         self._require(
-            "warmup_steps", int, lambda v: 0 <= v <= self.steps, f"from 0 to steps={self.steps}"
+            "warmup_steps", type(warmup) is int and 0 <= warmup <= steps, f"from 0 to steps={steps}"
         )
-        for name in _RATES:
-            self._require(name, float, lambda v: 0 < v < math.inf, "a number above 0")
-        self._require("compiled", bool, lambda v: True, "true or false")
-        self._require("weight_decay", float, lambda v: 0 <= v < math.inf, "a number of at least 0")
+        self._require("compiled", type(self.compiled) is bool, "true or false")
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            self._require(name, _is_number(value) and value > 0, "a number above 0")
         for name in _FRACTIONS:
-            self._require(
-                name, float, lambda v: 0 <= v < 1, "a number from 0 up to, not including, 1"
-            )
-
-        for name in (*_RATES, *_FRACTIONS, "weight_decay"):
-            # the same number is the same run, however it was written
+            value = getattr(self, name)
+            allowed = "a number from 0 up to, not including, 1"
+            self._require(name, _is_number(value) and 0 <= value < 1, allowed)
+        decay = self.weight_decay
+        self._require("weight_decay", _is_number(decay) and decay >= 0, "a number of at least 0")
+        for name in (*_POSITIVE, *_FRACTIONS, "weight_decay"):
+            # 1 and 1.0 are the same value, so they must give the same run id.
             object.__setattr__(self, name, float(getattr(self, name)))
 
     def relevant(self, family: str) -> dict[str, Any]:
-        """The fields that a run of a network of this family reads, by name."""
-        unread: set[str] = set()
+        """The fields that affect the training of a network of this family, by name."""
+        unused: set[str] = set()
         if self.schedule != "cosine":
-            unread |= {"final_learning_rate_ratio"}
-        if family == "bigram":  # counted: nothing is optimised
-            unread |= {"compiled", "optimizer", "schedule", "warmup_steps", *_FRACTIONS, *_RATES}
-            unread = (unread | {"weight_decay"}) - {"label_smoothing"}
+            unused |= {"final_learning_rate_ratio"}
+        if family == "bigram":  # counted, not optimised
+            unused |= {"compiled", "optimizer", "schedule", "warmup_steps", "weight_decay"}
+            unused |= {*_POSITIVE, *_FRACTIONS} - {"label_smoothing"}
         values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if name not in unread}
+        return {name: value for name, value in values.items() if name not in unused}
 
     def final_windows(self, split: str) -> int:
-        """How many windows of a split are read at the end: of the training split, whose loss is
-        there for comparison only, fewer will do.
+        """The number of windows of a split in the final evaluation.
+
+        The loss on the training split is there for comparison only, so fewer windows are enough.
         """
         return self.eval_windows if split == "train" else self.final_eval_windows
 
-    def _require(self, name: str, kind: type, fits: Any, allowed: str) -> None:
-        value = getattr(self, name)
-        accepted = (int, float) if kind is float else (kind,)
-        if type(value) not in accepted or not fits(value):
+    def _require(self, name: str, valid: bool, allowed: str) -> None:
+        if not valid:
+            value = getattr(self, name)
             raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}")
 
 
-def _module(reference: str) -> str:
-    return reference.partition(":")[0]
-
-
-def _check_own(field: str, reference: str) -> None:
-    """That the mechanism is there; and in a file of an ablation, so that no spec that somebody
-    wrote can have us call anything else.
-    """
-    module, _, function = reference.partition(":")
-    if not module.startswith(OWN_MODULES):
-        raise ValueError(f"{field}={reference!r} cannot work: it must be a function of an ablation")
-    try:
-        found = importlib.import_module(module)
-    except ImportError:
-        raise ValueError(f"{field}={reference!r} cannot work: there is no such file") from None
-    if not callable(getattr(found, function, None)):
-        hint = nearest(function, dir(found))
-        raise ValueError(f"{field}={reference!r} cannot work: its file has no '{function}'{hint}")
+def _is_number(value: Any) -> bool:
+    """Whether a value is an int or a float that is finite as a float."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def fields_for(task: Task, corpus_vocabulary: int) -> dict[str, Any]:
-    """The model fields that a task decides, given the number of tokens of the corpus: one id
-    more for the token that hides another or stands for the class, or that starts an answer.
+    """The model fields that a task decides, given the number of tokens in the corpus.
+
+    Some tasks add one token to the vocabulary: the mask, the class token, or the start of an
+    answer.
     """
     if task in ("language", "continuation"):
         return {"vocab_size": corpus_vocabulary}
@@ -165,8 +155,14 @@ def fields_for(task: Task, corpus_vocabulary: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One training: a network, a recipe, a corpus (by content hash) and a seed; and what is to be
-    looked at besides, which changes none of its numbers.
+    """One training run: a network, a recipe, a corpus and a seed.
+
+    `corpus` is the corpus's content hash. `probes` are applied to the trained network and change
+    none of the run's numbers. A run with `tuning` only tries a learning rate: it is not evaluated
+    on the test split and is in no comparison.
+
+    Raises:
+        ValueError: a value cannot work; the message names the field, the value and what is allowed.
     """
 
     model: ModelConfig
@@ -174,19 +170,22 @@ class RunSpec:
     corpus: str
     seed: int
     probes: tuple[Probe, ...] = ()
+    tuning: bool = False
 
     def __post_init__(self) -> None:
         if type(self.seed) is not int or self.seed < 0:
             raise ValueError(
                 f"seed={self.seed!r} cannot work: it must be a whole number, 0 or more"
             )
+        if type(self.tuning) is not bool:
+            raise ValueError(f"tuning={self.tuning!r} cannot work: it must be true or false")
         for field, reference in self.model.custom.items():
-            _check_own(field, reference)
+            _check_mechanism(field, reference)
         task = self.recipe.task
         if self.model.family not in FAMILIES[task]:
+            families = ", ".join(FAMILIES[task])
             raise ValueError(
-                f"family={self.model.family!r} cannot work: the task '{task}' is for "
-                + ", ".join(FAMILIES[task])
+                f"family={self.model.family!r} cannot work: the task '{task}' is for {families}"
             )
         if self.probes and task != "language":
             raise ValueError(
@@ -194,70 +193,94 @@ class RunSpec:
             )
 
     def identity(self) -> dict[str, Any]:
-        """What decides the run's numbers, as plain values: what `run_id` hashes.
+        """Everything that decides the run's numbers, as plain values: the input of `run_id`.
 
-        Fields that this network and its training do not read are left out. A mechanism that is
-        none of ours comes with the fingerprint of its code: edited, it makes another run.
+        Fields that this network and its training do not use are left out. A custom mechanism
+        contributes the fingerprint of its file, so editing the mechanism makes another run.
         """
-        own = {name: fingerprint_of_own(_module(name)) for name in self.model.custom.values()}
-        return {
+        identity = {
             "model": self.model.relevant(),
             "recipe": self.recipe.relevant(self.model.family),
             "corpus": self.corpus,
             "seed": self.seed,
-        } | ({"own": own} if own else {})
+        }
+        if custom := self.model.custom:
+            identity["custom"] = {
+                reference: mechanism_fingerprint(reference.partition(":")[0])
+                for reference in custom.values()
+            }
+        if self.tuning:
+            identity["tuning"] = True
+        return identity
 
     @functools.cached_property
     def run_id(self) -> str:
-        """16 hexadecimal digits of the identity's SHA-256."""
+        """The first 16 hexadecimal digits of the SHA-256 of the identity."""
         canonical = json.dumps(self.identity(), sort_keys=True, allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
     def tokens_per_step(self) -> int:
-        """Tokens that a batch holds: a context each, which a source and its target share."""
+        """Tokens in a batch. A source and its target together fill one context."""
         return self.recipe.batch_size * self.model.context_length
 
     @property
     def tokens(self) -> int:
-        """Tokens trained on."""
+        """Tokens in all training batches."""
         return self.recipe.steps * self.tokens_per_step
 
     @property
     def flops(self) -> float:
-        """Floating-point operations of its training, by the formulas of `model.accounting`."""
+        """Training FLOPs, by the formulas of `model.accounting`."""
         backward = self.model.family != "bigram"
-        return self.recipe.steps * self.recipe.batch_size * self._flops_of_one(backward)
+        return self.recipe.steps * self.recipe.batch_size * self._flops_per_example(backward)
 
     @property
     def evaluation_flops(self) -> float:
-        """Floating-point operations of its evaluations, along the way and at the end."""
+        """FLOPs of all evaluations, during training and at the end."""
         recipe = self.recipe
-        times = 2 + recipe.steps // recipe.eval_every  # one before the first step, one of training
-        windows = times * recipe.eval_windows + 2 * recipe.final_eval_windows
-        return windows * self._flops_of_one(backward=False)
+        # Before the first step, every `eval_every` steps, and of the training split at the end.
+        evaluations = 2 + recipe.steps // recipe.eval_every
+        windows = evaluations * recipe.eval_windows + 2 * recipe.final_eval_windows
+        return windows * self._flops_per_example(backward=False)
 
-    def _flops_of_one(self, backward: bool) -> float:
-        """Of one example."""
-        family, context = self.model.family, self.model.context_length
-        halves = family == "encoder_decoder" or (
-            family == "encoder" and self.recipe.task in ("reverse", "sort")
-        )
-        time = context // 2 if halves else context
-        return time * flops_per_token(self.model, time, backward)
+    def _flops_per_example(self, backward: bool) -> float:
+        """FLOPs for one example."""
+        family, length = self.model.family, self.model.context_length
+        answers_in_place = family == "encoder" and self.recipe.task in ("reverse", "sort")
+        if family == "encoder_decoder" or answers_in_place:
+            length //= 2  # a source and its target are half a context each
+        return length * flops_per_token(self.model, length, backward)
 
     def to_json(self) -> str:
-        """All fields, relevant or not, for `from_json` to read back."""
+        """All fields, whether they are used or not, for `from_json` to read."""
         return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "RunSpec":
-        """Read what `to_json` wrote.
+        """Read the text that `to_json` wrote.
 
         Raises:
-            ValueError, KeyError, TypeError: the text is not a run.
+            ValueError, KeyError, TypeError: the text does not describe a run.
         """
         fields = json.loads(text)
         model, recipe = ModelConfig(**fields.pop("model")), Recipe(**fields.pop("recipe"))
         probes = tuple(fields.pop("probes"))
         return cls(model=model, recipe=recipe, probes=probes, **fields)
+
+
+def _check_mechanism(field: str, reference: str) -> None:
+    """Refuse a custom mechanism that does not exist or is not in an ablation's file.
+
+    A spec may come from anywhere, and must not be able to call other code.
+    """
+    module, _, function = reference.partition(":")
+    if not module.startswith(_CUSTOM_MECHANISMS):
+        raise ValueError(f"{field}={reference!r} cannot work: it must be a function of an ablation")
+    try:
+        content = importlib.import_module(module)
+    except ImportError:
+        raise ValueError(f"{field}={reference!r} cannot work: there is no such file") from None
+    if not callable(getattr(content, function, None)):
+        hint = nearest(function, dir(content))
+        raise ValueError(f"{field}={reference!r} cannot work: its file has no '{function}'{hint}")

@@ -1,14 +1,18 @@
-"""What a network keeps of the tokens it has read, so that generation reads each of them once."""
+"""The cache of a network's earlier tokens, so that generation reads every token once."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Cache:
-    """A model that is given one reads `tokens` as the continuation of what it read before.
+    """What a network has computed of the tokens that it has read.
 
-    `length` counts the tokens read. Every module keeps its own tensors under itself, batch first:
-    attention its keys and values, an LSTM its state.
+    A network that is called with a cache reads `tokens` as the continuation of the tokens in the
+    cache.
+
+    length: number of tokens read.
+    kept: by module, the tensors that the module needs again, each with the batch dimension first.
+        Attention keeps its keys and values, an LSTM its state, the MLP its last embeddings.
     """
 
     def __init__(self) -> None:
@@ -16,8 +20,9 @@ class Cache:
         self.kept: dict[nn.Module, tuple[Tensor, ...]] = {}
 
     def extend(self, module: nn.Module, *new: Tensor) -> tuple[Tensor, ...]:
-        """Append to what `module` keeps, along the time axis: each [..., time, width]. Returns all
-        that it keeps now.
+        """Append tensors, each [..., time, width], to the tensors of `module` along the time axis.
+
+        Returns all that `module` has in the cache now.
         """
         if module in self.kept:
             pairs = zip(self.kept[module], new, strict=True)
@@ -26,7 +31,7 @@ class Cache:
         return new
 
     def select(self, rows: Tensor) -> None:
-        """Keep these rows of the batch, in this order, as a beam search does; rows: [new batch]."""
+        """Select and reorder rows of the batch, as a beam search needs; rows: [new batch]."""
         self.kept = {
             module: tuple(tensor[rows] for tensor in tensors)
             for module, tensors in self.kept.items()
@@ -34,5 +39,5 @@ class Cache:
 
     @property
     def nbytes(self) -> int:
-        """Memory of all that is kept, in bytes."""
+        """Memory of all tensors in the cache, in bytes."""
         return sum(tensor.nbytes for tensors in self.kept.values() for tensor in tensors)

@@ -1,4 +1,4 @@
-"""What a network is made of: one frozen dataclass that refuses what cannot work."""
+"""The configuration of a network: one frozen dataclass that refuses what cannot work."""
 
 import dataclasses
 import difflib
@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 Family = Literal["decoder", "encoder", "encoder_decoder", "lstm", "mlp", "bigram"]
 Position = Literal["none", "sinusoidal", "learned", "rope", "alibi"]
@@ -17,110 +17,122 @@ Masking = Literal["before_softmax", "after_softmax"]
 Initialisation = Literal["gpt2", "xavier"]
 AttentionKernel = Literal["reference", "fused"]
 
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "family": get_args(Family),
-    "position": get_args(Position),
-    "norm": get_args(Norm),
-    "norm_placement": get_args(NormPlacement),
-    "activation": get_args(Activation),
-    "masking": get_args(Masking),
-    "attention": get_args(AttentionKernel),
-    "initialisation": get_args(Initialisation),
-}
-# Fields that take a mechanism of one's own besides: "package.module:function", which gets the
-# config and returns what stands in its place.
-OPEN = ("position", "norm", "activation")
-_ELSEWHERE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_SIZES = ("vocab_size", "context_length", "d_model", "n_layers", "n_heads", "d_ff", "mlp_window")
-_SWITCHES = ("residual", "attention_scale", "embedding_scale", "tie_embeddings", "bias")
-
-# The fields that each family reads, but for the transformers, which read all that no other family
-# has for itself. `relevant` leaves the rest out, so that they neither split a run's identity nor
-# show up in its row of a table.
-_COMMON = frozenset({"family", "vocab_size", "context_length"})
-_CLASSIFIER_FIELDS = frozenset({"n_classes"})
+# Fields that may also name a function of one's own, as "package.module:function".
+_CUSTOMISABLE = ("position", "norm", "activation")
+_CUSTOM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _CLASSIFIERS = ("encoder", "decoder")
-_MLP_FIELDS = frozenset({"mlp_window"})
-_BIGRAM_FIELDS = frozenset({"bigram_smoothing"})
-_READ_BY: dict[str, frozenset[str]] = {
-    "lstm": _COMMON | {"d_model", "n_layers", "tie_embeddings", "dropout", "bias"},
-    "mlp": _COMMON | {"d_model", "d_ff", "initialisation", "dropout", "bias"} | _MLP_FIELDS,
-    "bigram": _COMMON | _BIGRAM_FIELDS,
+
+# The fields that a baseline reads. A transformer reads all fields that are not for baselines only.
+_READ_BY_ALL = frozenset({"family", "vocab_size", "context_length"})
+_READ_BY_BASELINE: dict[str, frozenset[str]] = {
+    "lstm": _READ_BY_ALL | {"d_model", "n_layers", "tie_embeddings", "dropout", "bias"},
+    "mlp": _READ_BY_ALL | {"d_model", "d_ff", "initialisation", "dropout", "bias", "mlp_window"},
+    "bigram": _READ_BY_ALL | {"bigram_smoothing"},
 }
+_BASELINES_ONLY = frozenset({"mlp_window", "bigram_smoothing"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A network's hyperparameters, under the papers' names.
+    """The hyperparameters of a network, under the names of the papers.
 
-    `position`, `norm` and `activation` may also name a function of one's own, as
-    "package.module:function": it takes the config and returns what stands in place of a class of
-    `model.position`, of a norm, or of a class of `model.feedforward`.
-
-    `n_kv_heads` is the number of key and value heads that the query heads share in groups; None
-    gives each query head its own. `attention` chooses between the definition and one fused kernel,
-    which compute the same; `masking` "after_softmax" is there to show what it breaks.
-    `initialisation` is a scheme of `model.initialisation`. `embedding_scale` multiplies the token
-    embeddings by sqrt(d_model) (Vaswani 2017, section 3.4). With `activation="swiglu"` the hidden
-    width is two thirds of `d_ff`, rounded, so that the parameters stay about equal. An
-    encoder-decoder has `n_layers` in each of its halves. `n_classes` makes an encoder or a decoder
-    a classifier; `mlp_window` is how many tokens the MLP sees, `bigram_smoothing` what is added to
-    the bigram's counts.
+    Sizes are whole numbers of at least 1. `position`, `norm` and `activation` also take a function
+    of one's own, as "package.module:function". The function gets the config and returns an object
+    in place of a class of `model.position`, a norm, or a class of `model.feedforward`.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
     """
 
     family: Family = "decoder"
+    """Kind of network. "decoder" (Radford 2018), "encoder" (Devlin 2019) and "encoder_decoder"
+    (Vaswani 2017) are transformers; "lstm" (Hochreiter 1997), "mlp" (Bengio 2003) and "bigram"
+    (Shannon 1948) are baselines."""
     vocab_size: int
+    """Number of token ids."""
     context_length: int
+    """Tokens in a training sequence, and the most that generation reads at a time."""
     d_model: int
+    """Width of embeddings and states. Even for position "sinusoidal"."""
     n_layers: int
+    """Number of layers; an encoder-decoder has as many in each of its two stacks."""
     n_heads: int
+    """Number of attention heads, a divisor of `d_model`. For position "rope", d_model / n_heads
+    must be even."""
     n_kv_heads: int | None = None
+    """Number of key and value heads, a divisor of `n_heads`: groups of query heads share them
+    (Ainslie 2023; 1 is multi-query attention, Shazeer 2019). None gives each query head its own."""
     d_ff: int
+    """Width of the feed-forward network's hidden layer, and of the MLP's. With activation "swiglu"
+    the hidden layer has 2/3 · d_ff units, rounded, so that the parameters stay about equal."""
     position: Position = "rope"
+    """Positional encoding: "none" (Haviv 2022), "sinusoidal" (Vaswani 2017), "learned" (Gehring
+    2017), "rope" (Su 2021) or "alibi" (Press 2022)."""
     norm: Norm = "layernorm"
+    """Kind of norm: "layernorm" (Ba 2016) or "rmsnorm" (Zhang & Sennrich 2019)."""
     norm_placement: NormPlacement = "pre"
+    """Place of the norm: "pre", before each sublayer (Radford 2019, Xiong 2020), "post", after the
+    residual sum (Vaswani 2017), or "none" for no norms."""
     residual: bool = True
+    """Whether sublayers have residual connections (He 2016)."""
     activation: Activation = "gelu"
+    """Activation of the feed-forward network: "relu" (Vaswani 2017), "gelu" (Hendrycks 2016) or
+    "swiglu" (Shazeer 2020)."""
     attention: AttentionKernel = "fused"
+    """Implementation of attention: "reference" follows the definition, "fused" is one kernel (Dao
+    2022). Both compute the same."""
     attention_scale: bool = True
+    """Whether attention scores are divided by sqrt(head_dim) (Vaswani 2017, section 3.2.1)."""
     masking: Masking = "before_softmax"
+    """Place of the causal mask: "before_softmax" (Vaswani 2017), or "after_softmax", which leaks
+    the future and needs attention "reference"; the `masking` ablation shows the leak."""
     initialisation: Initialisation = "gpt2"
+    """Initial weights: "gpt2" (Radford 2019) or "xavier" (Glorot 2010)."""
     embedding_scale: bool = False
+    """Whether token embeddings are multiplied by sqrt(d_model) (Vaswani 2017, section 3.4)."""
     tie_embeddings: bool = True
+    """Whether the language-model head shares the embedding's matrix (Press & Wolf 2017); an
+    encoder-decoder then has one matrix for source, target and head."""
     dropout: float = 0.0
+    """Probability of dropout, from 0 up to, not including, 1 (Srivastava 2014): on embeddings,
+    attention weights and sublayer outputs (Vaswani 2017, section 5.4)."""
     bias: bool = True
+    """Whether linear layers and LayerNorm have biases. Language-model heads never have one, except
+    the MLP's."""
     n_classes: int | None = None
+    """Number of classes, at least 2, of an encoder or a decoder that classifies sequences. None
+    for a language model."""
     mlp_window: int = 8
+    """Tokens that the MLP sees."""
     bigram_smoothing: float = 1.0
+    """Number above 0 that is added to every count of the bigram; 1 is Laplace's rule."""
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in allowed and not (name in OPEN and _is_elsewhere(value)):
-                raise _refusal(self, name, f"one of {', '.join(allowed)}{nearest(value, allowed)}")
-        for name in _SIZES:
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise _refusal(self, name, "a whole number of at least 1")
-        for name in _SWITCHES:
-            if type(getattr(self, name)) is not bool:
-                raise _refusal(self, name, "True or False")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if get_origin(field.type) is Literal:
+                allowed = get_args(field.type)
+                custom = field.name in _CUSTOMISABLE and _is_custom(value)
+                if value not in allowed and not custom:
+                    choices = f"one of {', '.join(allowed)}{nearest(value, allowed)}"
+                    raise _refusal(self, field.name, choices)
+            elif field.type is int and (type(value) is not int or value < 1):
+                raise _refusal(self, field.name, "a whole number of at least 1")
+            elif field.type is bool and type(value) is not bool:
+                raise _refusal(self, field.name, "True or False")
         if type(self.dropout) not in (int, float) or not 0.0 <= self.dropout < 1.0:
             raise _refusal(self, "dropout", "a number from 0 up to, not including, 1")
         smoothing = self.bigram_smoothing
         if type(smoothing) not in (int, float) or not 0.0 < smoothing < math.inf:
             raise _refusal(self, "bigram_smoothing", "a number above 0")
-        # the same number is the same run, however it was written
+        # 1 and 1.0 must give the same run id.
         object.__setattr__(self, "dropout", float(self.dropout))
         object.__setattr__(self, "bigram_smoothing", float(smoothing))
         if self.n_classes is not None and self.family not in _CLASSIFIERS:
             raise _refusal(self, "n_classes", "None unless family is " + " or ".join(_CLASSIFIERS))
         if self.n_classes is not None and (type(self.n_classes) is not int or self.n_classes < 2):
             raise _refusal(self, "n_classes", "None or a whole number of at least 2")
-        if self.family not in _READ_BY:
+        if self.family not in _READ_BY_BASELINE:
             self._check_transformer()
 
     def _check_transformer(self) -> None:
@@ -135,17 +147,20 @@ class ModelConfig:
         if self.masking == "after_softmax" and self.attention == "fused":
             raise _refusal(self, "masking", "before_softmax where attention='fused'")
         if self.position == "rope" and self.head_dim % 2:
-            needed = f"an even d_model / n_heads for position='rope', not {self.head_dim}"
-            raise _refusal(self, "n_heads", needed)
+            raise ValueError(
+                f"d_model={self.d_model} with n_heads={self.n_heads} cannot work: d_model / n_heads"
+                f" must be even for position='rope', not {self.head_dim}"
+            )
         if self.position == "sinusoidal" and self.d_model % 2:
             raise _refusal(self, "d_model", "an even number for position='sinusoidal'")
 
     @property
     def custom(self) -> dict[str, str]:
-        """The fields that name a mechanism which is none of ours."""
-        named = {name: getattr(self, name) for name in OPEN if _is_elsewhere(getattr(self, name))}
-        read = self.relevant() if named else {}
-        return {name: value for name, value in named.items() if name in read}
+        """The fields that name a function of one's own, as far as this network reads them."""
+        if not any(_is_custom(getattr(self, name)) for name in _CUSTOMISABLE):
+            return {}
+        read = self.relevant()
+        return {name: read[name] for name in _CUSTOMISABLE if _is_custom(read.get(name))}
 
     @property
     def head_dim(self) -> int:
@@ -154,7 +169,7 @@ class ModelConfig:
 
     @property
     def embedding_std(self) -> float:
-        """Standard deviation that embeddings start with: GPT-2's 0.02, else d_model^(-1/2)."""
+        """Initial standard deviation of embeddings: 0.02 for "gpt2", else d_model^(-1/2)."""
         return 0.02 if self.initialisation == "gpt2" else float(self.d_model**-0.5)
 
     @property
@@ -168,26 +183,31 @@ class ModelConfig:
         return round(2 * self.d_ff / 3) if self.activation == "swiglu" else self.d_ff
 
     def relevant(self) -> dict[str, Any]:
-        """The fields that this network reads, by name; the rest have no effect on it."""
+        """The fields that this network reads, by name. The other fields do not change the network,
+        so they are left out of a run's identity and of the tables.
+        """
         values = dataclasses.asdict(self) | {"n_kv_heads": self.kv_heads}
-        ours = _CLASSIFIER_FIELDS if self.family in _CLASSIFIERS else frozenset()
-        others = (_CLASSIFIER_FIELDS | _MLP_FIELDS | _BIGRAM_FIELDS) - ours
-        if self.n_classes is not None:
-            others |= {"tie_embeddings"}  # a classifier's head is no embedding
-        if self.norm_placement == "none":
-            others |= {"norm"}
-        read = _READ_BY.get(self.family, values.keys() - others)
-        return {name: value for name, value in values.items() if name in read}
+        if self.family in _READ_BY_BASELINE:
+            unread = values.keys() - _READ_BY_BASELINE[self.family]
+        else:
+            unread = set(_BASELINES_ONLY)
+            if self.family not in _CLASSIFIERS:
+                unread.add("n_classes")
+            if self.n_classes is not None:  # a classification head cannot be tied
+                unread.add("tie_embeddings")
+            if self.norm_placement == "none":
+                unread.add("norm")
+        return {name: value for name, value in values.items() if name not in unread}
 
 
 def nearest(name: object, allowed: Sequence[str]) -> str:
-    """ ", did you mean 'x'?" where something allowed is near to `name`, else nothing."""
+    """ ", did you mean 'x'?" for the allowed name closest to `name`; "" if none is close."""
     near = difflib.get_close_matches(str(name), allowed, n=1)
     return f", did you mean '{near[0]}'?" if near else ""
 
 
-def _is_elsewhere(value: object) -> bool:
-    return isinstance(value, str) and bool(_ELSEWHERE.fullmatch(value))
+def _is_custom(value: object) -> bool:
+    return isinstance(value, str) and bool(_CUSTOM.fullmatch(value))
 
 
 def _refusal(config: ModelConfig, name: str, allowed: str) -> ValueError:

@@ -7,7 +7,7 @@ from model.config import ModelConfig
 
 
 class FeedForward(nn.Module):
-    """W₂ · activation(W₁ x), the same at every position; d_model to d_ff and back."""
+    """W₂ · activation(W₁ x), applied at every position alike: from d_model to d_ff and back."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -17,11 +17,10 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [batch, time, d_model]. Returns the same shape."""
-        y: Tensor = self.output(self.activate(x))
-        return y
+        return self.output(self.activate(x))
 
     def activate(self, x: Tensor) -> Tensor:
-        """The hidden layer: [batch, time, hidden_width]."""
+        """The hidden layer after its activation: [batch, time, hidden_width]."""
         raise NotImplementedError
 
 
@@ -33,22 +32,21 @@ class ReLU(FeedForward):
 
 
 class GELU(FeedForward):
-    """z · Φ(z) with z = W₁ x, exact (Hendrycks 2016)."""
+    """z · Φ(z) with z = W₁ x, computed exactly (Hendrycks 2016)."""
 
     def activate(self, x: Tensor) -> Tensor:
         return F.gelu(self.hidden(x))
 
 
 class SwiGLU(FeedForward):
-    """silu(V x) · W₁ x, a gated hidden layer of two thirds of the width (Shazeer 2020)."""
+    """silu(V x) · W₁ x: a gated hidden layer, two thirds as wide as d_ff (Shazeer 2020)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.gate = nn.Linear(config.d_model, config.hidden_width, bias=config.bias)
 
     def activate(self, x: Tensor) -> Tensor:
-        y: Tensor = F.silu(self.gate(x)) * self.hidden(x)
-        return y
+        return F.silu(self.gate(x)) * self.hidden(x)
 
 
 FEED_FORWARDS: dict[str, type[FeedForward]] = {"relu": ReLU, "gelu": GELU, "swiglu": SwiGLU}

@@ -1,4 +1,4 @@
-"""How weights start, by name of the scheme."""
+"""Initialisation schemes, by name."""
 
 import math
 from collections.abc import Callable
@@ -11,9 +11,11 @@ from model.sublayer import Sublayer
 
 
 def gpt2(model: nn.Module, config: ModelConfig) -> None:
-    """Normal weights with a standard deviation of 0.02, zero biases, and the projections that add
-    to the residual stream, one in each sublayer, divided by the square root of their number
-    (Radford 2019, section 2.3); without residuals nothing adds up, and nothing is divided.
+    """GPT-2's initialisation (Radford 2019, section 2.3).
+
+    Weights are normal with standard deviation 0.02, biases zero. The output projection of every
+    sublayer, which adds to the residual stream, is divided by the square root of the number of
+    sublayers. Without residual connections nothing adds up, and nothing is divided.
     """
     sublayers = sum(isinstance(module, Sublayer) for module in model.modules())
     residual_shrink = math.sqrt(sublayers) if config.residual else 1.0
@@ -25,8 +27,10 @@ def gpt2(model: nn.Module, config: ModelConfig) -> None:
 
 
 def xavier(model: nn.Module, config: ModelConfig) -> None:
-    """Uniform within ±sqrt(6 / (inputs + outputs)) (Glorot 2010), queries, keys and values each on
-    their own, and zero biases, as in the first transformer.
+    """Xavier initialisation (Glorot 2010), as in the first transformer.
+
+    Weights are uniform within ±sqrt(6 / (inputs + outputs)), biases zero. Queries, keys and values
+    count as separate matrices.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -34,8 +38,8 @@ def xavier(model: nn.Module, config: ModelConfig) -> None:
         _embedding_or_bias(module, config)
     for module in model.modules():
         if isinstance(module, SelfAttention | CrossAttention):
-            together = module.qkv if isinstance(module, SelfAttention) else module.key_value
-            for part in together.weight.data.split(module.widths):
+            combined = module.qkv if isinstance(module, SelfAttention) else module.key_value
+            for part in combined.weight.data.split(module.widths):
                 nn.init.xavier_uniform_(part)
 
 

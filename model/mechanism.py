@@ -1,4 +1,4 @@
-"""Where a field of the config finds what it names."""
+"""Looks up the mechanism that a config field names."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -11,13 +11,15 @@ from model.config import ModelConfig
 Build = Callable[[ModelConfig], nn.Module]
 
 
-def mechanism(name: str, ours: Mapping[str, Build]) -> Any:
-    """One of ours, or, for "package.module:function", what that function makes of a config.
+def mechanism(name: str, built_in: Mapping[str, Build]) -> Any:
+    """The function or class that builds the mechanism `name` from a config.
+
+    name: a key of `built_in`, or "package.module:function".
 
     Raises:
-        ImportError, AttributeError: there is no such module, or no such function in it.
+        ImportError, AttributeError: the module, or the function in it, does not exist.
     """
-    if name in ours:
-        return ours[name]
+    if name in built_in:
+        return built_in[name]
     module, _, function = name.partition(":")
     return getattr(importlib.import_module(module), function)

@@ -1,7 +1,7 @@
-"""Positional encodings. Each is one class; a model owns one and every layer shares it.
+"""Positional encodings, one class each. All layers of a stack share one instance.
 
 An encoding can act in three places: on the token embeddings (`embed`), on the queries and keys of
-every attention layer (`rotate`), and on its scores (`bias`). The base class does none of it.
+every attention layer (`rotate`), and on the attention scores (`bias`). The base class acts in none.
 """
 
 import math
@@ -13,26 +13,26 @@ from model.config import ModelConfig
 
 
 class NoPosition(nn.Module):
-    """No encoding: only the causal mask tells positions apart (Haviv 2022)."""
+    """No encoding: only the causal mask carries information about positions (Haviv 2022)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
 
     def embed(self, x: Tensor, start: int = 0) -> Tensor:
-        """Add positions `start`, `start` + 1, … to embeddings, [batch, time, d_model] to the same
-        shape.
+        """Add positions `start`, `start` + 1, … to embeddings x: [batch, time, d_model]. Returns
+        the same shape.
         """
         return x
 
     def rotate(self, q: Tensor, k: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
-        """Turn queries and keys, each [batch, heads, time, head_dim], by their positions, which
-        begin at `start`.
+        """Rotate queries and keys, each [batch, heads, time, head_dim], by their positions `start`,
+        `start` + 1, …
         """
         return q, k
 
     def bias(self, queries: int, keys: int) -> Tensor | None:
-        """What is added to the scores, [heads, queries, keys], or None for nothing. The queries are
-        the last of the keys' positions.
+        """The bias that is added to the scores, [heads, queries, keys], or None for no bias. The
+        queries are at the last positions of the keys.
         """
         return None
 
@@ -40,9 +40,9 @@ class NoPosition(nn.Module):
 class Sinusoidal(NoPosition):
     """Fixed sines and cosines added to the embeddings (Vaswani 2017, section 3.5), at any length.
 
-    The paper adds the table to embeddings of unit variance. Where embeddings start with another
-    standard deviation, the table is multiplied by it, which keeps the paper's ratio of content to
-    position; added to GPT-2's 0.02 as it is, the table would drown the tokens fifty to one.
+    The paper adds the table to embeddings of unit variance. Here the table is multiplied by the
+    initial standard deviation of the embeddings, which keeps the paper's ratio of content to
+    position. Unscaled, the table would be fifty times as large as GPT-2's embeddings.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -57,7 +57,7 @@ class Sinusoidal(NoPosition):
     def embed(self, x: Tensor, start: int = 0) -> Tensor:
         _, time, d_model = x.shape
         if start + time > len(self.table):
-            with torch.inference_mode(False):  # else no later step could be trained through it
+            with torch.inference_mode(False):  # an inference tensor could not be trained through
                 self.table = (self.scale * sinusoidal_table(start + time, d_model)).to(self.table)
         return x + self.table[start : start + time]
 
@@ -65,7 +65,7 @@ class Sinusoidal(NoPosition):
 class Learned(NoPosition):
     """One trained vector for each position, added to the embeddings (Gehring 2017; GPT-2).
 
-    There is none beyond the training length, and nothing takes its place.
+    Positions beyond the training length have no vector and are refused.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -79,19 +79,19 @@ class Learned(NoPosition):
         Raises:
             ValueError: a position is beyond `context_length`.
         """
-        end, known = start + x.shape[1], len(self.table)
-        if end > known:
+        end, length = start + x.shape[1], len(self.table)
+        if end > length:
             raise ValueError(
-                f"position='learned' knows context_length={known} positions, not {end}"
+                f"position='learned' knows context_length={length} positions, not {end}"
             )
         return x + self.table[start:end]
 
 
 class Rotary(NoPosition):
-    """RoPE: queries and keys turned by an angle that grows with position (Su 2021), at any length.
+    """RoPE: queries and keys rotated in proportion to their position (Su 2021), at any length.
 
-    Channel i is paired with channel i + head_dim/2, as in GPT-NeoX and Llama; the pair at
-    position p turns by p · 10000^(-2i / head_dim), so a score depends on the distance alone.
+    Channel i is paired with channel i + head_dim/2, as in GPT-NeoX and Llama. The pair at position
+    p is rotated by the angle p · 10000^(-2i / head_dim), so a score depends on the distance alone.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -105,7 +105,7 @@ class Rotary(NoPosition):
     def rotate(self, q: Tensor, k: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
         end = start + q.shape[-2]
         if end > len(self.cos):
-            with torch.inference_mode(False):  # else no later step could be trained through them
+            with torch.inference_mode(False):  # inference tensors could not be trained through
                 cos, sin = _rotations(end, q.shape[-1])
                 self.cos, self.sin = cos.to(self.cos), sin.to(self.sin)
         cos, sin = self.cos[start:end], self.sin[start:end]
@@ -113,9 +113,9 @@ class Rotary(NoPosition):
 
 
 class ALiBi(NoPosition):
-    """Scores fall with the distance, in each head at its own slope (Press 2022), at any length.
+    """ALiBi: scores decrease linearly with the distance, each head at its own slope (Press 2022).
 
-    Without a causal mask the distance counts in both directions.
+    Works at any length. Without a causal mask the distance counts in both directions.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -124,16 +124,17 @@ class ALiBi(NoPosition):
         self.register_buffer("slopes", alibi_slopes(config.n_heads), persistent=False)
 
     def bias(self, queries: int, keys: int) -> Tensor | None:
-        place = torch.arange(keys, device=self.slopes.device)
-        distance = (place[keys - queries :, None] - place).abs()
+        positions = torch.arange(keys, device=self.slopes.device)
+        distance = (positions[keys - queries :, None] - positions).abs()
         return -self.slopes[:, None, None] * distance
 
 
 def alibi_slopes(n_heads: int) -> Tensor:
-    """A slope for each head: [heads].
+    """The slope of each head: [heads].
 
-    For a power of two, 2^(-8/n), 2^(-16/n), …; else those of the power of two below it, and then
-    every other one of the power above, as the paper's own code does.
+    For n heads, n a power of two, the slopes are 2^(-8/n), 2^(-16/n), … For other numbers the
+    slopes are those of the next lower power of two, followed by every other slope of the next
+    higher one, as in the paper's code.
     """
     below = 2 ** int(math.log2(n_heads))
     first = [2 ** (-8 * (i + 1) / below) for i in range(below)]
@@ -142,20 +143,21 @@ def alibi_slopes(n_heads: int) -> Tensor:
 
 
 def sinusoidal_table(length: int, d_model: int) -> Tensor:
-    """PE(p, 2i) = sin(p / 10000^(2i/d_model)), PE(p, 2i+1) = cos of it: [length, d_model]."""
+    """PE(p, 2i) = sin(p / 10000^(2i/d_model)), PE(p, 2i+1) = cos of the same: [length, d_model]."""
     angle = torch.arange(length)[:, None] * _frequencies(d_model)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
 
 
 def _rotations(length: int, head_dim: int) -> tuple[Tensor, Tensor]:
-    """Cosines, and sines with the sign that each half needs: two of [length, head_dim]."""
+    """Cosines, and sines with the sign of each half, for `_turn`: two of [length, head_dim]."""
     angle = torch.arange(length)[:, None] * _frequencies(head_dim)
     return torch.cat([angle.cos(), angle.cos()], -1), torch.cat([-angle.sin(), angle.sin()], -1)
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x: [batch, heads, time, head_dim]; cos, sin: [time, head_dim]. Returns x's shape and type: in
-    float32 the scores would have to be, where bfloat16 was asked for.
+    """Rotate x: [batch, heads, time, head_dim]; cos, sin: [time, head_dim].
+
+    Returns x's shape and dtype: float32 here would force float32 scores under bfloat16 autocast.
     """
     half = x.shape[-1] // 2
     turned = x * cos + torch.cat([x[..., half:], x[..., :half]], dim=-1) * sin

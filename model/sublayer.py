@@ -1,4 +1,4 @@
-"""The one home of the residual connection and of where the norm stands."""
+"""The sublayer: residual connection, norm and dropout around attention or feed-forward."""
 
 from torch import Tensor, nn
 
@@ -25,8 +25,8 @@ class Sublayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, *context: object) -> Tensor:
-        """x: [batch, time, d_model], and whatever else f takes. Returns x's shape."""
-        y: Tensor = self.inner(self.norm(x) if self.placement == "pre" else x, *context)
+        """x: [batch, time, d_model]; context: further arguments of f. Returns x's shape."""
+        y = self.inner(self.norm(x) if self.placement == "pre" else x, *context)
         y = self.dropout(y)
         if self.residual:
             y = x + y
@@ -37,8 +37,7 @@ class Sublayer(nn.Module):
 
 def norm(config: ModelConfig) -> nn.Module:
     """The norm over d_model that the config names."""
-    made: nn.Module = mechanism(config.norm, NORMS)(config)
-    return made
+    return mechanism(config.norm, NORMS)(config)
 
 
 def layernorm(config: ModelConfig) -> nn.Module:
@@ -47,7 +46,7 @@ def layernorm(config: ModelConfig) -> nn.Module:
 
 
 def rmsnorm(config: ModelConfig) -> nn.Module:
-    """x / sqrt(mean of squares + ε) · gain; it has no bias (Zhang & Sennrich 2019)."""
+    """x / sqrt(mean of squares + ε) · gain, ε = 1e-5, without bias (Zhang & Sennrich 2019)."""
     return nn.RMSNorm(config.d_model, eps=1e-5)
 
 

@@ -1,36 +1,37 @@
 """The command line: `python -m report results/<profile>` writes its page."""
 
+import argparse
 import sys
 from pathlib import Path
 
-import click
-
-from experiments.errors import UserError, refusal
+from experiments.errors import UserError, disk_error_message
 from report.page.freshness import is_fresh
 
 
-@click.command()
-@click.argument("results", type=click.Path(path_type=Path))
-@click.option("--if-changed", is_flag=True, help="leave a page that is up to date as it is")
-def main(results: Path, if_changed: bool) -> None:
-    """Write the page for the runs that lie in the folder RESULTS."""
-    if if_changed and is_fresh(results):
-        click.echo(f"report: {results / 'report.html'}")
-        return
-    from report.page.build import build  # papermill and what it brings take seconds to load
+def main(arguments: list[str]) -> int:
+    """Write the page of a results folder, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m report", description=main.__doc__)
+    parser.add_argument("results", type=Path, help="results/<profile>")
+    parser.add_argument("--if-changed", action="store_true", help="leave a fresh page as it is")
+    options = parser.parse_args(arguments)
+    if options.if_changed and is_fresh(options.results):
+        print(f"report: {options.results / 'report.html'}")
+        return 0
+    from report.page.build import build  # papermill and its dependencies take seconds to load
 
     try:
-        page, broken = build(results)
-    except (UserError, OSError) as error:
-        told = refusal(error) if isinstance(error, OSError) else error
-        click.echo(f"error: {told}", err=True)
-        sys.exit(2)
-    click.echo(f"report: {page}")
-    if broken:
-        for heading, why in broken.items():
-            click.echo(f"error: section '{heading}' broke: {why}", err=True)
-        sys.exit(1)
+        page, broken = build(options.results)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {disk_error_message(error)}", file=sys.stderr)
+        return 2
+    print(f"report: {page}")
+    for heading, reason in broken.items():
+        print(f"error: section '{heading}' broke: {reason}", file=sys.stderr)
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""HTML from the templates, which escape whatever comes from outside on its way in."""
+"""HTML from the Jinja templates in report/templates, which escape every value they insert."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,11 +6,13 @@ from typing import Any
 
 import jinja2
 from IPython.display import HTML
+from latex2mathml.converter import convert
 from markupsafe import Markup
 
+TEMPLATES = Path(__file__).parent / "templates"
 EMPTY = HTML("")
 _ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    loader=jinja2.FileSystemLoader(TEMPLATES),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -18,31 +20,49 @@ _ENVIRONMENT = jinja2.Environment(
 )
 
 
+def mathml(latex: str) -> Markup:
+    """A LaTeX formula as block MathML, in a box that scrolls if the formula is too wide."""
+    formula = Markup(convert(str(latex).strip(), display="block"))
+    return Markup('<div class="wide">{}</div>').format(formula)
+
+
+_ENVIRONMENT.filters["mathml"] = mathml
+
+
 def render(template: str, suffix: str = "html", **values: Any) -> Markup:
-    """A template of report/templates with these values."""
+    """The template `report/templates/{template}.{suffix}.j2`, filled with `values`."""
     return Markup(_ENVIRONMENT.get_template(f"{template}.{suffix}.j2").render(values))
 
 
+def paragraph(text: str) -> Markup:
+    """A paragraph of plain text."""
+    return Markup("<p>{}</p>\n").format(text)
+
+
 def join_html(*parts: Markup | str) -> HTML:
-    """Parts, one after the other, as a notebook shows them; a string is text."""
+    """Concatenated parts as the output of a notebook cell. A plain string is escaped."""
     return HTML(Markup("").join(parts))
 
 
 def table(
     head: Sequence[str], rows: Iterable[Sequence[object]], note: Markup | str = "", name: str = ""
 ) -> Markup:
-    """Cells as an HTML table, which scrolls by itself where it is too wide, and can be sorted by
-    any column; with a note below it. `name` says what it is to those who cannot see it, and where
-    it is given, a field to search the rows is set above.
+    """A table that scrolls horizontally and sorts by any column, with a note below.
+
+    Args:
+        head: column headings.
+        rows: cells of each row; the first cell is the heading of the row.
+        note: text below the table.
+        name: accessible name of the table. A table with a name gets a search field above.
     """
     return render("table", head=head, rows=[list(row) for row in rows], note=note, name=name)
 
 
 def details(summary: str, *parts: Markup | str) -> Markup:
-    """Parts that the reader can unfold."""
+    """Collapsed parts that the reader can expand."""
     return render("folded", summary=summary, inside=Markup("").join(parts))
 
 
 def heading(anchor: str, words: str) -> Markup:
-    """A heading within a section, with a link to itself."""
+    """A heading inside a section, with a link to itself."""
     return render("heading", anchor=anchor, words=words)

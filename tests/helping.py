@@ -1,4 +1,4 @@
-"""What the tests of several rooms share, beside the fixtures. Loads no torch."""
+"""Helpers that tests of several rooms share. Imports no torch."""
 
 import os
 import random
@@ -13,29 +13,34 @@ from experiments.records.run_folder import RunFolder
 from experiments.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
-# What differs between two trainings of the same run on the same machine, and nothing else does.
+# Everything that differs between two trainings of a run on one machine.
 TIMED = {
-    *("started", "seconds", "train_seconds", "tokens_per_second", "wall_seconds"),
-    *("probe_seconds", "peak_memory"),
+    "started",
+    "seconds",
+    "train_seconds",
+    "tokens_per_second",
+    "wall_seconds",
+    "probe_seconds",
+    "peak_memory",
 }
 DAMAGES = ("cut", "flipped", "empty", "gone")
 
 
 def words() -> str:
-    """Words in random order: enough structure to learn, the same on every machine."""
-    chosen = random.Random(0).choices(["the ", "cat ", "sat\n", "on ", "a ", "mat. "], k=5000)
-    return "".join(chosen)
+    """A text of words in random order, the same on every machine. A network can learn from it."""
+    vocabulary = ["the ", "cat ", "sat\n", "on ", "a ", "mat. "]
+    return "".join(random.Random(0).choices(vocabulary, k=5000))
 
 
 def clean_environment() -> dict[str, str]:
-    """Ours, without what a user may have chosen in it."""
+    """The environment of this process, without variables that set options."""
     return {name: value for name, value in os.environ.items() if name not in VARIABLES}
 
 
 def arguments(folder: Path, *words: str) -> list[str]:
-    """The program's own, whose results and data lie in that folder."""
+    """The command line of a call with results and data in the folder."""
     where = ["--results", str(folder / "results")]
-    if words[0] == "new-ablation":  # it writes no results
+    if words[0] == "new-ablation":  # takes no folders
         where = []
     if words[0] in ("run", "retry", "verify", "bench", "train", "sample", "evaluate"):
         where += ["--data", str(folder / "data")]
@@ -45,7 +50,7 @@ def arguments(folder: Path, *words: str) -> list[str]:
 def call(
     folder: Path, *words: str, before: Sequence[str] = (), **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """The program, run to its end."""
+    """Run the program to its end, in a process of its own."""
     return subprocess.run(
         [*before, *arguments(folder, *words)],
         cwd=ROOT,
@@ -57,19 +62,19 @@ def call(
 
 
 def timeless(values: Mapping[str, Any]) -> dict[str, Any]:
-    """All of a row or a summary that comes out the same again."""
+    """The values of a row or a summary that are the same in every training."""
     return {name: value for name, value in values.items() if name not in TIMED}
 
 
 def flipped(content: bytes, place: int, bit: int = 1) -> bytes:
-    """The same but for one bit."""
+    """The content with one bit flipped."""
     changed = bytearray(content)
     changed[place] ^= bit
     return bytes(changed)
 
 
 def damage(file: Path, how: str) -> None:
-    """Leave a file as one of DAMAGES says."""
+    """Damage a file in one of the ways in DAMAGES."""
     content = file.read_bytes()
     middle = len(content) // 2
     if how == "gone":
@@ -87,7 +92,7 @@ def leave_finished(
     probes: Mapping[str, str] | None = None,
     **summary: Any,
 ) -> RunFolder:
-    """A run's folder as a worker leaves it, with no training: what its probes found is nothing."""
+    """Write a run folder as a worker leaves it, without training. Probes have no rows by default."""
     folder = RunFolder(results, spec.run_id)
     folder.start(spec)
     folder.metrics.write_text(metrics)

@@ -1,4 +1,4 @@
-"""Runs that are trained whole, or stopped in their midst, and what they leave."""
+"""Helpers that train a run to its end, or stop it in the middle, and compare what is left."""
 
 import dataclasses
 from pathlib import Path
@@ -7,14 +7,16 @@ from helping import timeless
 
 from experiments.data.corpus import Corpus
 from experiments.records.run_folder import RunFolder
+from experiments.running.executor import Progress
 from experiments.running.job import Job
-from experiments.running.local import Progress, run_local
+from experiments.running.local import Local
 from experiments.spec import RunSpec
 
 
 def lengthened(spec: RunSpec) -> RunSpec:
-    """Long enough to be stopped; with dropout, which draws random numbers, and with probes, which
-    must not.
+    """The run with enough steps to be stopped in the middle.
+
+    The network has dropout, which draws random numbers, and probes, which must not draw any.
     """
     model = dataclasses.replace(spec.model, dropout=0.2)
     longer = dataclasses.replace(spec.recipe, steps=60, warmup_steps=5, eval_every=3, log_every=2)
@@ -23,21 +25,23 @@ def lengthened(spec: RunSpec) -> RunSpec:
 
 
 def numbers(folder: RunFolder) -> tuple[dict, list[dict], list]:
-    """All that a run leaves but its times."""
-    return timeless(folder.summary() or {}), [*map(timeless, folder.points())], folder.found()
+    """The summary, curve points and probe tables of a run, without times."""
+    points = [timeless(point) for point in folder.points()]
+    return timeless(folder.summary() or {}), points, folder.probe_tables()
 
 
 def whole(spec: RunSpec, corpus: Corpus, results: Path) -> RunFolder:
-    list(run_local([spec], Job(corpus, results, {}), ["cpu"]))
+    """Train the run to its end."""
+    list(Local().run([spec], Job(corpus, results, {}), ["cpu"]))
     return RunFolder(results, spec.run_id)
 
 
 def stopped(
     spec: RunSpec, corpus: Corpus, results: Path, at: int, environment: dict[str, str] | None = None
 ) -> RunFolder:
-    """A run that is killed once it tells of step `at`, checkpoints after every evaluation."""
+    """Train the run, with a checkpoint after every evaluation, and kill it at step `at`."""
     job = Job(corpus, results, environment or {}, checkpoint_seconds=0.0)
-    events = run_local([spec], job, ["cpu"])
+    events = Local().run([spec], job, ["cpu"])
     for event in events:
         if isinstance(event, Progress) and event.step >= at:
             break

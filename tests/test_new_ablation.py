@@ -1,4 +1,4 @@
-"""Adding an ablation as the README tells it, from outside: in a copy of the tree."""
+"""An ablation is added as the README says, in a copy of the checkout."""
 
 import shutil
 import subprocess
@@ -14,12 +14,12 @@ from experiments.records.collect import read_table
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a stranger has: the files in git, and no results."""
+    """A copy of the files that git would include, without results."""
     folder = tmp_path_factory.mktemp("clone")
-    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in listed.splitlines():
-        if (ROOT / name).is_file():  # not deleted since, nor a link to a folder
+        if (ROOT / name).is_file():  # neither deleted nor a link to a folder
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     return folder
@@ -32,12 +32,12 @@ def make(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_two_commands_and_the_page_has_its_section(clone: Path, text_file: Path):
+def test_new_ablations_are_trained_judged_and_shown_on_the_page(clone: Path, text_file: Path):
     written = make(clone, "new-ablation", "NAME=my-idea")
     assert written.returncode == 0, written.stderr
     assert "wrote experiments/ablations/my_idea.py" in written.stdout
-    own = clone / "experiments" / "ablations" / "kerple.py"
-    own.write_text(python_block("def kerple"))
+    kerple = clone / "experiments" / "ablations" / "kerple.py"
+    kerple.write_text(python_block("def kerple"))
     done = make(clone, "my-idea", "kerple", "PROFILE=smoke", f"CORPUS={text_file}")
     assert done.returncode == 0, done.stderr
     results = clone / "results" / "smoke"
@@ -47,7 +47,7 @@ def test_two_commands_and_the_page_has_its_section(clone: Path, text_file: Path)
     assert set(members["run_id"]) == set(runs.loc[runs["status"] == "done", "run_id"])
     parameters = runs.set_index("model.position")["parameters"]
     learned = parameters["experiments.ablations.kerple:kerple"] - parameters["none"]
-    assert learned == 2 * runs["model.n_heads"].iloc[0]  # so it was built, and it is trained
+    assert learned == 2 * runs["model.n_heads"].iloc[0]  # the mechanism has two parameters per head
     claims = read_table(results, "claims").set_index("claim")
     assert claims.loc[["my-idea", "kerple"], "n"].tolist() == [1, 1]
     page = (results / "report.html").read_text()
@@ -55,9 +55,18 @@ def test_two_commands_and_the_page_has_its_section(clone: Path, text_file: Path)
     assert 'id="kerple"' in page
 
 
-def test_the_tests_hold_for_what_was_added(clone: Path):
+def test_the_test_suite_passes_with_an_added_ablation(clone: Path):
     (clone / "experiments" / "ablations" / "kerple.py").write_text(python_block("def kerple"))
-    words = ["tests/test_variants.py", "tests/test_house.py", "tests/experiments/test_catalogue.py"]
-    command = [sys.executable, "-m", "pytest", "-n", "0", *words, "-k", "kerple or not variant"]
+    files = ["test_variants.py", "test_house.py", "test_rooms.py", "experiments/test_catalogue.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        "0",
+        *(f"tests/{file}" for file in files),
+        "-k",
+        "kerple or not variant",
+    ]
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

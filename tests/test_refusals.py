@@ -1,4 +1,4 @@
-"""What is wrong with a call, or with the disk, is said in a line, and nothing is changed."""
+"""Bad input and a failing disk are reported in one line, and nothing is changed on disk."""
 
 import errno
 import os
@@ -6,75 +6,117 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from helping import arguments
 
 from experiments.cli import main as command_line
 from experiments.cli.options import VARIABLES
-from report.__main__ import main as write_page
+from report.__main__ import main as report
 
-BAD = {
+# Arguments of a call, and a part of the message.
+BAD_CALLS = {
     "ablation": (["run", "positional-encodin"], "did you mean 'positional-encoding'?"),
-    "profile": (["run", "--profile", "huge"], "there are auto, smoke, cpu, gpu"),
-    "device": (["run", "--device", "tpu"], "there are auto, cuda, mps, cpu"),
-    "executor": (["run", "--executor", "slurm"], "there are local"),
-    "precision": (["run", "--precision", "fp8"], "there are auto, fp32, bf16"),
-    "compile": (["run", "--compile", "perhaps"], "--compile"),
+    "command": (["rnu"], 'Did you mean "run"?'),
+    "profile": (["run", "--profile", "huge"], 'Choose from: "auto", "smoke", "cpu", "gpu"'),
+    "profile nearly": (["run", "--profile", "smok"], 'Did you mean "smoke"?'),
+    "device": (["run", "--device", "tpu"], 'Choose from: "auto", "cuda", "mps", "cpu"'),
+    "executor": (["run", "--executor", "slurm"], 'Choose from: "local", "ray"'),
+    "precision": (["run", "--precision", "fp8"], 'Choose from: "auto", "fp32", "bf16"'),
+    "compile": (["run", "--compile=perhaps"], "--compile"),
     "slots": (["run", "--slots-per-gpu", "2", "--device", "cpu"], "for the device cuda"),
-    "seeds": (["run", "--seeds", "0"], "--seeds"),
-    "jobs": (["run", "--jobs", "many"], "--jobs"),
-    "option": (["run", "--no-such-option"], "No such option"),
+    "seeds": (["run", "--seeds", "0"], 'Invalid value "0" for --seeds. Must be >= 1'),
+    "too many seeds": (["run", "--seeds", "1001"], "for --seeds. Must be <= 1000"),
+    "jobs": (["run", "--jobs", "many"], 'for --jobs: unable to convert "many" into int'),
+    "option": (["run", "--no-such-option"], "Unknown option: --no-such-option"),
+    "option nearly": (["run", "--sedes", "3"], "Did you mean --seeds?"),
+    "unused option": (["report", "--seeds", "3"], "Unknown option: --seeds"),
+    "unused argument": (["list", "heads"], "heads"),
     "benchmark": (["bench", "--corpus", "no/such/file.txt"], "does not exist"),
     "corpus": (["run", "--corpus", "no/such/file.txt"], "does not exist"),
-    "tokenizer": (["run", "--tokenizer", "bytes"], "there are characters, bpe"),
+    "tokenizer": (["run", "--tokenizer", "bytes"], 'Choose from: "characters", "bpe"'),
     "bench": (["bench", "--tokenizer", "bpe"], "a benchmark is by character"),
     "vocabulary": (["run", "--vocab-size", "300"], "VOCAB_SIZE is for TOKENIZER=bpe"),
-    "tracker": (["run", "--tracker", "tensorbord"], "did you mean 'tensorboard'?"),
+    "bytes": (["run", "--vocab-size", "256", "--tokenizer", "bpe"], "Must be >= 257"),
+    "tracker": (["run", "--tracker", "tensorbord"], 'Did you mean "tensorboard"?'),
     "new ablation": (["new-ablation", "../heads"], "must be words of a to z"),
     "no name": (["new-ablation", ""], "NAME is missing"),
     "an old name": (["new-ablation", "heads"], "there is an ablation 'heads' already"),
     "a target": (["new-ablation", "list"], "'list' is a target of make already"),
     "no study": (["status", "--profile", "gpu"], "run `make all` first"),
     "no run": (["sample", "abc", "--profile", "gpu"], "'abc' is no run in"),
-    "timeout": (["run", "--run-timeout", "nan"], "is no number of seconds"),
-    "checkpoints": (["run", "--checkpoint-seconds", "-1"], "--checkpoint-seconds"),
+    "timeout": (["run", "--run-timeout", "nan"], 'Invalid value "nan" for --run-timeout'),
+    "no timeout": (["run", "--run-timeout", "0"], "for --run-timeout. Must be > 0"),
+    "endless timeout": (["run", "--run-timeout", "inf"], "for --run-timeout. Must be < inf"),
+    "checkpoints": (
+        ["run", "--checkpoint-seconds", "-1"],
+        "for --checkpoint-seconds. Must be >= 0",
+    ),
     "nothing to verify": (["verify", "--profile", "gpu"], "run `make all` first"),
     "nothing to report": (["report", "--profile", "gpu"], "run `make all` first"),
     "nothing named to delete": (["clean"], "unknown profile to delete 'auto'"),
 }
+# The same through the environment.
+BAD_VARIABLES = {
+    "SEEDS": ("0", 'Invalid value "0" for SEEDS'),
+    "JOBS": ("many", "for JOBS"),
+    "PROFILE": ("smok", 'Did you mean "smoke"?'),
+    "COMPILE": ("perhaps", "for COMPILE"),
+    "FAIL_FAST": ("perhaps", "for FAIL_FAST"),
+    "RUN_TIMEOUT": ("nan", "for RUN_TIMEOUT"),
+}
 
 
-@pytest.mark.parametrize("case", BAD)
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without variables that set options."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def exit_status(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """Exit status of the command line, called in this process."""
+    monkeypatch.setattr(sys, "argv", ["experiments", *words])
+    with pytest.raises(SystemExit) as left:
+        command_line.main()
+    return left.value.code
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
 def test_bad_input_is_one_line_and_status_2_and_changes_nothing(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
-    words, expected = BAD[case]
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(sys, "argv", ["experiments", *arguments(tmp_path, *words)[3:]])
-    with pytest.raises(SystemExit) as left:
-        command_line.main()
-    said = capfd.readouterr().err
-    assert left.value.code == 2
-    assert expected in said
-    assert said.startswith("error: ")
-    assert "Traceback" not in said
+    words, expected = BAD_CALLS[case]
+    assert exit_status(arguments(tmp_path, *words)[3:], monkeypatch) == 2
+    message = capfd.readouterr().err
+    assert expected in message
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_such_device_is_refused(
+@pytest.mark.parametrize("name", BAD_VARIABLES)
+def test_a_bad_environment_variable_is_refused_by_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    value, expected = BAD_VARIABLES[name]
+    monkeypatch.setenv(name, value)
+    assert exit_status(arguments(tmp_path, "run")[3:], monkeypatch) == 2
+    message = capfd.readouterr().err
+    assert expected in message
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_is_not_present_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("experiments.records.provenance.devices_present", lambda: ["cpu"])
-    monkeypatch.setattr(sys, "argv", ["x", *arguments(tmp_path, "run", "--device", "cuda")[3:]])
-    with pytest.raises(SystemExit) as left:
-        command_line.main()
-    assert left.value.code == 2
+    monkeypatch.setattr("experiments.running.devices.devices_present", lambda: ["cpu"])
+    assert exit_status(arguments(tmp_path, "run", "--device", "cuda")[3:], monkeypatch) == 2
     assert "device 'cuda' is not on this machine: it has cpu" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_disk_that_takes_nothing_is_one_line(
+def test_a_disk_that_cannot_be_written_is_one_line(
     number: int,
     tmp_path: Path,
     text_file: Path,
@@ -86,18 +128,16 @@ def test_a_disk_that_takes_nothing_is_one_line(
 
     monkeypatch.setattr("experiments.records.study.write_sealed", refuse)
     words = arguments(tmp_path, "run", "--profile", "smoke", "--corpus", str(text_file))[3:]
-    monkeypatch.setattr(sys, "argv", ["x", *words])
-    with pytest.raises(SystemExit) as left:
-        command_line.main()
-    assert left.value.code == 2
+    assert exit_status(words, monkeypatch) == 2
     assert capsys.readouterr().err == f"error: {os.strerror(number)}: while writing results\n"
 
 
-def test_a_page_that_no_disk_takes_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_page_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     def refuse(_: object):
         raise OSError(errno.ENOSPC, "No space left on device", "report.html")
 
-    monkeypatch.setattr("report.page.build", refuse)
-    done = CliRunner().invoke(write_page, [str(tmp_path)])
-    assert done.exit_code == 2
-    assert done.stderr == "error: No space left on device: report.html\n"
+    monkeypatch.setattr("report.page.build.build", refuse)
+    assert report([str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "error: No space left on device: report.html\n"

@@ -11,6 +11,7 @@ from helping import arguments, call
 
 from experiments.catalogue import load_ablations
 from experiments.cli import main as command_line
+from experiments.cli.report import PageBuilder
 from experiments.metrics import COST_METRICS
 from experiments.records.collect import read_table
 from experiments.records.run_folder import RunFolder
@@ -144,7 +145,7 @@ def test_status_tells_how_far_a_study_is(study):
 
 
 def test_one_ablation_alone(tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(command_line.PageRefresher, "build", lambda *_, **__: 0)
+    monkeypatch.setattr(PageBuilder, "build", lambda *_, **__: 0)
     words = arguments(tmp_path, "run", "positional-encoding", "--profile", "smoke")[3:]
     monkeypatch.setattr(sys, "argv", ["experiments", *words, "--corpus", str(text_file)])
     with pytest.raises(SystemExit) as left:

@@ -1,4 +1,4 @@
-"""Every variant of every ablation: it builds, differs from the base as named, and is causal."""
+"""Every variant of every ablation builds, changes what it names, and is causal."""
 
 import dataclasses
 
@@ -8,6 +8,7 @@ from torch import nn
 
 from experiments.catalogue import load_ablations
 from experiments.profiles import PROFILES
+from experiments.spec import Recipe
 from experiments.training.loss import cross_entropy
 from experiments.training.optim import build_optimizer, learning_rate_at
 from model import ModelConfig, build, parameter_count
@@ -41,22 +42,24 @@ def variant(request):
     return VARIANTS[request.param]
 
 
-def reads_one_sequence(variant) -> bool:
-    """Whether it is a network that goes through a sequence from left to right."""
+def is_causal(variant) -> bool:
+    """Whether the network predicts the next token of one sequence."""
     model, _ = variant.applied_to(BASE, RECIPE)
     return model.family not in ("encoder", "encoder_decoder") and model.n_classes is None
 
 
-@pytest.fixture(params=[n for n in VARIANTS if reads_one_sequence(VARIANTS[n])], ids=str)
+@pytest.fixture(params=[n for n in VARIANTS if is_causal(VARIANTS[n])], ids=str)
 def causal_variant(request):
     return VARIANTS[request.param]
 
 
-def test_is_causal(causal_variant):
-    """Changing a later token leaves every earlier logit bit-equal, and changes what comes after;
-    but for the one variant whose point it is that it leaks."""
+def test_a_changed_token_changes_no_earlier_logit(causal_variant):
+    """Earlier logits stay equal bit for bit, and later logits change.
+
+    The variant with masking after the softmax is the exception: it is there to leak.
+    """
     model, _ = causal_variant.applied_to(BASE, RECIPE)
-    # in float64: deep stacks without residual connections shrink what differs below float32
+    # float64, because deep stacks without residual connections shrink differences below float32.
     network, time = built(model).double(), min(32, model.context_length)
     before, cut = tokens()[:, :time], time * 5 // 8
     after = before.clone()
@@ -67,35 +70,34 @@ def test_is_causal(causal_variant):
     assert not torch.equal(first[:, cut], second[:, cut])
 
 
-def test_looks_back(causal_variant):
-    """What comes before does reach a later logit: causal, but not blind. A bigram is."""
+def test_a_changed_token_changes_later_logits(causal_variant):
+    """A bigram is the exception: it sees only the last token."""
     model, _ = causal_variant.applied_to(BASE, RECIPE)
     network, before = built(model).double(), tokens()[:, : min(32, model.context_length)]
     after = before.clone()
     after[:, 3] = (after[:, 3] + 1) % VOCABULARY
-    blind = model.family == "bigram"
-    assert torch.equal(network(before)[:, 7], network(after)[:, 7]) == blind
+    is_bigram = model.family == "bigram"
+    assert torch.equal(network(before)[:, 7], network(after)[:, 7]) == is_bigram
 
 
-def test_counts_its_parameters_in_every_profile(variant):
+def test_parameter_count_is_the_number_of_parameters_in_every_profile(variant):
     for profile in PROFILES.values():
         model, _ = variant.applied_to(profile.base_model(84), profile.recipe)
         with torch.device("meta"):
             network = build(model)
-        counted = sum(p.numel() for p in network.parameters())
-        assert (
-            counted == parameter_count(model) or model.custom
-        )  # of what is none of ours we know little
+        parameters = sum(p.numel() for p in network.parameters())
+        # The parameters of custom mechanisms are not counted.
+        assert parameters == parameter_count(model) or model.custom
 
 
-def test_trains_wholly_on_another_device(variant):
-    """On "meta" a tensor that was left on the processor fails: the stand-in for a GPU."""
+def test_a_training_step_creates_no_tensor_on_another_device(variant):
+    """The device "meta" stands in for a GPU: mixing it with processor tensors fails."""
     model, recipe = variant.applied_to(BASE, RECIPE)
     network = build(model).to("meta")
     optimizer = build_optimizer(network, recipe)
     inputs = torch.zeros(3, model.context_length, dtype=torch.long, device="meta")
-    both = model.family == "encoder_decoder"
-    logits = network(inputs, inputs) if both else network(inputs)
+    has_source = model.family == "encoder_decoder"
+    logits = network(inputs, inputs) if has_source else network(inputs)
     assert logits.device.type == "meta"
     assert len(optimizer.param_groups) == 2
     if model.family == "bigram":
@@ -106,12 +108,13 @@ def test_trains_wholly_on_another_device(variant):
     assert {parameter.grad.device.type for parameter in network.parameters()} == {"meta"}
 
 
-def test_changes_what_it_names_and_nothing_else(variant):
-    model, recipe = variant.applied_to(BASE, RECIPE)
-    mine = {f"model.{k}": v for k, v in dataclasses.asdict(model).items()}
-    mine |= {f"recipe.{k}": v for k, v in dataclasses.asdict(recipe).items()}
-    base = {f"model.{k}": v for k, v in dataclasses.asdict(BASE).items()}
-    base |= {f"recipe.{k}": v for k, v in dataclasses.asdict(RECIPE).items()}
+def fields_of(model: ModelConfig, recipe: Recipe) -> dict[str, object]:
+    values = {f"model.{name}": value for name, value in dataclasses.asdict(model).items()}
+    return values | {f"recipe.{k}": v for k, v in dataclasses.asdict(recipe).items()}
+
+
+def test_a_variant_changes_the_fields_that_it_names_and_no_others(variant):
+    changed, base = fields_of(*variant.applied_to(BASE, RECIPE)), fields_of(BASE, RECIPE)
     named = set(variant.changes)
     if variant.match_parameters:
         named.add(f"model.{variant.match_parameters}")
@@ -119,11 +122,11 @@ def test_changes_what_it_names_and_nothing_else(variant):
         named |= {"model.vocab_size", "model.n_classes"}
     if variant.match_flops:
         named |= {"recipe.steps", "recipe.warmup_steps"}
-    assert {key for key in mine if mine[key] != base[key]} <= named
+    assert {key for key in changed if changed[key] != base[key]} <= named
 
 
 def same_weights(**changes) -> tuple[nn.Module, nn.Module]:
-    """The base and a changed network, with the same numbers wherever both have a parameter."""
+    """The base and a changed network, with equal weights where shapes are equal."""
     base, other = built(BASE), built(dataclasses.replace(BASE, **changes))
     shapes = {name: value.shape for name, value in other.state_dict().items()}
     fitting = {k: v for k, v in base.state_dict().items() if v.shape == shapes.get(k)}
@@ -153,22 +156,22 @@ def same_weights(**changes) -> tuple[nn.Module, nn.Module]:
     ],
     ids=str,
 )
-def test_each_switch_changes_the_function_that_equal_weights_compute(changes):
+def test_each_change_of_a_mechanism_changes_the_output_at_equal_weights(changes):
     base, other = same_weights(**changes)
     assert not torch.allclose(base(tokens()), other(tokens()), rtol=0, atol=1e-6)
 
 
-def test_the_attention_kernel_does_not():
+def test_the_attention_kernel_does_not_change_the_output_at_equal_weights():
     base, other = same_weights(attention="reference")
     torch.testing.assert_close(base(tokens()), other(tokens()), rtol=0, atol=1e-5)
 
 
-def test_heads_cost_the_same_parameters():
+def test_the_number_of_heads_does_not_change_the_parameter_count():
     counts = {parameter_count(dataclasses.replace(BASE, n_heads=n)) for n in (1, 2, 4, 8, 16)}
     assert len(counts) == 1
 
 
-def test_heads_split_the_width():
+def test_attention_has_the_number_of_heads_of_the_config():
     for n in (1, 4, 16):
         network = built(dataclasses.replace(BASE, n_heads=n))
         attention = next(m for m in network.modules() if isinstance(m, Attention))
@@ -176,7 +179,7 @@ def test_heads_split_the_width():
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
-def test_lstm_has_the_parameters_of_the_base_and_no_attention(profile):
+def test_the_lstm_has_as_many_parameters_as_the_base_and_no_attention(profile):
     variant, base = VARIANTS["lstm-baseline/lstm"], profile.base_model(84)
     model, _ = variant.applied_to(base, profile.recipe)
     assert parameter_count(model) == pytest.approx(parameter_count(base), rel=0.02)
@@ -185,12 +188,12 @@ def test_lstm_has_the_parameters_of_the_base_and_no_attention(profile):
     assert not any(isinstance(module, Attention) for module in network.modules())
 
 
-def test_warm_up_is_what_the_variant_drops():
+def test_the_variant_without_warmup_starts_at_the_peak_learning_rate():
     _, without = VARIANTS["norm-placement/pre-no-warmup"].applied_to(BASE, RECIPE)
     assert learning_rate_at(0, without) == without.learning_rate
     assert learning_rate_at(0, RECIPE) == RECIPE.learning_rate / RECIPE.warmup_steps
 
 
-def test_deep_is_twice_the_layers():
+def test_the_deep_variant_has_twice_the_layers():
     model, _ = VARIANTS["depth/deep-both"].applied_to(BASE, RECIPE)
     assert len(built(model).layers) == 2 * BASE.n_layers

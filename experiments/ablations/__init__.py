@@ -1,1 +1,1 @@
-"""One file per ablation; a new file here is a new ablation. None imports torch."""
+"""The ablations, one per file: adding a file adds an ablation. No file imports torch."""

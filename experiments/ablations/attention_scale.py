@@ -1,4 +1,4 @@
-"""Why are the scores divided by the square root of their width?"""
+"""Why are attention scores divided by the square root of the head width?"""
 
 from experiments.ablation import Ablation, Claim, Variant
 
@@ -38,11 +38,11 @@ ABLATION = Ablation(
             effect={"one-head-scaled": 1, "one-head-unscaled": -1},
             metric="attention_entropy",
             margin=0.2,
-            why_margin="a fifth of a nat of entropy is a fifth fewer characters attended to; a"
-            " trained network's entropy, a mean over its heads",
+            why_margin="a fifth of a nat of entropy is about a fifth fewer characters attended to;"
+            " the entropy is that of the trained network, averaged over its heads",
         ),
     ],
     probes=["heads", "samples"],
-    limits="Vaswani's argument is about scores of unit inputs; a network's start as small or as"
-    " large as its weights make them. One learning rate, the base's, with and without.",
+    limits="Vaswani's argument assumes inputs of unit variance; the scores of a network start as"
+    " small or as large as its weights make them. All variants use the base's learning rate.",
 )

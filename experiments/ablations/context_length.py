@@ -1,11 +1,11 @@
-"""Who makes more of a longer context?"""
+"""Does the transformer or the LSTM gain more from a longer context?"""
 
 from typing import Any
 
 from experiments.ablation import Ablation, Claim, Times, Variant
 
 LSTM = {"model.family": "lstm", "model.n_layers": 2}
-# As many tokens a step at every length.
+# The number of tokens per step is the same at every length.
 LENGTHS = {
     "-short": {"model.context_length": Times(0.25), "recipe.batch_size": Times(4)},
     "": {},
@@ -16,13 +16,13 @@ SQUARE: dict[str, Any] = {
     "threshold": 2,
     "equal": True,
     "margin": 0.25,
-    "why_margin": "a power between 1.75 and 2.25 is nearer to the square than to anything else that"
-    " is claimed",
+    "why_margin": "a power between 1.75 and 2.25 is nearer to the square than to any other power"
+    " that is claimed",
 }
 
 ABLATION = Ablation(
     title="Length of the context",
-    question="Does the transformer's place beside the LSTM change with the length of the context?",
+    question="Does the transformer's lead over the LSTM change with the length of the context?",
     baseline="transformer",
     variants=[
         *(
@@ -87,8 +87,8 @@ ABLATION = Ablation(
         ),
     ],
     probes=["positions", "samples"],
-    limits="Each network at its own learning rate as chosen at the middle length; the batch holds"
-    " as many tokens at every length, so long contexts come in fewer sequences."
-    " The powers are those of each doubling of the length from 256 on, forward and backward"
+    limits="Each network has the learning rate that is best for it at the middle length. A batch"
+    " holds as many tokens at every length, so long contexts come in fewer sequences. The powers"
+    " are measured over each doubling of the length from 256 on, for forward and backward pass"
     " together.",
 )

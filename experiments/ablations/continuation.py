@@ -1,4 +1,4 @@
-"""Generation: a decoder, or an encoder-decoder that is given the first half as its source?"""
+"""Generation: does a decoder continue a text better than an encoder-decoder?"""
 
 from experiments.ablation import Ablation, Claim, Times, Variant
 
@@ -8,7 +8,7 @@ BOTH = {"model.family": "encoder_decoder", "model.n_layers": Times(0.5)}
 ABLATION = Ablation(
     title="Families: continuing a text",
     question="Decoders are said to suit generation. At equal parameters, do they continue a text"
-    " better than an encoder-decoder that reads its first half both ways?",
+    " better than an encoder-decoder that reads the first half in both directions?",
     baseline="decoder",
     variants=[
         Variant("decoder", TASK),
@@ -24,6 +24,7 @@ ABLATION = Ablation(
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
         ),
     ],
-    limits="Only the second half of each window is trained on and judged. The encoder-decoder has"
-    " half the layers in each half, and one learning rate serves both networks.",
+    limits="Only the second half of each window counts, in training and in evaluation. The encoder"
+    " and the decoder of the encoder-decoder have half the layers each. Both networks have the same"
+    " learning rate.",
 )

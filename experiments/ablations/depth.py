@@ -4,7 +4,7 @@ from typing import Any
 
 from experiments.ablation import Ablation, Claim, Times, Variant
 
-# Deep stacks cost much: half the base's steps, of half its batch.
+# Deep stacks are expensive: they have half the base's steps and half the base's batch.
 BUDGET = {
     "recipe.steps": Times(0.5),
     "recipe.warmup_steps": Times(0.5),
@@ -46,8 +46,8 @@ ABLATION = Ablation(
             said_by="course notes",
             effect={"deepest-no-residual-own-rate": 1, "deepest-both-own-rate": -1},
             margin=0.3,
-            why_margin="of the nat or so that a short training takes off the letters' frequencies,"
-            " a stack that does not train lacks a third or more",
+            why_margin="a short training ends about one nat below the loss of the letters'"
+            " frequencies; a stack that does not train lacks a third of that or more",
         ),
         Claim(
             id="no-norm",
@@ -60,7 +60,8 @@ ABLATION = Ablation(
         ),
     ],
     probes=["layers"],
-    limits="A quarter of the base's tokens. One initialisation, the base's; one made for it may"
-    " rescue a variant. The claims are judged in the deepest stacks, each at its own learning rate;"
-    " the grid shares the base's, as does the stack that has neither.",
+    limits="A quarter of the base's tokens. All variants have the base's initialisation; another"
+    " initialisation, made for a variant, may rescue it. The claims are judged in the deepest"
+    " stacks, each at its own learning rate. The grid has the base's learning rate, and so has the"
+    " stack with neither.",
 )

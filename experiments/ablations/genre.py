@@ -10,8 +10,8 @@ TASK = {
 
 ABLATION = Ablation(
     title="Families: telling the genre",
-    question="Encoders are said to suit understanding. Does one tell comedy, history and tragedy"
-    " from a passage better than a decoder of the same size?",
+    question="Encoders are said to suit understanding. Does an encoder recognise comedy,"
+    " history and tragedy in a passage better than a decoder of the same size?",
     baseline="decoder",
     variants=[
         Variant("decoder", TASK),
@@ -28,6 +28,6 @@ ABLATION = Ablation(
             why_margin="one passage in twenty",
         ),
     ],
-    limits="Genres as the First Folio prints the plays; told on three plays that were never"
-    " trained on, so that a play's own manner counts for much; a third right is chance.",
+    limits="The genres are those of the First Folio. The networks are judged on three plays that"
+    " they were not trained on, so the manner of a single play matters much. Chance is one third.",
 )

@@ -2,9 +2,9 @@
 
 from experiments.ablation import Ablation, Claim, Times, Variant
 
-# Xiong's theorem is about Xavier's weights and embeddings of unit size. GPT-2's are small, which
-# the last norm of a pre-norm network makes up for, and its gradients with them. Looked at before
-# the first step, so that one step is all the training there is.
+# Xiong's theorem assumes Xavier weights and embeddings of unit size. GPT-2's embeddings are small;
+# the last norm of a pre-norm network scales them up, and the gradients with them. The gradients are
+# measured before the first step, so the networks train for only one step.
 UNTRAINED = {
     "model.initialisation": "xavier",
     "model.embedding_scale": True,
@@ -42,7 +42,8 @@ ABLATION = Ablation(
             metric="last_layer_gradient",
             log=True,
             margin=0.5,
-            why_margin="half as large again, at least, is what a warm-up would have to tame",
+            why_margin="a warm-up would have to tame gradients that are at least half as large"
+            " again",
             published="Xiong 2020: of order sqrt(ln d) for post-LN, smaller by sqrt(layers) for"
             " pre-LN",
         ),
@@ -73,7 +74,7 @@ ABLATION = Ablation(
     ],
     probes=["layers"],
     core=True,
-    limits="The theorem's own setting: Xavier's weights, embeddings of unit size. With GPT-2's"
-    " small embeddings a pilot saw the order the other way round. The losses are those of untrained"
+    limits="This is the theorem's own setting: Xavier weights and embeddings of unit size. A pilot"
+    " with GPT-2's small embeddings saw the opposite order. The losses are those of untrained"
     " networks and mean nothing.",
 )

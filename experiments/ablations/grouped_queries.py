@@ -56,8 +56,8 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
-    limits="To keep the quality is to be no worse; a first version of the rule asked for equality."
-    " Sharing also removes parameters; one variant puts them back into the feed-forward"
+    limits="Keeping the quality means being no worse; a first version of the rule asked for"
+    " equality. Sharing also removes parameters; one variant puts them back into the feed-forward"
     " network. Generation is timed for one short sequence on this hardware, where the cache is"
     " small.",
 )

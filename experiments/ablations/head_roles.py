@@ -43,12 +43,13 @@ ABLATION = Ablation(
             metric="removable_heads",
             threshold=0.5,
             margin=0.0,
-            why_margin="many is more than half of them, together, for two hundredths of a nat",
+            why_margin="many means more than half of the heads, removed together, for two"
+            " hundredths of a nat",
             published="Voita 2019: 38 of 48 encoder heads for 0.15 BLEU",
         ),
     ],
     probes=["heads", "pruning", "samples", "atlas"],
-    limits="Heads are switched off at evaluation, without training on; those that are missed least"
-    " go first, by what each costs alone. Scores are means over held-out text, and the strongest"
-    " head of each network speaks for it.",
+    limits="Heads are switched off at evaluation, without further training. The order is by the"
+    " loss that each head costs alone, the least first. Scores are means over held-out text; the"
+    " score of a network is that of its strongest head.",
 )

@@ -4,7 +4,7 @@ from experiments.ablation import Ablation, Claim, vary
 
 ABLATION = Ablation(
     title="Number of heads",
-    question="At equal parameters and equal matrix products, what does splitting attention buy?",
+    question="At equal parameters and equal matrix products, what does splitting attention gain?",
     baseline="heads-1",
     variants=vary("n_heads", [1, 2, 4, 8, 16]),
     claims=[
@@ -48,6 +48,6 @@ ABLATION = Ablation(
     ],
     probes=["heads", "samples"],
     core=True,
-    limits="The width stays the same, so many heads means narrow heads; RoPE has fewer"
-    " frequencies to share out in a narrow head.",
+    limits="The width stays the same, so many heads are narrow heads, and RoPE has fewer"
+    " frequencies in a narrow head.",
 )

@@ -1,10 +1,10 @@
-"""Should a network be kept from being sure?"""
+"""Should a network be kept from becoming too certain?"""
 
 from experiments.ablation import Ablation, Claim, Variant
 
 ABLATION = Ablation(
     title="Label smoothing",
-    question="What does a tenth of the target spread over all characters do to perplexity?",
+    question="What does spreading a tenth of the target over all characters do to perplexity?",
     baseline="none",
     variants=[
         Variant("none", {"recipe.label_smoothing": 0.0}),
@@ -22,5 +22,5 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
-    limits="Perplexity alone: what smoothing is for, accuracy and calibration, is not judged.",
+    limits="Only perplexity is judged, and not accuracy and calibration, which smoothing is for.",
 )

@@ -1,10 +1,10 @@
-"""From counting pairs to attention: what each step of the textbook's ladder is worth."""
+"""From counting pairs to attention: what is each step of the textbooks' ladder worth?"""
 
 from experiments.ablation import Ablation, Claim, Variant
 
 ABLATION = Ablation(
     title="The ladder of language models",
-    question="Bigram, fixed-window MLP, transformer: how much does each see more?",
+    question="Bigram, fixed-window MLP, transformer: how much does each gain on the one before?",
     baseline="bigram",
     variants=[
         Variant("bigram", {"model.family": "bigram"}),
@@ -32,6 +32,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["positions", "samples"],
-    limits="The MLP sees eight characters; the claims are judged with each at its own rate. The"
-    " bigram is counted from the same batches, not from the whole text.",
+    limits="The MLP sees eight characters. The claims are judged with each network at its own"
+    " learning rate. The bigram is counted from the same batches, not from the whole text.",
 )

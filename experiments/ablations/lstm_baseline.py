@@ -69,7 +69,7 @@ ABLATION = Ablation(
     probes=["positions", "samples"],
     core=True,
     limits="The claim on loss is judged with each network at its own learning rate; the loss to be"
-    " reached is the worse of the two networks' lowest. The training is short, and longer"
-    " training or longer contexts may change the order. Speed is this hardware's: on a GPU the"
-    " parallel network gains, on two processor cores there is little to be parallel on.",
+    " reached is the higher of the two networks' lowest losses. The training is short, and longer"
+    " training or longer contexts may change the order. Speed is that of this hardware: on a GPU"
+    " the parallel network gains, and two processor cores can do little in parallel.",
 )

@@ -27,14 +27,14 @@ ABLATION = Ablation(
             said_by="lab notes",
             effect={"before-softmax": 1, "after-softmax": -1},
             margin=0.5,
-            why_margin="half a nat below what an honest network reaches is no better model, but a"
-            " peek",
+            why_margin="half a nat below the loss of an honest network is not a better model, but"
+            " a look at the future",
         ),
     ],
     probes=["samples"],
-    limits="The weights of the past depend on the scores of the future through their sum, when the"
-    " network is trained and when it is judged: its loss is that of a reader who peeks, and no"
-    " text could be written at that loss. The rule was turned round after a first look at one"
-    " seed: it had asked which of the two is the better language model, which such a loss cannot"
-    " say.",
+    limits="After the softmax, the weights of the past depend on the scores of the future through"
+    " the sum that divides them, in training and in evaluation. The loss is that of a reader who"
+    " sees the future, and no text could be generated at that loss. The rule was reversed after a"
+    " first look at one seed: it had asked which of the two is the better language model, which"
+    " such a loss cannot tell.",
 )

@@ -1,4 +1,4 @@
-"""From GPT-2's parts to Llama's, one change a rung; and each taken away again from the top."""
+"""From GPT-2's parts to Llama's: changes added one by one, and each taken away from the end."""
 
 from experiments.ablation import Ablation, Claim, Variant
 
@@ -49,6 +49,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
-    limits="Tuned for neither set: the learning rate is the base's. Grouped queries are the last"
-    " rung, so +swiglu is the Llama set without them.",
+    limits="The learning rate is the base's, tuned for neither set. Grouped queries are the last"
+    " change, so +swiglu is the Llama set without them.",
 )

@@ -40,6 +40,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
-    limits="Speed is that of this hardware and of PyTorch's own kernels, with other runs at work"
-    " beside it.",
+    limits="Speed is that of this hardware and of PyTorch's own kernels, while other runs train at"
+    " the same time.",
 )

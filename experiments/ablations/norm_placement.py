@@ -57,5 +57,5 @@ ABLATION = Ablation(
     probes=["layers", "samples"],
     core=True,
     limits="One length of warm-up, a tenth of the training. The first four variants share the"
-    " base's learning rate, at which post-LN may fail with or without.",
+    " base's learning rate, at which post-LN may fail with or without warm-up.",
 )

@@ -1,9 +1,9 @@
-"""The same question as norm_placement, of a stack twice as deep."""
+"""The question of norm_placement, for a stack twice as deep."""
 
 from experiments.ablation import Ablation, Claim, Times, Variant
 
-# Half the batch pays for the layers. In half the steps as well, post-LN trained at no rate, and
-# nothing can then be said of its warm-up.
+# Half the batch makes up for twice the layers. With half the steps as well, post-LN did not train
+# at any learning rate, and nothing could be said about its warm-up.
 DEEP = {"model.n_layers": Times(2), "recipe.batch_size": Times(0.5)}
 PRE = DEEP | {"model.norm_placement": "pre"}
 POST = DEEP | {"model.norm_placement": "post"}
@@ -42,6 +42,7 @@ ABLATION = Ablation(
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
         ),
     ],
-    limits="Half of the base's tokens, to pay for the layers; a longer training may tell them apart"
-    " less or more. A quarter was tried first, at which post-LN trained at no rate.",
+    limits="Half of the base's tokens, to make up for the layers; in a longer training the"
+    " difference may be smaller or larger. A quarter of the tokens was tried first, with which"
+    " post-LN did not train at any learning rate.",
 )

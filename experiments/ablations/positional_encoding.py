@@ -4,7 +4,8 @@ from experiments.ablation import Ablation, Claim, vary
 
 ABLATION = Ablation(
     title="Positional encoding",
-    question="Attention by itself does not see order. How much does each way of telling it matter?",
+    question="Attention by itself does not see order. How much does each way of encoding order"
+    " matter?",
     baseline="none",
     variants=vary("position", ["none", "sinusoidal", "learned", "rope", "alibi"]),
     claims=[
@@ -39,9 +40,9 @@ ABLATION = Ablation(
             sentence="RoPE holds up past the training length where sinusoidal encodings do not.",
             said_by="course notes; Press 2022",
             effect={"sinusoidal": 1, "rope": -1},
-            metric="loss_beyond_4x",
+            metric="loss_beyond_4x_per_character",
             margin=0.1,
-            why_margin="who holds up is a tenth of a nat better, or more",
+            why_margin="an encoding that holds up is better by a tenth of a nat or more",
             published="Press 2022, table 2, trained at 512 and tested at 3512: perplexity 178.97"
             " sinusoidal, 35.54 rotary",
         ),
@@ -50,7 +51,7 @@ ABLATION = Ablation(
             sentence="ALiBi holds up past the training length where sinusoidal encodings do not.",
             said_by="course notes; Press 2022",
             effect={"sinusoidal": 1, "alibi": -1},
-            metric="loss_beyond_4x",
+            metric="loss_beyond_4x_per_character",
             margin=0.1,
             why_margin="as for RoPE",
             published="Press 2022, table 2, trained at 512 and tested at 3512: perplexity 178.97"
@@ -61,7 +62,7 @@ ABLATION = Ablation(
             sentence="Past the training length ALiBi beats RoPE.",
             said_by="Press 2022",
             effect={"rope": 1, "alibi": -1},
-            metric="loss_beyond_4x",
+            metric="loss_beyond_4x_per_character",
             margin=0.1,
             why_margin="as for RoPE",
             published="Press 2022, table 2: perplexity 35.54 rotary, 18.40 ALiBi",
@@ -69,6 +70,6 @@ ABLATION = Ablation(
     ],
     probes=["positions", "lengths", "samples"],
     core=True,
-    limits="Beyond the training length each network is read as it was trained, without any of the"
-    " later tricks for longer contexts. Learned positions cannot be read there at all.",
+    limits="Beyond the training length each network is evaluated as it was trained, without any of"
+    " the later methods for longer contexts. Learned positions do not exist there.",
 )

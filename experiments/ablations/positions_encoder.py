@@ -1,4 +1,4 @@
-"""A network that looks both ways, without positions."""
+"""What does a bidirectional network do without positions?"""
 
 from experiments.ablation import Ablation, Claim, Times, Variant
 
@@ -6,7 +6,7 @@ MASKED = {
     "recipe.task": "masked",
     "model.family": "encoder",
     "recipe.learning_rate": Times(0.3),
-    "recipe.steps": Times(1.6),  # a masked token teaches less than every next one
+    "recipe.steps": Times(1.6),  # fewer targets per window than in next-token prediction
     "recipe.warmup_steps": Times(1.6),
 }
 
@@ -34,7 +34,7 @@ ABLATION = Ablation(
             published="Haviv 2022, table 4: perplexity 147.18 without, 4.06, 4.07 and 4.00 with",
         ),
     ],
-    limits="The loss is of the hidden characters alone, 15 % of them. It was compared with RoPE"
-    " because a pilot with another seed saw RoPE learn soonest; the others are shown beside it. A"
-    " shorter training was tried first, in which RoPE lay far apart from seed to seed.",
+    limits="The loss is over the masked characters alone, 15 % of all. The comparison is with RoPE,"
+    " because RoPE learnt soonest in a pilot with another seed; the other encodings are shown as"
+    " well. A shorter training was tried first, in which RoPE's loss varied much between seeds.",
 )

@@ -1,4 +1,4 @@
-"""Does training in bfloat16 change what is found?"""
+"""Does training in bfloat16 change the results?"""
 
 from experiments.ablation import Ablation, Claim, Variant
 
@@ -10,7 +10,7 @@ ABLATION = Ablation(
     question="Matrix products in bfloat16, weights and their sums in float32: what does it cost in"
     " loss, and what does it gain in speed?",
     baseline="fp32",
-    core=True,  # a small difference, if any: five seeds
+    core=True,  # any difference is small, so more seeds are needed
     variants=[Variant("fp32", FP32), Variant("bf16", BF16)],
     claims=[
         Claim(
@@ -34,6 +34,6 @@ ABLATION = Ablation(
             why_margin="five per cent of speed would not decide what to use",
         ),
     ],
-    limits="Small networks, in which little of the time is matrix products; autocast, which keeps"
-    " what is sensitive in float32.",
+    limits="Small networks spend little of their time in matrix products. Autocast keeps sensitive"
+    " operations in float32.",
 )

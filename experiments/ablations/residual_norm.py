@@ -7,8 +7,8 @@ NO_NORM = {"model.norm_placement": "none"}
 
 ABLATION = Ablation(
     title="Residual connections and layer normalisation",
-    question="What does each of the two buy, at one learning rate and with each variant at its"
-    " own?",
+    question="What does each of the two gain, with one learning rate for all variants and with"
+    " each variant at its own?",
     baseline="both",
     variants=[
         Variant("both"),
@@ -40,6 +40,6 @@ ABLATION = Ablation(
     ],
     probes=["layers", "samples"],
     core=True,
-    limits="One initialisation, the base's; one made for it may rescue a variant. Claims are judged"
-    " with each at its own rate.",
+    limits="All variants have the base's initialisation; another initialisation, made for a"
+    " variant, may rescue it. The claims are judged with each variant at its own learning rate.",
 )

@@ -15,7 +15,8 @@ BOTH = {"model.family": "encoder_decoder", "model.n_layers": Times(0.5)}
 ABLATION = Ablation(
     title="Families: reversing a sequence",
     question="Encoder-decoders are said to suit transduction. At equal parameters, do they learn"
-    " reversing random symbols better than a decoder that reads source and answer in one?",
+    " to reverse random symbols better than a decoder that reads source and answer as one"
+    " sequence?",
     baseline="decoder",
     variants=[
         Variant("decoder", TASK, match_parameters="d_ff", tuned_for="decoder"),
@@ -34,7 +35,7 @@ ABLATION = Ablation(
             why_margin="one symbol in twenty",
         ),
     ],
-    limits="Learned positions for both, since rotations do not reach from one sequence into the"
-    " other; each at its own learning rate; random symbols of one length."
-    " A shorter training was tried first, in which one decoder in three had not learnt it.",
+    limits="Both networks have learned positions, since rotations do not relate the positions of"
+    " two sequences. Each has its own learning rate. All sequences have the same length. A shorter"
+    " training was tried first, in which one decoder in three did not learn the task.",
 )

@@ -1,4 +1,4 @@
-"""How should the learning rate move, and does it need a warm-up?"""
+"""How should the learning rate change during training, and does it need a warm-up?"""
 
 from experiments.ablation import Ablation, Claim, Variant, cross, vary
 
@@ -30,6 +30,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
-    limits="A pre-norm network and one peak rate. Without warm-up the inverse-square-root"
+    limits="One pre-norm network and one peak rate. Without warm-up the inverse-square-root"
     " schedule starts at its peak and falls at once: after a hundred steps a tenth is left.",
 )

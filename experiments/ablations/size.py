@@ -7,7 +7,7 @@ WIDE = {"model.d_model": Times(2), "model.d_ff": Times(2), "model.n_heads": Time
 
 ABLATION = Ablation(
     title="Depth and width",
-    question="What do twice the layers buy, or twice the width, at equal tokens and at equal"
+    question="What is gained by twice the layers or twice the width, at equal tokens and at equal"
     " arithmetic?",
     baseline="base",
     variants=[
@@ -72,6 +72,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
-    limits="The claims are judged with each at its own learning rate, chosen at equal tokens."
-    " Equal arithmetic means fewer steps of the same batch, with the schedule compressed.",
+    limits="The claims are judged with each network at its own learning rate, chosen at equal"
+    " tokens. Equal arithmetic means fewer steps of the same batch, with the schedule compressed.",
 )

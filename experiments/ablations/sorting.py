@@ -13,7 +13,7 @@ BOTH = {"model.family": "encoder_decoder", "model.n_layers": Times(0.5)}
 ABLATION = Ablation(
     title="Families: sorting a sequence",
     question="Encoder-decoders are said to suit transduction. At equal parameters, do they learn"
-    " sorting random symbols better than a decoder that reads source and answer in one?",
+    " to sort random symbols better than a decoder that reads source and answer as one sequence?",
     baseline="decoder",
     variants=[
         Variant("decoder", TASK, match_parameters="d_ff", tuned_for="decoder"),
@@ -32,6 +32,6 @@ ABLATION = Ablation(
             why_margin="one symbol in twenty",
         ),
     ],
-    limits="Learned positions for both, since rotations do not reach from one sequence into the"
-    " other; each at its own learning rate; random symbols of one length.",
+    limits="Both networks have learned positions, since rotations do not relate the positions of"
+    " two sequences. Each has its own learning rate. All sequences have the same length.",
 )

@@ -34,7 +34,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
-    limits="The rule was turned round after a first look: it had asked for equality, which being"
-    " better would contradict. A vocabulary of characters: the matrix is a small part of the"
-    " network, where in a network over word pieces it can be half.",
+    limits="The rule was changed after a first look: it had asked for equality, which a better"
+    " result would contradict. With a vocabulary of characters the matrix is a small part of the"
+    " network; with a vocabulary of word pieces it can be half.",
 )

@@ -1,46 +1,48 @@
-"""How fast this machine trains, beside what that is to be compared with: `make bench`.
+"""How fast this machine trains, beside baselines: `make bench`.
 
-A benchmark and no test: nothing else may be at work. What is compared is measured in turn, several
-times over, so that a slow minute does not hit one side alone, and in processes of its own.
-
-`python -m experiments.benchmarks.throughput RESULTS DATA DEVICE CORPUS` writes the table "bench" into a profile's
-folder.
+Nothing else may run at the same time. All measurements are repeated in turn, so that a slow minute
+does not affect a single one. `measure` writes the table "bench" into the results of a profile.
 """
 
 import dataclasses
-import datetime
+import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
 from experiments.benchmarks.calibration import NANOGPT, NANOGPT_RECIPE, spec_of
-from experiments.cli.options import VARIABLES
 from experiments.data.corpus import Corpus, prepare_corpus
 from experiments.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.collect import write_table
-from experiments.records.provenance import default_precision, environment, slots
+from experiments.records.provenance import environment
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
+from experiments.running.devices import default_precision, slots
 from experiments.running.job import Job
-from experiments.running.local import run_local
+from experiments.running.local import Local
 from experiments.running.lock import results_lock
-from experiments.spec import TUNING_SEED, Precision, Recipe, RunSpec
+from experiments.running.runner import unfinished
+from experiments.spec import Precision, Recipe, RunSpec
 
-WAYS: tuple[tuple[Precision, bool], ...] = (("fp32", False), ("bf16", False), ("bf16", True))
+TRAININGS: tuple[tuple[Precision, bool], ...] = (("fp32", False), ("bf16", False), ("bf16", True))
 _REPEATS = 3
-_STEPS = 30  # that are timed where no whole run is needed
-_ALL = 10**6  # windows: as many as the split has
-# Where nanoGPT's recipe ends (1.88 by its README), and a training of ours that gets there.
+_STEPS = 30  # of trainings that only measure the speed of a step
+_ALL_WINDOWS = 10**6  # more than any split has
+_USUAL = {"width": 128, "context": 64, "batch": 12}
+# nanoGPT's recipe, which ends at a loss of 1.88 by its README, and a recipe that is as good.
 TO_QUALITY: dict[str, tuple[dict[str, Any], Recipe]] = {
-    "nanoGPT's recipe": (NANOGPT, dataclasses.replace(NANOGPT_RECIPE, final_eval_windows=_ALL)),
+    "nanoGPT's recipe": (
+        NANOGPT,
+        dataclasses.replace(NANOGPT_RECIPE, final_eval_windows=_ALL_WINDOWS),
+    ),
     "LSTM of two layers, at ten times its learning rate": (
         NANOGPT | {"family": "lstm", "n_layers": 2},
         dataclasses.replace(
@@ -48,7 +50,7 @@ TO_QUALITY: dict[str, tuple[dict[str, Any], Recipe]] = {
             steps=650,
             learning_rate=1e-2,
             warmup_steps=65,
-            final_eval_windows=_ALL,
+            final_eval_windows=_ALL_WINDOWS,
         ),
     ),
 }
@@ -56,141 +58,199 @@ TO_QUALITY: dict[str, tuple[dict[str, Any], Recipe]] = {
 Row = dict[str, Any]
 
 
-def against_plain(corpus: Corpus, places: Sequence[str], repeat: int) -> Iterator[Row]:
-    """nanoGPT's recipe in the plainest loop, and whole runs of it in the study's own runner, one in
-    every slot, their start and evaluations counted in.
+def measure(
+    results: Path,
+    data: Path,
+    device: str,
+    corpus_name: str,
+    finished_calls: Sequence[tuple[str, list[str]]],
+) -> None:
+    """Measure everything, print each row and write the table "bench".
+
+    An interrupted benchmark writes the repeats that are complete.
+
+    Args:
+        results: the results folder of a profile.
+        data: the folder for corpora.
+        device: "cuda", "mps" or "cpu".
+        corpus_name: the corpus of the study in `results`.
+        finished_calls: commands that have nothing to train in a finished study, each with its name
+            in the table. They are timed if the study is finished.
     """
-    kind = places[0].partition(":")[0]
-    spec = spec_of(corpus, NANOGPT, NANOGPT_RECIPE, TUNING_SEED)
-    speed = _elsewhere("plain", kind)["tokens_per_second"]
-    yield _row("plain loop", spec, repeat, workers=1, tokens_per_second=speed)
-    for precision, compiled in WAYS:
+    corpus = prepare_corpus("tinyshakespeare", data)
+    devices = slots(device, PROFILES[results.name].slots_per_gpu, None)
+    if not study_is_finished(results, data, corpus_name, device):
+        print(f"{results} is not a finished study: calls that train nothing are not timed")
+        finished_calls = ()
+    # Not timed: the first calls may have to update the page.
+    list(time_calls(finished_calls, repeat=0))
+    rows: list[Row] = []
+    try:
+        for repeat in range(_REPEATS):
+            rows += list(_measure_once(results, data, corpus, devices, finished_calls, repeat))
+    finally:
+        if rows:  # written last: a new table makes the page out of date
+            write_table(results, "bench", rows)
+
+
+def _measure_once(
+    results: Path,
+    data: Path,
+    corpus: Corpus,
+    devices: Sequence[str],
+    finished_calls: Sequence[tuple[str, list[str]]],
+    repeat: int,
+) -> Iterator[Row]:
+    with results_lock(results):  # no study may train at the same time
+        measurements = (
+            against_plain_loop(corpus, devices, repeat),
+            to_quality(data, devices[0], repeat),
+            by_size(corpus, devices, repeat),
+            between_runs(corpus, devices[0], repeat),
+        )
+        for row in itertools.chain(*measurements):
+            yield _printed(row)
+    for row in time_calls(finished_calls, repeat):  # the calls take the lock themselves
+        yield _printed(row)
+
+
+def against_plain_loop(corpus: Corpus, devices: Sequence[str], repeat: int) -> Iterator[Row]:
+    """Speed of nanoGPT's recipe in a plain loop, and of whole runs in the study's own runner.
+
+    One run per device is trained at a time. The speed of whole runs includes their start and their
+    evaluations.
+    """
+    kind = devices[0].partition(":")[0]
+    spec = spec_of(corpus, NANOGPT, NANOGPT_RECIPE, seed=0)
+    speed = _run_baseline("plain", kind)["tokens_per_second"]
+    yield _speed_row("plain loop", spec, repeat, workers=1, tokens_per_second=speed)
+    for precision, compiled in TRAININGS:
         recipe = dataclasses.replace(NANOGPT_RECIPE, precision=precision, compiled=compiled)
-        specs = [spec_of(corpus, NANOGPT, recipe, TUNING_SEED + i) for i in range(len(places))]
-        seconds, _ = through_runner(specs, corpus, places)
-        speed = sum(each.tokens for each in specs) / seconds
-        found = {"seconds": seconds, "tokens_per_second": speed}
-        yield _row("whole runs", specs[0], repeat, workers=len(places), **found)
+        specs = [spec_of(corpus, NANOGPT, recipe, seed) for seed in range(len(devices))]
+        seconds, _ = through_runner(specs, corpus, devices)
+        speed = sum(spec.tokens for spec in specs) / seconds
+        yield _speed_row(
+            "whole runs", specs[0], repeat, len(devices), tokens_per_second=speed, seconds=seconds
+        )
 
 
-def by_size(corpus: Corpus, places: Sequence[str], repeat: int) -> Iterator[Row]:
-    """Training alone, one thing at a time made smaller and larger: width, context, batch, workers;
-    beside the machine's peak.
+def by_size(corpus: Corpus, devices: Sequence[str], repeat: int) -> Iterator[Row]:
+    """Speed of training steps, beside the machine's peak.
+
+    Width, context, batch and workers are each made smaller and larger, one at a time.
     """
-    many = len(places)
-    usual: dict[str, int] = {"width": 128, "context": 64, "batch": 12, "workers": many}
+    changes: list[tuple[str, dict[str, int]]] = [("", {})]
+    changes += [("width", {"width": n}) for n in (64, 256)]
+    changes += [("context", {"context": n, "batch": 768 // n}) for n in (32, 128, 256)]
+    changes += [("batch", {"batch": n}) for n in (4, 48)]
+    changes += [("workers", {"workers": n}) for n in range(1, len(devices))]
     for precision in get_args(Precision):
-        flops = _elsewhere("peak", places[0], precision)["flops_per_second"]
         yield {
-            "what": "matrix product", "precision": precision, "workers": 1, "repeat": repeat,
-            "flops_per_second": flops,
-        }  # fmt: skip
-        for varied, changes in [
-            ("", {}),
-            *(("width", {"width": n}) for n in (64, 256)),
-            *(("context", {"context": n, "batch": 768 // n}) for n in (32, 128, 256)),
-            *(("batch", {"batch": n}) for n in (4, 48)),
-            *(("workers", {"workers": n}) for n in range(1, many)),
-        ]:
-            size = usual | changes
+            "what": "matrix product",
+            "precision": precision,
+            "workers": 1,
+            "repeat": repeat,
+            **_run_baseline("peak", devices[0], precision),
+        }
+        for varied, change in changes:
+            size = _USUAL | {"workers": len(devices)} | change
+            workers = size["workers"]
             network = NANOGPT | {
-                "d_model": size["width"], "d_ff": 4 * size["width"],
+                "d_model": size["width"],
+                "d_ff": 4 * size["width"],
                 "context_length": size["context"],
-            }  # fmt: skip
+            }
             recipe = dataclasses.replace(
-                NANOGPT_RECIPE, precision=precision, batch_size=size["batch"], steps=_STEPS,
-                warmup_steps=0, eval_windows=1, final_eval_windows=1,
-            )  # fmt: skip
-            specs = [spec_of(corpus, network, recipe, seed) for seed in range(size["workers"])]
-            _, found = through_runner(specs, corpus, places[: len(specs)])
-            speed = sum(summary["tokens_per_second"] for summary in found)
-            yield _row(
-                "training", specs[0], repeat, varied=varied, workers=len(specs),
-                tokens_per_second=speed,
-            )  # fmt: skip
+                _short_recipe(_STEPS), precision=precision, batch_size=size["batch"]
+            )
+            specs = [spec_of(corpus, network, recipe, seed) for seed in range(workers)]
+            _, summaries = through_runner(specs, corpus, devices[:workers])
+            speed = sum(summary["tokens_per_second"] for summary in summaries)
+            yield _speed_row(
+                "training", specs[0], repeat, workers, tokens_per_second=speed, varied=varied
+            )
 
 
-def between_runs(corpus: Corpus, places: Sequence[str], repeat: int) -> Iterator[Row]:
-    """Seconds that a slot is empty, from one run's end to the next one's beginning."""
-    recipe = dataclasses.replace(
-        NANOGPT_RECIPE, steps=1, warmup_steps=0, eval_windows=1, final_eval_windows=1
-    )
-    specs = [spec_of(corpus, NANOGPT, recipe, seed) for seed in range(5)]
-    _, found = through_runner(specs, corpus, places[:1])
-    began = [datetime.datetime.fromisoformat(one["started"]).timestamp() for one in found]
-    ended = [start + one["wall_seconds"] for start, one in zip(began, found, strict=True)]
-    gaps = [start - end for start, end in zip(began[1:], ended, strict=False)]
+def between_runs(corpus: Corpus, device: str, repeat: int) -> Iterator[Row]:
+    """Median seconds from the end of a run to the start of the next run on the same device."""
+    specs = [spec_of(corpus, NANOGPT, _short_recipe(steps=1), seed) for seed in range(5)]
+    _, summaries = through_runner(specs, corpus, [device])
+    starts = [datetime.fromisoformat(summary["started"]).timestamp() for summary in summaries]
+    gaps = [
+        following - start - summary["wall_seconds"]
+        for start, following, summary in zip(starts, starts[1:], summaries, strict=False)
+    ]
     yield {"what": "between runs", "repeat": repeat, "seconds": statistics.median(gaps)}
 
 
 def to_quality(data: Path, device: str, repeat: int) -> Iterator[Row]:
-    """Seconds from nothing started to the loss that nanoGPT's recipe ends at, on all of what is
-    validated on: in its own way, with all cores, and in one run of ours.
+    """Seconds to the loss of nanoGPT's recipe on the whole validation split, from a cold start.
+
+    nanoGPT's recipe is trained with all cores, the recipe of this project in a single run.
     """
     for what in TO_QUALITY:
         began = time.perf_counter()
-        loss = _elsewhere("quality", what, device, data)["loss"]
+        loss = _run_baseline("quality", what, device, data)["loss"]
         seconds = time.perf_counter() - began
         yield {"what": what, "repeat": repeat, "seconds": seconds, "loss": loss}
 
 
-def around(results: Path, data: Path, device: str, corpus: str, repeat: int) -> Iterator[Row]:
-    """Seconds of `make all` when all is done, and of a new page, for the study that `finished` has
-    looked at: what the environment chooses besides would make it another, and train it.
-    """
-    common = ["--profile", results.name, "--device", device, "--results", str(results.parent)]
-    bare = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    words = {"run": [*common, "--data", str(data), "--corpus", corpus], "report": common}
-    for command in ("run", "report"):
+def time_calls(calls: Sequence[tuple[str, list[str]]], repeat: int) -> Iterator[Row]:
+    """Seconds of each of the named commands."""
+    for what, command in calls:
         began = time.perf_counter()
-        program = [sys.executable, "-m", "experiments", command]
-        subprocess.run([*program, *words[command]], env=bare, stdout=subprocess.DEVNULL, check=True)
-        yield {
-            "what": f"{command}, all done",
-            "repeat": repeat,
-            "seconds": time.perf_counter() - began,
-        }
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        yield {"what": what, "repeat": repeat, "seconds": time.perf_counter() - began}
 
 
-def finished(results: Path, data: Path, corpus: str, device: str) -> bool:
-    """Whether `make all` would find nothing to train."""
+def study_is_finished(results: Path, data: Path, corpus_name: str, device: str) -> bool:
+    """Whether the study of a profile and a corpus has nothing left to train."""
     profile = PROFILES[results.name].with_precision(default_precision(device))
-    planned = Study.of(profile, prepare_corpus(corpus, data), seeds=None).plan(results)
-    runs = unique_runs([*planned.trials, *planned.members])
-    return not planned.waiting and all(
-        RunFolder(results, run.run_id).finished(run.probes) for run in runs
-    )
+    plan = Study.of(profile, prepare_corpus(corpus_name, data), seeds=None).plan(results)
+    return not plan.untuned and not unfinished(unique_runs(plan.runs), results)
 
 
 def through_runner(
-    specs: Sequence[RunSpec], corpus: Corpus, places: Sequence[str]
+    specs: Sequence[RunSpec], corpus: Corpus, devices: Sequence[str]
 ) -> tuple[float, list[dict[str, Any]]]:
-    """Seconds that whole runs take, from the first one's start to the last one's end, and their
-    summaries. What all workers are forked from is loaded once: the first call's seconds have it.
+    """Train whole runs in worker processes, one per device at a time.
+
+    Returns the seconds from the start of the first run to the end of the last run, and the
+    summaries. The seconds of the first call include loading the modules that workers share.
+
+    Raises:
+        RuntimeError: a run failed or diverged.
     """
     with tempfile.TemporaryDirectory() as folder:
         job = Job(corpus, Path(folder), environment())
         began = time.perf_counter()
-        for _ in run_local(specs, job, places):
+        for _ in Local().run(specs, job, devices):
             pass
         seconds = time.perf_counter() - began
-        found = [RunFolder(job.results, spec.run_id).summary() or {} for spec in specs]
-    for summary in found:
+        summaries = [RunFolder(job.results, spec.run_id).summary() or {} for spec in specs]
+    for summary in summaries:
         if summary.get("status") != "done":
-            raise RuntimeError(f"a run of the benchmark ended so: {summary}")
-    return seconds, found
+            raise RuntimeError(f"a run of the benchmark did not finish: {summary}")
+    return seconds, summaries
 
 
-def _elsewhere(*words: object) -> Row:
-    """What one of the yardsticks finds, in a process that nothing else has touched."""
+def _short_recipe(steps: int) -> Recipe:
+    """nanoGPT's recipe for a few steps, with as little evaluation as possible."""
+    return dataclasses.replace(
+        NANOGPT_RECIPE, steps=steps, warmup_steps=0, eval_windows=1, final_eval_windows=1
+    )
+
+
+def _run_baseline(*words: object) -> Row:
+    """The result of a function of `baselines`, in a process of its own."""
     command = [sys.executable, "-m", "experiments.benchmarks.baselines", *map(str, words)]
-    printed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    found: Row = json.loads(printed)
-    return found
+    output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    return json.loads(output)
 
 
-def _row(what: str, spec: RunSpec, repeat: int, **found: Any) -> Row:
-    found["flops_per_second"] = found["tokens_per_second"] * spec.flops / spec.tokens
+def _speed_row(
+    what: str, spec: RunSpec, repeat: int, workers: int, *, tokens_per_second: float, **columns: Any
+) -> Row:
     return {
         "what": what,
         "precision": spec.recipe.precision,
@@ -198,44 +258,14 @@ def _row(what: str, spec: RunSpec, repeat: int, **found: Any) -> Row:
         "width": spec.model.d_model,
         "context": spec.model.context_length,
         "batch": spec.recipe.batch_size,
+        "workers": workers,
         "repeat": repeat,
-        **found,
+        "tokens_per_second": tokens_per_second,
+        "flops_per_second": tokens_per_second * spec.flops / spec.tokens,
+        **columns,
     }
 
 
-def _told(row: Row) -> Row:
+def _printed(row: Row) -> Row:
     print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     return row
-
-
-def main(results: Path, data: Path, device: str, studied: str) -> None:
-    """Measure all, saying what was found, and write the table: of whole repeats, if it is ended."""
-    corpus = prepare_corpus("tinyshakespeare", data)
-    places = slots(device, PROFILES[results.name].slots_per_gpu, None)
-    whole = finished(results, data, studied, device)
-    if whole:  # untimed: a page that is not up to date would be made in a call that is timed
-        list(around(results, data, device, studied, 0))
-    else:
-        print(f"{results} is not a whole study yet: calls when all is done are not timed")
-    rows: list[Row] = []
-    try:
-        for repeat in range(_REPEATS):
-            found: list[Row] = []
-            with results_lock(results):  # a study beside it would be measured as well
-                for measured in (
-                    against_plain(corpus, places, repeat),
-                    to_quality(data, places[0], repeat),
-                    by_size(corpus, places, repeat),
-                    between_runs(corpus, places, repeat),
-                ):
-                    found += map(_told, measured)
-            if whole:  # these calls take the folder themselves
-                found += map(_told, around(results, data, device, studied, repeat))
-            rows += found
-    finally:
-        if rows:  # not sooner: with another table the page is no longer up to date
-            write_table(results, "bench", rows)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -1,12 +1,14 @@
-"""`network`: what a network consists of, and what it costs."""
+"""`network`: a network's parameters, FLOPs and shapes."""
 
 from dataclasses import fields, replace
+from typing import Annotated
 
-import click
+from cyclopts import Parameter
+from cyclopts.types import PositiveInt
 from rich.console import Console
 from rich.table import Table
 
-from experiments.cli.options import field_and_value, one_of
+from experiments.cli.options import check_known, parse_changes
 from experiments.errors import UserError
 from model.accounting import (
     cache_bytes,
@@ -19,24 +21,29 @@ from model.config import ModelConfig
 from model.presets import PRESETS, PUBLISHED
 
 
-@click.command()
-@click.argument("name", required=False)
-@click.argument("changes", nargs=-1, metavar="[FIELD=VALUE]...")
-@click.option("--time", type=click.IntRange(1), default=1, help="tokens of the shape trace")
-def network(name: str | None, changes: tuple[str, ...], time: int) -> None:
-    """Parameters, arithmetic and shapes of a paper's network NAME, or of one that differs from it:
-    `vaswani-base tie_embeddings=false vocab_size=32000`. Without a name, the list of names.
+def network(
+    name: str = "",
+    /,
+    *changes: str,
+    time: Annotated[PositiveInt, Parameter(help="Tokens of the input that shapes are of.")] = 1,
+) -> None:
+    """Print the parameters, FLOPs and shapes of a paper's network NAME, or of a network that
+    differs from it: `vaswani-base tie_embeddings=false vocab_size=32000`. Without a name, print
+    the list of names.
     """
     console = Console(highlight=False, soft_wrap=True)
-    if name is None:
+    if not name:
         console.print(_presets())
         return
+    check_known("network", [name], PRESETS)
+    values = parse_changes(changes)
+    check_known("field", values, [field.name for field in fields(ModelConfig)])
     try:
-        config = _changed(name, changes)
+        config = replace(PRESETS[name], **values)
         shapes = _shapes(config, time)
     except ValueError as error:
         raise UserError(str(error)) from None
-    console.print(_parameters(config))
+    console.print(_costs(config))
     if name in PUBLISHED and not changes:
         console.print(f"published: {PUBLISHED[name]}")
     length = config.context_length
@@ -48,45 +55,37 @@ def network(name: str | None, changes: tuple[str, ...], time: int) -> None:
     console.print(shapes)
 
 
-def _changed(name: str, changes: tuple[str, ...]) -> ModelConfig:
-    """The preset with each FIELD=VALUE.
-
-    Raises:
-        UserError: there is no such network or field.
-        ValueError: a value cannot work.
-    """
-    one_of("network", [name], list(PRESETS))
-    values = dict(field_and_value(change) for change in changes)
-    one_of("field", list(values), [field.name for field in fields(ModelConfig)])
-    return replace(PRESETS[name], **values)
-
-
 def _presets() -> Table:
     table = Table("network", "family", "published")
     table.add_column("parameters", justify="right")
     for name, config in PRESETS.items():
-        count = f"{parameter_count(config):,}"
-        table.add_row(name, config.family, PUBLISHED[name], count)
+        table.add_row(name, config.family, PUBLISHED[name], f"{parameter_count(config):,}")
     return table
 
 
-def _parameters(config: ModelConfig) -> Table:
-    table = Table("component", show_footer=True)
+def _costs(config: ModelConfig) -> Table:
+    """Parameters and FLOPs per token, by component."""
     parameters, flops = parameters_by_component(config), flops_by_component(config)
-    total, work = sum(parameters.values()), sum(flops.values())
+    all_parameters, all_flops = sum(parameters.values()), sum(flops.values())
+    table = Table("component", show_footer=True)
     table.columns[0].footer = "total"
-    table.add_column("parameters", f"{total:,}", justify="right")
+    table.add_column("parameters", f"{all_parameters:,}", justify="right")
     table.add_column("share", "100.0 %", justify="right")
-    table.add_column("FLOPs per token", f"{work:,.0f}", justify="right")
+    table.add_column("FLOPs per token", f"{all_flops:,.0f}", justify="right")
     table.add_column("share", "100.0 %", justify="right")
     for component, count in parameters.items():
-        done = flops[component]
-        shares = [f"{part:.1%}".replace("%", " %") for part in (count / total, done / (work or 1))]
-        table.add_row(component, f"{count:,}", shares[0], f"{done:,.0f}", shares[1])
+        table.add_row(
+            component,
+            f"{count:,}",
+            f"{100 * count / all_parameters:.1f} %",
+            f"{flops[component]:,.0f}",
+            f"{100 * flops[component] / (all_flops or 1):.1f} %",
+        )
     return table
 
 
 def _shapes(config: ModelConfig, time: int) -> Table:
+    """Every module's steps, with the shapes of their results."""
     from model.networks.trace import shape_trace
 
     table = Table()
@@ -94,6 +93,6 @@ def _shapes(config: ModelConfig, time: int) -> Table:
     table.add_column("step")
     table.add_column("shape")
     table.add_column("parameters", justify="right")
-    for module, what, shape, held in shape_trace(config, time):
-        table.add_row(module, what, " × ".join(map(str, shape)), f"{held:,}" if held else "")
+    for module, step, shape, count in shape_trace(config, time):
+        table.add_row(module, step, " × ".join(map(str, shape)), f"{count:,}" if count else "")
     return table

@@ -1,9 +1,10 @@
-"""The file of a new ablation, which runs as it stands: `make new-ablation NAME=...`."""
+"""`new-ablation`: write the file of a new ablation, which can be run at once."""
 
 import re
 from pathlib import Path
 
 from experiments.catalogue import file_of, load_ablations
+from experiments.cli.options import AblationName
 from experiments.errors import UserError
 from experiments.files import ROOT, write_atomically
 
@@ -53,21 +54,29 @@ ABLATION = Ablation(
 '''
 
 
+def new_ablation(name: AblationName = "", /) -> None:
+    """Write the file of a new ablation called NAME. It has comments, and can be run at once."""
+    file = write_new(name)
+    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    target = file.stem.replace("_", "-")
+    print(f"wrote {shown}")
+    print(f"train it with `make {target} PROFILE=smoke`: results/smoke/report.html has its section")
+
+
 def write_new(name: str) -> Path:
-    """Write the file, and return where.
+    """Write the file of a new ablation, and return its path.
 
     Raises:
-        UserError: the name cannot be a file's, a module's and a target of make at once.
+        UserError: the name cannot be the name of a file, a module and a target of make at once.
     """
     if not _NAME.fullmatch(name):
-        said = f"NAME={name!r}" if name else "NAME is missing, and"
-        raise UserError(f"{said} must be words of a to z and 0 to 9 with a dash between them")
+        subject = f"NAME={name!r}" if name else "NAME is missing, and"
+        raise UserError(f"{subject} must be words of a to z and 0 to 9 with a dash between them")
     name = name.replace("_", "-")
     file = file_of(name)
     if file.exists():
         raise UserError(f"there is an ablation '{name}' already: {file}")
-    claims = {claim.id for stated in load_ablations().values() for claim in stated.claims}
-    if name in claims:
+    if name in {claim.id for ablation in load_ablations().values() for claim in ablation.claims}:
         raise UserError(f"'{name}' is the name of a claim already: choose another name")
     if name in _targets():
         raise UserError(f"'{name}' is a target of make already: choose another name")
@@ -77,5 +86,6 @@ def write_new(name: str) -> Path:
 
 
 def _targets() -> set[str]:
+    """Targets of the Makefile."""
     text = _MAKEFILE.read_text() if _MAKEFILE.exists() else ""
     return set(re.findall(r"^([a-z][a-z-]*):", text, flags=re.MULTILINE))

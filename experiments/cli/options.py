@@ -1,182 +1,272 @@
-"""Options of the command line: what a user may choose, and what is said to a wrong choice."""
+"""Every option of the command line, declared once, in groups that commands share.
+
+A command names the groups that it uses in its signature, and refuses every other option. All
+options but the two folders can also be set as environment variables.
+"""
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
-import click
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from experiments.data.corpus import NAMES
-from experiments.data.tokenizer import BYTES, TOKENIZERS
 from experiments.errors import UserError
+from experiments.plan import TUNING_SEEDS
 from experiments.profiles import PROFILES, Profile
-from experiments.records import provenance as hardware
-from experiments.running.local import Executor, Local
-from experiments.running.trackers import TRACKERS
-from experiments.spec import TUNING_SEED
+from experiments.running.devices import resolve_device, resolve_precision
+from experiments.spec import Precision
 from model.config import nearest
 
+if TYPE_CHECKING:  # numpy takes long to import, and few commands need it
+    from experiments.data.corpus import Corpus
+    from experiments.running.executor import Executor
 
-class _Seconds(click.FloatRange):
-    """A number of seconds, which comes to an end."""
+_VOCAB_SIZE = 1024  # of byte pairs, by default
+_POSITIVE = Number(gte=1)
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        seconds = float(super().convert(value, param, ctx))
-        if not math.isfinite(seconds):
-            self.fail(f"{value} is no number of seconds.", param, ctx)
-        return seconds
-
-
-EXECUTORS = ("local", "ray")
-_VOCAB_SIZE = 1024
-_AT_LEAST_ONE = click.IntRange(min=1)
-_SEEDS = click.IntRange(1, TUNING_SEED)
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "profile": {"default": "auto", "help": "auto, " + ", ".join(PROFILES)},
-    "corpus": {"default": "shakespeare", "help": ", ".join(NAMES) + ", or the path of a text"},
-    "tokenizer": {"default": "characters", "help": ", ".join(TOKENIZERS)},
-    "vocab_size": {
-        "type": click.IntRange(min=BYTES + 1),
-        "help": f"of byte pairs; if not given, {_VOCAB_SIZE}",
-    },
-    "seeds": {"type": _SEEDS, "help": "how many; if not given, the profile decides"},
-    "jobs": {"type": _AT_LEAST_ONE, "help": "runs at once; if not given, the machine decides"},
-    "executor": {"default": "local", "help": ", ".join(EXECUTORS)},
-    "device": {"default": "auto", "help": ", ".join(hardware.DEVICES)},
-    "precision": {"default": "auto", "help": ", ".join(hardware.PRECISIONS)},
-    "compile": {"type": bool, "default": False, "help": "1: torch.compile, in every training"},
-    "checkpoint_seconds": {
-        "type": _Seconds(min=0),
-        "default": 10,
-        "help": "at least, between two checkpoints of a run",
-    },
-    "run_timeout": {
-        "type": _Seconds(min=0, min_open=True),
-        "help": "seconds after which a run is taken to hang, and is ended",
-    },
-    "all": {"type": bool, "default": False, "help": "1: all finished runs, and not a few"},
-    "reference": {"type": bool, "default": False, "help": "1: the published results, not your own"},
-    "fail_fast": {"type": bool, "default": False, "help": "1: stop at the first run that fails"},
-    "tracker": {"default": "none", "help": ", ".join(TRACKERS)},
-    "slots_per_gpu": {"type": _AT_LEAST_ONE, "help": "runs at once on each; else the profile's"},
-}
-VARIABLES = frozenset(name.upper() for name in _OPTIONS)  # of the environment, that choose them
-_FOLDERS = {"results": "folder for results", "data": "folder for corpora"}
-
-
-def takes(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Options for a command; all but the folders can come from the environment as well."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for name in reversed(names):
-            if name in _FOLDERS:
-                option = click.option(
-                    f"--{name}", type=Path, default=Path(name), help=_FOLDERS[name]
-                )
-            else:
-                flag = "--" + name.replace("_", "-")
-                option = click.option(flag, envvar=name.upper(), **_OPTIONS[name])
-            command = option(command)
-        return command
-
-    return add
+# Options that some commands take without the rest of a group.
+ProfileName = Annotated[
+    Literal["auto", "smoke", "cpu", "gpu"],
+    Parameter(env_var="PROFILE", help="Size of the study; auto: gpu with CUDA, else cpu."),
+]
+Device = Annotated[
+    Literal["auto", "cuda", "mps", "cpu"],
+    Parameter(env_var="DEVICE", help="Device to train on; auto: the best one present."),
+]
+PrecisionName = Annotated[
+    Literal["auto", Precision],
+    Parameter(env_var="PRECISION", help="Precision of training; auto: bf16 with CUDA, else fp32."),
+]
+Seeds = Annotated[
+    int | None,
+    Parameter(
+        env_var="SEEDS",
+        validator=Number(gte=1, lte=TUNING_SEEDS[0]),
+        help="Number of seeds; by default the profile decides.",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    Parameter(
+        env_var="JOBS",
+        validator=_POSITIVE,
+        help="Runs trained at the same time; by default the machine decides.",
+    ),
+]
+Results = Annotated[Path, Parameter(help="Folder for results.")]
+Data = Annotated[Path, Parameter(help="Folder for corpora.")]
+# Options of a single command.
+All = Annotated[
+    bool,
+    Parameter(env_var="ALL", negative="", help="Train all finished runs again, not a sample."),
+]
+Reference = Annotated[
+    bool,
+    Parameter(env_var="REFERENCE", negative="", help="Show the published results, not your own."),
+]
+AblationName = Annotated[str, Parameter(env_var="NAME", help="Name of the new ablation.")]
 
 
-def profile_named(name: str, device: str) -> Profile:
-    """The profile that is named; for "auto", the one for the device, which "auto" may be too.
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """Which study: its profile, its device and the folder of its results."""
+
+    profile: ProfileName = "auto"
+    device: Device = "auto"
+    results: Results = Path("results")
+
+    @property
+    def local_device(self) -> str:
+        """The device on this machine: "cuda", "mps" or "cpu".
+
+        Raises:
+            UserError: this machine has no such device.
+        """
+        return resolve_device(self.device)
+
+    @property
+    def local_profile(self) -> Profile:
+        """The profile that is named, or for "auto" the one for the device."""
+        if self.profile == "auto" and self.device == "auto":
+            return self.profile_for(self.local_device)
+        return self.profile_for(self.device)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the profile's results."""
+        return self.results / self.local_profile.name
+
+    def profile_for(self, device: str) -> Profile:
+        """The profile that is named, or for "auto" the one for `device`."""
+        if self.profile != "auto":
+            return PROFILES[self.profile]
+        return PROFILES["gpu" if device == "cuda" else "cpu"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions:
+    """Which corpus, and how its text becomes tokens."""
+
+    corpus: Annotated[str, Parameter(env_var="CORPUS")] = "shakespeare"
+    """shakespeare, tinyshakespeare, or the path of a text."""
+    tokenizer: Annotated[Literal["characters", "bpe"], Parameter(env_var="TOKENIZER")] = (
+        "characters"
+    )
+    """What a token is: a character or a byte pair."""
+    vocab_size: Annotated[
+        int | None, Parameter(env_var="VOCAB_SIZE", validator=Number(gte=257))
+    ] = None
+    """Number of tokens of a byte pair encoding, more than the 256 bytes; 1024 by default."""
+    data: Data = Path("data")
+
+    @property
+    def byte_pairs(self) -> int | None:
+        """Vocabulary size of byte pairs, or None for characters.
+
+        Raises:
+            UserError: a vocabulary size is given for characters.
+        """
+        if self.tokenizer == "bpe":
+            return self.vocab_size or _VOCAB_SIZE
+        if self.vocab_size:
+            raise UserError(
+                "VOCAB_SIZE is for TOKENIZER=bpe: the text decides how many characters there are"
+            )
+        return None
+
+    def prepare(self) -> "Corpus":
+        """Fetch and tokenize the corpus, unless the data folder has it already."""
+        from experiments.data.corpus import prepare_corpus
+
+        return prepare_corpus(self.corpus, self.data, self.byte_pairs)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SlotOptions:
+    """How many runs train at the same time."""
+
+    jobs: Jobs = None
+    slots_per_gpu: Annotated[
+        int | None, Parameter(env_var="SLOTS_PER_GPU", validator=_POSITIVE)
+    ] = None
+    """Runs at the same time on each graphics card; by default the profile decides."""
+
+    def per_gpu(self, profile: Profile, device: str) -> int:
+        """Runs at the same time on each graphics card.
+
+        Raises:
+            UserError: the number is given for a device that is not CUDA.
+        """
+        if self.slots_per_gpu and device != "cuda":
+            raise UserError(f"SLOTS_PER_GPU is for the device cuda, and this is {device}: use JOBS")
+        return self.slots_per_gpu or profile.slots_per_gpu
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions(SlotOptions):
+    """Where runs train, and how many at the same time."""
+
+    executor: Annotated[Literal["local", "ray"], Parameter(env_var="EXECUTOR")] = "local"
+    """Where runs train: in processes of this machine, or on a Ray cluster."""
+
+    def start_executor(self) -> "Executor":
+        """Return the executor, ready to run.
+
+        Raises:
+            UserError: a package that the executor needs is not installed.
+        """
+        if self.executor == "local":
+            from experiments.running.local import Local
+
+            return Local()
+        from experiments.records.provenance import environment
+
+        environment()  # cached now: Ray adds packages of its own to the path
+        try:
+            from experiments.running.ray import Ray  # takes seconds, and few have it installed
+        except ImportError:
+            raise UserError("EXECUTOR=ray needs Ray: `make setup EXTRAS=ray`") from None
+        return Ray()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How a study trains its runs."""
+
+    seeds: Seeds = None
+    precision: PrecisionName = "auto"
+    compile: Annotated[bool, Parameter(env_var="COMPILE", negative="")] = False
+    """Train every network through torch.compile."""
+    checkpoint_seconds: Annotated[
+        float, Parameter(env_var="CHECKPOINT_SECONDS", validator=Number(gte=0, lt=math.inf))
+    ] = 10.0
+    """Least seconds between two checkpoints of a run."""
+    run_timeout: Annotated[
+        float | None, Parameter(env_var="RUN_TIMEOUT", validator=Number(gt=0, lt=math.inf))
+    ] = None
+    """Seconds after which a run counts as hanging and is ended."""
+    fail_fast: Annotated[bool, Parameter(env_var="FAIL_FAST", negative="")] = False
+    """Stop at the first run that fails."""
+    tracker: Annotated[Literal["none", "tensorboard", "wandb"], Parameter(env_var="TRACKER")] = (
+        "none"
+    )
+    """Experiment tracker that shows curves while the study runs."""
+
+    def configure(self, profile: Profile, device: str) -> Profile:
+        """The profile in the precision for the device, and compiled or not."""
+        return profile.with_precision(resolve_precision(self.precision, device), self.compile)
+
+
+def _variables() -> Iterable[str]:
+    """Names of the environment variables that set options."""
+    groups = (StudyOptions, CorpusOptions, WorkerOptions, TrainingOptions)
+    hints = [
+        get_type_hints(group, include_extras=True)[field.name]
+        for group in groups
+        for field in fields(group)
+    ]
+    for hint in (*hints, All, Reference, AblationName):
+        yield from get_args(hint)[1].env_var or ()
+
+
+VARIABLES = frozenset(_variables())
+
+
+def check_known(kind: str, values: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse values that are not known.
 
     Raises:
-        UserError: there is no such profile or device.
+        UserError: naming the value, the nearest known one and all known ones.
     """
-    one_of("profile", [name], ["auto", *PROFILES])
-    one_of("device", [device], list(hardware.DEVICES))
-    if name == "auto":
-        resolved = hardware.resolve_device("auto") if device == "auto" else device
-        name = "gpu" if resolved == "cuda" else "cpu"
-    return PROFILES[name]
+    known = list(known)
+    for value in values:
+        if value not in known:
+            hint = nearest(value, known) or ","
+            raise UserError(f"unknown {kind} '{value}'{hint} there are {', '.join(known)}")
 
 
-def executor_named(name: str) -> Executor:
-    """One of EXECUTORS, ready to run.
+def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
+    """Values by field from texts FIELD=VALUE. A value is JSON or a word.
 
     Raises:
-        UserError: what it needs is not installed.
+        UserError: a text is not FIELD=VALUE.
     """
-    if name == "local":
-        return Local()
-    hardware.environment()  # before Ray puts packages of its own where packages are looked for
-    try:
-        from experiments.running.ray import Ray  # seconds, and packages that few need
-    except ImportError:
-        raise UserError("EXECUTOR=ray needs Ray: `make setup EXTRAS=ray` installs it") from None
-    return Ray()
-
-
-def place_and_profile(executor: str, device: str, profile: str) -> tuple[Executor, str, Profile]:
-    """Where to run, on what device, which profile; what is not known is said before Ray starts.
-
-    Raises:
-        UserError: there is no such executor, device or profile.
-    """
-    one_of("executor", [executor], list(EXECUTORS))
-    one_of("device", [device], list(hardware.DEVICES))
-    one_of("profile", [profile], ["auto", *PROFILES])
-    where = executor_named(executor)
-    device = where.resolve_device(device)
-    return where, device, profile_named(profile, device)
-
-
-def slots_per_gpu_of(profile: Profile, device: str, asked: int | None) -> int:
-    """As many as were asked for, or as the profile says.
-
-    Raises:
-        UserError: they were asked for on another device.
-    """
-    if asked and device != "cuda":
-        raise UserError(f"SLOTS_PER_GPU is for the device cuda, and this is {device}: use JOBS")
-    return asked or profile.slots_per_gpu
-
-
-def one_of(what: str, given: list[str], allowed: list[str]) -> None:
-    """Refuse what is not allowed.
-
-    Raises:
-        UserError: naming it, and the nearest that is.
-    """
-    for value in given:
-        if value not in allowed:
-            hint = nearest(value, allowed) or ","
-            raise UserError(f"unknown {what} '{value}'{hint} there are {', '.join(allowed)}")
-
-
-def byte_pairs(tokenizer: str, vocab_size: int | None) -> int | None:
-    """How many byte pairs a text is turned into; None for characters.
-
-    Raises:
-        UserError: the tokenizer is not known, or a text's characters are as many as they are.
-    """
-    one_of("tokenizer", [tokenizer], list(TOKENIZERS))
-    if tokenizer == "bpe":
-        return vocab_size or _VOCAB_SIZE
-    if vocab_size:
-        raise UserError(
-            "VOCAB_SIZE is for TOKENIZER=bpe: how many characters there are, a text says"
-        )
-    return None
-
-
-def field_and_value(change: str) -> tuple[str, Any]:
-    """A FIELD=VALUE in two; the value is as in JSON, or a word.
-
-    Raises:
-        UserError: it is something else.
-    """
-    field, equals, text = change.partition("=")
-    if not field or not equals:
-        raise UserError(f"{change!r} must be FIELD=VALUE, as in n_heads=2")
-    try:
-        return field, json.loads(text)
-    except json.JSONDecodeError:
-        return field, text
+    values = {}
+    for change in changes:
+        field, equals, text = change.partition("=")
+        if not field or not equals:
+            raise UserError(f"{change!r} must be FIELD=VALUE, as in n_heads=2")
+        try:
+            values[field] = json.loads(text)
+        except json.JSONDecodeError:
+            values[field] = text
+    return values

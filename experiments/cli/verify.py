@@ -1,93 +1,97 @@
-"""`verify`: whether finished runs come out the same when they are trained again."""
+"""`verify`: train finished runs again, and compare the results."""
 
 import dataclasses
+import enum
 import math
-import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
-from experiments.cli.options import byte_pairs, place_and_profile, slots_per_gpu_of, takes
-from experiments.data.corpus import prepare_corpus
+from experiments.cli.options import All, CorpusOptions, StudyOptions, WorkerOptions
 from experiments.errors import UserError
 from experiments.plan import PlannedRun, run_labels, unique_runs
-from experiments.records import provenance as hardware
+from experiments.records.provenance import environment
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
+from experiments.running.executor import Executor, Finished
 from experiments.running.job import Job
-from experiments.running.local import Executor, Finished
 from experiments.spec import RunSpec
 
 TOLERANCE = 0.01  # nats of final validation loss, on another machine or with other versions
-_SAMPLE = 5
-# What says where and when, and not what came out.
-_ASIDE = {
-    *("started", "train_seconds", "tokens_per_second", "wall_seconds", "probe_seconds"),
-    *("peak_memory", "git_revision", "environment", "code"),
-    *("hardware", "device_name", "python_version", "torch_version", "numpy_version"),
+_SAMPLE_SIZE = 5
+# Fields of a summary that say where and when a run was trained.
+_NOT_COMPARED = {
+    "started",
+    "train_seconds",
+    "tokens_per_second",
+    "wall_seconds",
+    "probe_seconds",
+    "peak_memory",
+    "git_revision",
+    "environment",
+    "code",
+    "hardware",
+    "device_name",
+    "python_version",
+    "torch_version",
+    "numpy_version",
 }
 _SAME_MACHINE = ("hardware", "device_name", "environment", "threads")
 
-SAME, WITHIN, BEYOND = HOWS = (
-    "the same bit for bit",
-    f"not, but within {TOLERANCE:g} nats",
-    "different",
-)
+
+class Agreement(enum.StrEnum):
+    """How the results of two trainings of a run agree."""
+
+    SAME = "the same bit for bit"
+    WITHIN = f"not the same, but within {TOLERANCE:g} nats"
+    BEYOND = "different"
 
 
 @dataclasses.dataclass(frozen=True)
-class Verified:
-    """One run, trained again: how it compares, where it differs first and most, and whether it was
-    to be the same to the bit: on the same machine, with the same versions.
+class Comparison:
+    """Comparison of a finished run with a second training of the run.
+
+    difference: the first and the largest difference; empty where there is none.
+    same_machine: whether machine and versions are those of the first training, so that the results
+        must be the same bit for bit.
     """
 
     spec: RunSpec
-    how: str
-    where: str
+    agreement: Agreement
+    difference: str
     same_machine: bool
 
     @property
     def holds(self) -> bool:
-        """Whether it is as it should be."""
-        return self.how == SAME or (self.how == WITHIN and not self.same_machine)
+        """Whether the results agree as well as they must."""
+        if self.same_machine:
+            return self.agreement is Agreement.SAME
+        return self.agreement is not Agreement.BEYOND
 
 
-@click.command()
-@takes(
-    *("profile", "corpus", "tokenizer", "vocab_size", "jobs", "executor", "device"),
-    *("slots_per_gpu", "all", "results", "data"),
-)
 def verify(
-    profile: str,
-    corpus: str,
-    tokenizer: str,
-    vocab_size: int | None,
-    jobs: int | None,
-    executor: str,
-    device: str,
-    slots_per_gpu: int | None,
-    all: bool,
-    results: Path,
-    data: Path,
-) -> None:
-    """Train some finished runs again, and say whether they come out the same."""
-    where, device, chosen = place_and_profile(executor, device, profile)
-    folder = results / chosen.name
-    study, text = (
-        Study.load(folder),
-        prepare_corpus(corpus, data, byte_pairs(tokenizer, vocab_size)),
-    )
-    if text.hash != study.corpus_hash:
+    *,
+    study: StudyOptions = StudyOptions(),
+    corpus: CorpusOptions = CorpusOptions(),
+    workers: WorkerOptions = WorkerOptions(),
+    all: All = False,
+) -> int:
+    """Train some finished runs again, and say whether the results are the same."""
+    executor = workers.start_executor()
+    device = executor.resolve_device(study.device)
+    profile = study.profile_for(device)
+    folder = study.results / profile.name
+    finished, text = Study.load(folder), corpus.prepare()
+    if text.hash != finished.corpus_hash:
         raise UserError(f"{folder} is a study of another corpus than {text.name}: see CORPUS")
-    planned = study.plan(folder)
-    slots_per_gpu = slots_per_gpu_of(chosen, device, slots_per_gpu)
-    slots = where.slots(device, slots_per_gpu, jobs)
-    job = Job(text, folder, hardware.environment(), slots_per_gpu=slots_per_gpu)
-    holds = verify_study([*planned.trials, *planned.members], job, slots, where, everything=all)
-    sys.exit(0 if holds else 1)
+    plan = finished.plan(folder)
+    slots_per_gpu = workers.per_gpu(profile, device)
+    slots = executor.slots(device, slots_per_gpu, workers.jobs)
+    job = Job(text, folder, environment(), slots_per_gpu=slots_per_gpu)
+    members = plan.runs
+    return 0 if verify_study(members, job, slots, executor, everything=all) else 1
 
 
 def verify_study(
@@ -98,82 +102,89 @@ def verify_study(
     *,
     everything: bool,
 ) -> bool:
-    """Train a few of a study's finished runs again, or all, and tell how each compares. Returns
-    whether they all came out as they should.
+    """Train a sample of a study's finished runs again, or all of them, and print how each compares.
+    Return whether all agree as well as they must.
 
     Raises:
         UserError: no run is finished.
     """
     labels = run_labels(members)
     runs = unique_runs(members)
-    over = [run for run in runs if RunFolder(job.results, run.run_id).finished(run.probes)]
-    if not over:
+    finished = [run for run in runs if RunFolder(job.results, run.run_id).finished(run.probes)]
+    if not finished:
         raise UserError(f"{job.results} has no finished run: `make all` makes some")
-    specs = over if everything else sample(over)
-    click.echo(f"training {len(specs)} of {len(over)} finished runs again")
-    found = []
-    for one in again(specs, job, slots, executor):
-        found.append(one)
-        told = f"{one.how}: {one.where}" if one.where else one.how
-        click.echo(f"[{len(found)}/{len(specs)}] {labels[one.spec.run_id]}: {told}")
-    counts = [sum(one.how == how for one in found) for how in HOWS]
-    click.echo("; ".join(f"{n} {how}" for n, how in zip(counts, HOWS, strict=True)))
-    if elsewhere := sum(not one.same_machine for one in found):
-        click.echo(f"{elsewhere} were made on another machine or with other versions")
-    return all(one.holds for one in found)
+    specs = finished if everything else sample(finished)
+    print(f"training {len(specs)} of {len(finished)} finished runs again")
+    results: list[Comparison] = []
+    for result in train_again(specs, job, slots, executor):
+        results.append(result)
+        text = f"{result.agreement}: {result.difference}".removesuffix(": ")
+        print(f"[{len(results)}/{len(specs)}] {labels[result.spec.run_id]}: {text}")
+    counts = Counter(result.agreement for result in results)
+    print("; ".join(f"{counts[agreement]} {agreement}" for agreement in Agreement))
+    if other := sum(not result.same_machine for result in results):
+        print(f"{other} were first trained on another machine or with other versions")
+    return all(result.holds for result in results)
 
 
-def again(
+def train_again(
     specs: Sequence[RunSpec], job: Job, slots: Sequence[str], executor: Executor
-) -> Iterator[Verified]:
-    """Train runs of a results folder again, elsewhere, and compare what they leave."""
-    # Among the results: where other nodes train, they share that.
+) -> Iterator[Comparison]:
+    """Train finished runs of the job again, in a temporary folder, and compare the results."""
+    # Inside the results folder, which all nodes of a cluster share.
     with tempfile.TemporaryDirectory(prefix="verify-", dir=job.results) as folder:
-        elsewhere = dataclasses.replace(job, results=Path(folder))
-        for event in executor.run(specs, elsewhere, slots):
+        second = dataclasses.replace(job, results=Path(folder))
+        for event in executor.run(specs, second, slots):
             if isinstance(event, Finished):
-                run_id = event.spec.run_id
-                yield compare(
-                    event.spec, RunFolder(job.results, run_id), RunFolder(elsewhere.results, run_id)
-                )
+                folders = [RunFolder(each.results, event.spec.run_id) for each in (job, second)]
+                yield compare(event.spec, *folders)
 
 
 def sample(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """A few runs, evenly spread over those there are."""
-    if len(specs) <= _SAMPLE:
+    """A few runs, evenly spread over the sequence."""
+    if len(specs) <= _SAMPLE_SIZE:
         return list(specs)
-    return [specs[i * (len(specs) - 1) // (_SAMPLE - 1)] for i in range(_SAMPLE)]
+    return [specs[i * (len(specs) - 1) // (_SAMPLE_SIZE - 1)] for i in range(_SAMPLE_SIZE)]
 
 
-def compare(spec: RunSpec, one: RunFolder, other: RunFolder) -> Verified:
-    """What two folders of the same run have, but for times and places."""
-    summaries = [folder.summary() or {} for folder in (one, other)]
+def compare(spec: RunSpec, first: RunFolder, second: RunFolder) -> Comparison:
+    """Compare all results of two trainings of a run, but for times and machines."""
+    summaries = [folder.summary() or {} for folder in (first, second)]
     same_machine = all(summaries[0].get(name) == summaries[1].get(name) for name in _SAME_MACHINE)
-    differing = list(_differences(_left(one), _left(other)))
-    if not differing:
-        return Verified(spec, SAME, "", same_machine)
-    first = differing[0][0]
-    worst = max(differing, key=lambda found: found[1])
-    where = f"{len(differing)} values differ, first {first}, most {worst[0]} by {worst[1]:.3g}"
+    differences = list(_differences(_results(first), _results(second)))
+    if not differences:
+        return Comparison(spec, Agreement.SAME, "", same_machine)
+    place, most = max(differences, key=lambda difference: difference[1])
+    difference = (
+        f"{len(differences)} values differ, first {differences[0][0]}, most {place} by {most:.3g}"
+    )
     losses = [summary.get("val_loss", math.nan) for summary in summaries]
-    near = abs(losses[0] - losses[1]) <= TOLERANCE  # which a loss that is not there never is
-    return Verified(spec, WITHIN if near else BEYOND, where, same_machine)
+    near = abs(losses[0] - losses[1]) <= TOLERANCE  # false where a loss is missing
+    agreement = Agreement.WITHIN if near else Agreement.BEYOND
+    return Comparison(spec, agreement, difference, same_machine)
 
 
-def _left(folder: RunFolder) -> dict[str, Any]:
-    summary = {k: v for k, v in (folder.summary() or {}).items() if k not in _ASIDE}
-    points = [{k: v for k, v in point.items() if k != "seconds"} for point in folder.points()]
-    return {"summary": summary, "points": points, "probes": folder.found()}
+def _results(folder: RunFolder) -> dict[str, Any]:
+    """Everything in a run's folder that must be the same in a second training."""
+    summary = folder.summary() or {}
+    return {
+        "summary": {name: summary[name] for name in summary if name not in _NOT_COMPARED},
+        "points": [
+            {name: point[name] for name in point if name != "seconds"} for point in folder.points()
+        ],
+        "probes": folder.probe_tables(),
+    }
 
 
-def _differences(one: Any, other: Any, place: str = "") -> Iterator[tuple[str, float]]:
-    """Where two plain values differ, and by how much: infinite where they are no numbers."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in sorted({*one, *other}):
-            yield from _differences(one.get(name), other.get(name), f"{place}.{name}".lstrip("."))
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for i, pair in enumerate(zip(one, other, strict=True)):
-            yield from _differences(*pair, f"{place}[{i}]")
-    elif one != other:
-        both = all(isinstance(value, int | float) for value in (one, other))
-        yield place, abs(one - other) if both else math.inf
+def _differences(first: Any, second: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Where two JSON values differ, and by how much: infinity for values that are not numbers."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        for name in sorted({*first, *second}):
+            path = f"{place}.{name}".lstrip(".")
+            yield from _differences(first.get(name), second.get(name), path)
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        for i, (one, other) in enumerate(zip(first, second, strict=True)):
+            yield from _differences(one, other, f"{place}[{i}]")
+    elif first != second:
+        numbers = all(isinstance(value, int | float) for value in (first, second))
+        yield place, abs(first - second) if numbers else math.inf

@@ -1,54 +1,62 @@
-"""Texts to train on: fetched, checked by hash, split, and turned into token arrays."""
+"""Corpora: texts fetched, checked by hash, split, and stored as arrays of token ids."""
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import sys
-import urllib.error
 import urllib.request
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.data.shakespeare import Work, fetch_works, split_works
+from experiments.data.text_sources import Pieces, part, pieces_of
+from experiments.data.tokenizer import BytePairs, Characters, Tokenizer, smallest_dtype
 from experiments.errors import UserError
 from experiments.files import (
     DamagedError,
-    unused_path,
+    open_atomically,
     read_sealed,
+    sha256,
+    unused_path,
     write_atomically,
     write_sealed,
-    open_atomically,
 )
-from experiments.data.shakespeare import Work, fetch_works, split_works
-from experiments.data.text_sources import Pieces, part, pieces_of
-from experiments.data.tokenizer import BytePairs, Characters, Tokenizer, narrowest
+from experiments.spec import SPLITS
 
 Tokens = npt.NDArray[Any]
-SPLITS = ("train", "val", "test")
+Splits = Mapping[str, Pieces]
 NAMES = ("shakespeare", "tinyshakespeare")
 
 _TINY_ADDRESS = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 )
 _TINY_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-_CHUNK = 1 << 22  # tokens that are looked at at once
+_SHORTEST = 10_000  # characters of the shortest text that is accepted
+_CHUNK = 1 << 22  # tokens per read
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A tokenised text on disk. `hash` covers the vocabulary and every token of every split, and
-    which of them are a work of which genre, where that is known.
+    """A tokenised text on disk.
 
-    Tokens are characters, or byte pairs where `byte_pairs` has the tokenizer. By split, `lengths`
-    has their number, `characters` and `bytes` that of what they stand for. `unigram_loss` is the
-    validation loss, in nats per token, of guessing by the training split's frequencies (one added
-    to each count): the floor for a model that looks at nothing.
+    Attributes:
+        name: "shakespeare", "tinyshakespeare", or the file name of the user's own text.
+        hash: SHA-256 of the vocabulary, of the tokens of every split, and of `works`.
+        vocabulary: the text of every token, by id.
+        byte_pairs: the stored byte-pair tokenizer; empty where tokens are characters.
+        lengths: tokens, by split.
+        characters: characters, by split.
+        bytes: UTF-8 bytes, by split.
+        unigram_loss: validation loss in nats per token of the token frequencies of the training
+            split, with one added to each count. A model that ignores the context cannot do better.
+        works: the plays with a genre; empty where genres are unknown or tokens are byte pairs.
+        folder: where the arrays are stored.
     """
 
     name: str
@@ -63,166 +71,183 @@ class Corpus:
     folder: Path
 
     def tokens(self, split: str) -> Tokens:
-        """Token ids of "train", "val" or "test", [time], mapped from the file and shared."""
-        mapped: Literal["c"] | None = "c" if self.lengths[split] else None  # nothing to map
-        array: Tokens = np.load(self.folder / f"{split}.npy", mmap_mode=mapped, allow_pickle=False)
-        return array
+        """Return the token ids of a split, [time], memory-mapped so that processes share them."""
+        mapped = self.lengths[split] > 0  # an empty array cannot be mapped
+        return np.load(self._file(split), "c" if mapped else None, allow_pickle=False)
 
     def chunks(self, split: str) -> Iterator[Tokens]:
-        """The same from end to end, a few million at a time: read and let go, and not mapped."""
-        with (self.folder / f"{split}.npy").open("rb") as file:
-            np.lib.format.read_magic(file)
-            (length,), _, kind = np.lib.format.read_array_header_1_0(file)
-            for start in range(0, length, _CHUNK):
-                yield np.fromfile(file, kind, min(_CHUNK, length - start))
+        """Yield the token ids of a split, a few million at a time, without mapping the file."""
+        array: Any = self.tokens(split)
+        for start in range(0, len(array), _CHUNK):
+            offset = array.offset + start * array.itemsize
+            yield np.fromfile(self._file(split), array.dtype, _CHUNK, offset=offset)
+
+    def _file(self, split: str) -> Path:
+        return self.folder / f"{split}.npy"
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """What turns text into ids, and ids into text."""
+        """The tokenizer that the corpus was encoded with."""
         return BytePairs(self.byte_pairs) if self.byte_pairs else Characters(self.vocabulary)
 
 
 def prepare_corpus(name: str, data: Path, vocab_size: int | None = None) -> Corpus:
-    """The corpus called `name`, fetched and tokenised under `data` if it is not there yet; by
-    character, or by so many byte pairs, which the training split decides.
+    """Return a corpus. A corpus that is not yet stored in `data` is fetched and tokenised first.
 
-    `name` is "shakespeare", "tinyshakespeare" or a text of `experiments.data.text_sources`.
+    Args:
+        name: "shakespeare", "tinyshakespeare", or a text as `text_sources.pieces_of` takes it.
+        data: the folder for corpora.
+        vocab_size: the number of byte pairs, which are trained on the training split. Without a
+            `vocab_size`, tokens are characters.
 
     Raises:
-        UserError: it cannot be had, is not UTF-8, or has another hash than it should.
+        UserError: the text cannot be fetched or read, is not UTF-8, is too short, or does not
+            have the expected hash.
     """
     suffix = f"-bpe-{vocab_size}" if vocab_size else ""
     folder = data / f"{name}{suffix}"
+    read_splits: Callable[[], tuple[Splits, Sequence[Work]]]
     if name == "shakespeare":
-        return _stored(folder) or _store(folder, name, *_fetched_works(), vocab_size)
-    if name == "tinyshakespeare":
-        splits = _split_tiny(_fetch_tiny(data))
-        return _stored(folder) or _store(folder, name, splits, (), vocab_size)
-    text = pieces_of(name)
-    digest, length = hashlib.sha256(), 0
-    for piece in text():
-        digest.update(piece.encode())
-        length += len(piece)
-    folder = data / "own" / f"{digest.hexdigest()[:16]}{suffix}"
-    splits = _split_ends(text, length, name)
-    return _stored(folder) or _store(folder, Path(name).name, splits, (), vocab_size)
+        read_splits = _fetch_shakespeare
+    elif name == "tinyshakespeare":
+        read_splits = partial(_fetch_tinyshakespeare, data)
+    else:
+        text = pieces_of(name)
+        digest, length = hashlib.sha256(), 0
+        for piece in text():
+            digest.update(piece.encode())
+            length += len(piece)
+        folder = data / "own" / f"{digest.hexdigest()[:16]}{suffix}"
+        read_splits = partial(_split_text, text, length, name)
+    if corpus := _load_corpus(folder):
+        return corpus
+    splits, works = read_splits()
+    return store_corpus(folder, Path(name).name, splits, works, vocab_size)
 
 
 def find_corpus(digest: str, data: Path) -> Corpus:
-    """The corpus of this hash, which has been prepared before.
+    """Return the stored corpus with this hash.
 
     Raises:
-        UserError: there is none.
+        UserError: no corpus in `data` has this hash.
     """
     for file in sorted(data.glob("**/corpus.json")):
+        if ".damaged-" in str(file):
+            continue
         with contextlib.suppress(DamagedError):
-            found = ".damaged-" not in str(file) and read_sealed(file).get("hash") == digest
-            if found and (corpus := _stored(file.parent)):
+            if read_sealed(file).get("hash") == digest and (corpus := _load_corpus(file.parent)):
                 return corpus
     raise UserError(f"the run's corpus is not in {data}: the study that made it puts it there")
 
 
-def _fetched_works() -> tuple[dict[str, Pieces], list[Work]]:
+def _fetch_shakespeare() -> tuple[Splits, list[Work]]:
     texts, works = split_works(fetch_works())
-    return {split: _whole(text) for split, text in texts.items()}, works
+    return {split: partial(iter, [text]) for split, text in texts.items()}, works
 
 
-def _whole(text: str) -> Pieces:
-    return lambda: iter([text])
-
-
-def _split_tiny(text: str) -> dict[str, Pieces]:
-    """As nanoGPT: the first 90 % and the last 10 %, and nothing held back for a test."""
+def _fetch_tinyshakespeare(data: Path) -> tuple[Splits, list[Work]]:
+    """Split as nanoGPT does: the first 90 % and the last 10 %, without a test split."""
+    text = _tinyshakespeare(data)
     cut = int(0.9 * len(text))
-    return {"train": _whole(text[:cut]), "val": _whole(text[cut:]), "test": _whole("")}
+    texts = {"train": text[:cut], "val": text[cut:], "test": ""}
+    return {split: partial(iter, [text]) for split, text in texts.items()}, []
 
 
-def _split_ends(text: Pieces, length: int, name: str) -> dict[str, Pieces]:
-    """The first 90 %, then 5 % each; a text too short for that is refused."""
-    if length < 10_000:
+def _split_text(text: Pieces, length: int, name: str) -> tuple[Splits, list[Work]]:
+    """Split into the first 90 %, the next 5 % and the last 5 %."""
+    if length < _SHORTEST:
         raise UserError(
-            f"corpus '{name}' is too short: {length:,} characters, at least 10,000 needed"
+            f"corpus '{name}' is too short: {length:,} characters, at least {_SHORTEST:,} needed"
         )
     cuts = [0, int(0.9 * length), int(0.95 * length), length]
-    return {split: part(text, *cuts[i : i + 2]) for i, split in enumerate(SPLITS)}
+    return {
+        split: partial(_read_part, text, start, end)
+        for split, start, end in zip(SPLITS, cuts[:-1], cuts[1:], strict=True)
+    }, []
 
 
-def _fetch_tiny(data: Path) -> str:
+def _read_part(text: Pieces, start: int, end: int) -> Iterator[str]:
+    return part(text(), start, end)
+
+
+def _tinyshakespeare(data: Path) -> str:
     file = data / "tinyshakespeare.txt"
     if file.exists():
         content = file.read_bytes()
     else:
         try:
-            with urllib.request.urlopen(_TINY_ADDRESS, timeout=60) as answer:
-                content = answer.read()
-        except (urllib.error.URLError, OSError) as error:
+            with urllib.request.urlopen(_TINY_ADDRESS, timeout=60) as response:
+                content = response.read()
+        except OSError as error:
             raise UserError(
                 f"corpus 'tinyshakespeare' cannot be fetched ({error}): connect to a network, or"
                 f" put the file at {file}"
             ) from None
-    if hashlib.sha256(content).hexdigest() != _TINY_SHA256:
+    if sha256(content) != _TINY_SHA256:
         raise UserError(f"corpus 'tinyshakespeare': its SHA-256 is not {_TINY_SHA256}")
     if not file.exists():
         write_atomically(file, content)
     return content.decode("utf-8")
 
 
-def _store(
+def store_corpus(
     folder: Path,
     name: str,
-    splits: Mapping[str, Pieces],
+    splits: Splits,
     works: Sequence[Work] = (),
     vocab_size: int | None = None,
 ) -> Corpus:
-    """Tokenise, piece by piece."""
-    tokenizer: Tokenizer
-    if vocab_size:
-        tokenizer = found = BytePairs.trained(splits["train"], vocab_size)
-        byte_pairs, works = found.library.to_str(), ()  # whose places are counted in characters
-    else:
-        distinct = {c for split in SPLITS for piece in splits[split]() for c in set(piece)}
-        tokenizer, byte_pairs = Characters(sorted(distinct)), ""
-    sizes: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-
-    def counted(split: str) -> Iterator[str]:
+    """Tokenise the splits piece by piece and write a corpus into `folder`."""
+    characters, sizes, alphabet = dict[str, int](), dict[str, int](), set[str]()
+    for split in SPLITS:
+        characters[split] = sizes[split] = 0
         for piece in splits[split]():
-            sizes[split] += Counter(characters=len(piece), bytes=len(piece.encode()))
-            yield piece
-
-    kind = narrowest(len(tokenizer.vocabulary))
+            characters[split] += len(piece)
+            sizes[split] += len(piece.encode())
+            alphabet.update(piece)
+    tokenizer: BytePairs | Characters
+    if vocab_size:
+        tokenizer = BytePairs.trained(splits["train"](), vocab_size)
+        works = ()  # their places are counted in characters
+    else:
+        tokenizer = Characters(sorted(alphabet))
+    dtype = np.dtype(smallest_dtype(len(tokenizer.vocabulary)))
     lengths = {
-        split: _write_array(
-            folder / f"{split}.npy", tokenizer.encode(functools.partial(counted, split)), kind
-        )
+        split: _write_array(folder / f"{split}.npy", tokenizer.encode(splits[split]()), dtype)
         for split in SPLITS
     }
     corpus = Corpus(
         name=name,
         hash="",
         vocabulary=tokenizer.vocabulary,
-        byte_pairs=byte_pairs,
+        byte_pairs=tokenizer.library.to_str() if isinstance(tokenizer, BytePairs) else "",
         lengths=lengths,
-        characters={split: sizes[split]["characters"] for split in SPLITS},
-        bytes={split: sizes[split]["bytes"] for split in SPLITS},
+        characters=characters,
+        bytes=sizes,
         unigram_loss=0.0,
         works=tuple(works),
         folder=folder,
     )
     corpus = dataclasses.replace(corpus, hash=_digest(corpus), unigram_loss=_unigram_loss(corpus))
-    facts = {key: value for key, value in dataclasses.asdict(corpus).items() if key != "folder"}
+    facts = dataclasses.asdict(corpus)
+    del facts["folder"]
     write_sealed(folder / "corpus.json", facts)
     return corpus
 
 
-def _write_array(path: Path, pieces: Iterator[Tokens], kind: type) -> int:
-    """Write an array whose length, which is returned, is known when its last piece is there."""
-    header = {"descr": np.dtype(kind).str, "fortran_order": False}
+def _write_array(path: Path, pieces: Iterable[Tokens], dtype: np.dtype[Any]) -> int:
+    """Write the pieces as one `.npy` file and return the length of the array.
+
+    The length is known after the last piece only, so the header is written twice. NumPy pads
+    headers, so both have the same size.
+    """
+    header = {"descr": dtype.str, "fortran_order": False}
     with open_atomically(path) as file:
         np.lib.format.write_array_header_1_0(file, header | {"shape": (0,)})
-        begin = file.tell()  # numpy leaves room in a header for the length to grow
+        start = file.tell()
         for piece in pieces:
             file.write(piece.tobytes())
-        length: int = (file.tell() - begin) // np.dtype(kind).itemsize
+        length = (file.tell() - start) // dtype.itemsize
         file.seek(0)
         np.lib.format.write_array_header_1_0(file, header | {"shape": (length,)})
     return length
@@ -234,34 +259,35 @@ def _unigram_loss(corpus: Corpus) -> float:
 
 
 def _counts(corpus: Corpus, split: str) -> Tokens:
-    """How often each token stands in a split: [vocab]."""
+    """Frequency of every token of the vocabulary in a split: [vocab_size]."""
     counts = np.zeros(len(corpus.vocabulary), dtype=np.int64)
     for chunk in corpus.chunks(split):
         counts += np.bincount(chunk, minlength=len(counts))
     return counts
 
 
-def _stored(folder: Path) -> Corpus | None:
-    """What `_store` left; it writes the facts last, so their presence means all is there. None
-    where there is nothing. What is damaged, or an older version's, is set aside.
+def _load_corpus(folder: Path) -> Corpus | None:
+    """Read what `store_corpus` wrote, or return None where there is nothing.
+
+    `store_corpus` writes `corpus.json` last, so a folder with this file is complete. A folder that
+    is damaged, or that an older version wrote, is renamed.
     """
     file = folder / "corpus.json"
     if not file.exists():
         return None
     try:
         facts = read_sealed(file)
-        works = tuple(Work(**work) for work in facts.pop("works"))
-        vocabulary = tuple(facts.pop("vocabulary"))
-        corpus = Corpus(**facts, vocabulary=vocabulary, works=works, folder=folder)
+        facts["works"] = tuple(Work(**work) for work in facts["works"])
+        facts["vocabulary"] = tuple(facts["vocabulary"])
+        corpus = Corpus(**facts, folder=folder)
         lengths = {split: len(corpus.tokens(split)) for split in SPLITS}
-        whole = lengths == corpus.lengths and corpus.hash == _digest(corpus)
+        if lengths == corpus.lengths and corpus.hash == _digest(corpus):
+            return corpus
     except (DamagedError, KeyError, TypeError, ValueError, OSError, EOFError):
-        whole = False
-    if whole:
-        return corpus
-    place = unused_path(folder.parent, f"{folder.name}.damaged")
-    folder.rename(place)
-    print(f"damaged: corpus {folder}: set aside as {place}, made again", file=sys.stderr)
+        pass
+    renamed = unused_path(folder.parent, f"{folder.name}.damaged")
+    folder.rename(renamed)
+    print(f"damaged: corpus {folder}: set aside as {renamed}, made again", file=sys.stderr)
     return None
 
 

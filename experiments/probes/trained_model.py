@@ -1,4 +1,4 @@
-"""What probes look at: a trained language model with what it was trained on, and its losses."""
+"""A trained language model with its task, as probes take it, and its losses by token."""
 
 from typing import Any, NamedTuple
 
@@ -13,29 +13,29 @@ from experiments.training.windows import evaluation_starts, windows_at
 
 ProbeTables = dict[str, list[dict[str, Any]]]  # rows by table
 
-_AT_ONCE = 8192  # tokens that are evaluated at once
+_CHUNK = 8192  # tokens evaluated at once
 
 
 class TrainedModel(NamedTuple):
-    """A trained network, and what it was trained on."""
+    """A trained language model with its spec and its task."""
 
     model: nn.Module
     spec: RunSpec
     task: LanguageModelling
 
 
-def validation_losses(subject: TrainedModel, length: int, windows: int) -> Tensor:
-    """Loss in nats of each token of fixed validation windows of any length: [windows, length].
+def validation_losses(trained: TrainedModel, length: int, windows: int) -> Tensor:
+    """Loss of every token of fixed validation windows, in nats per token: [windows, length].
 
     Raises:
-        ValueError: the length is more than the positional encoding knows.
+        ValueError: the network's positions end before `length`.
     """
-    tokens = subject.task.tokens["val"]
+    tokens = trained.task.tokens["val"]
     starts = evaluation_starts(len(tokens), length, windows).to(tokens.device)
-    found = []
-    for some in starts.split(max(1, _AT_ONCE // length)):
-        inputs, targets = windows_at(tokens, some, length)
-        with autocast_context(subject.spec.recipe.precision, inputs.device):
-            logits = subject.model(inputs)
-        found.append(cross_entropy(logits.float(), targets, reduction="none").view(targets.shape))
-    return torch.cat(found)
+    losses = []
+    for chunk in starts.split(max(1, _CHUNK // length)):
+        inputs, targets = windows_at(tokens, chunk, length)
+        with autocast_context(trained.spec.recipe.precision, inputs.device):
+            logits = trained.model(inputs)
+        losses.append(cross_entropy(logits.float(), targets, reduction="none").view(targets.shape))
+    return torch.cat(losses)

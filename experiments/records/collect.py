@@ -1,10 +1,9 @@
-"""From run folders to tidy tables."""
+"""Collecting run folders into tables, and reading and writing tables."""
 
 import json
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -12,9 +11,11 @@ import pyarrow.parquet as pq
 
 from experiments.errors import UserError
 from experiments.files import sha256, unused_path, write_atomically
-from experiments.plan import PlannedRun
-from experiments.records.run_folder import MEASURED, RunFolder, read_calls
-from experiments.records.schema import VERSION, schema
+from experiments.plan import Plan, PlannedRun
+from experiments.records.calls import read_calls
+from experiments.records.losses import Row, with_losses_per_character
+from experiments.records.run_folder import MEASURED, RunFolder, Status
+from experiments.records.schema import TEXT_TASKS, VERSION, schema
 from experiments.records.study import Study
 
 PROBE_TABLES = (
@@ -30,90 +31,67 @@ PROBE_TABLES = (
 
 
 def collect(results: Path) -> None:
-    """Write `runs`, `curves`, `membership` and what the probes found, for what lies in the results
-    folder by now.
+    """Write the tables of a study from the run folders in its results folder.
 
-    Runs that the present plan does not ask for (another corpus, older settings) stay on disk and
-    out of the tables.
+    The tables are `runs`, `curves`, `calls`, `membership`, `tuning` and `PROBE_TABLES`. Tables that
+    are measured without runs are written empty where they are missing. Runs that the present plan
+    does not ask for (another corpus, older settings) stay on disk and out of the tables.
 
     Raises:
-        UserError: nothing has been run there.
+        UserError: the results folder holds no study.
     """
     study = Study.load(results)
     plan = study.plan(results)
-    firsts: dict[str, PlannedRun] = {}
-    for member in [*plan.members, *plan.trials]:
-        firsts.setdefault(member.spec.run_id, member)
-    begun = [
-        member for run_id, member in firsts.items() if RunFolder(results, run_id).path.exists()
-    ]
-    rows = [_row(member, results, study) for member in begun]
-    whole = [row["run_id"] for row in rows if row["status"] != "damaged"]
-    points = [
-        {"run_id": run_id, **point}
-        for run_id in whole
-        for point in RunFolder(results, run_id).points()
-    ]
+    planned: dict[str, PlannedRun] = {}
+    for member in [*plan.comparison_runs, *plan.trials]:
+        planned.setdefault(member.spec.run_id, member)
+    tables: dict[str, list[Row]] = {name: [] for name in ("runs", "curves", *PROBE_TABLES)}
+    for run_id, member in planned.items():
+        folder = RunFolder(results, run_id)
+        if folder.path.exists():
+            for name, rows in _rows_of_run(member, folder, study).items():
+                tables[name] += rows
     write_missing(results)
-    found: dict[str, list[dict[str, Any]]] = {table: [] for table in PROBE_TABLES}
-    for run_id in whole:
-        for tables in RunFolder(results, run_id).found():
-            for table, its in tables.items():
-                found[table] += [{"run_id": run_id} | row for row in its]
-    for table, all_of_it in found.items():
-        write_table(results, table, all_of_it)
-    write_table(results, "runs", rows)
-    write_table(results, "curves", points)
-    write_table(results, "calls", read_calls(results))
-    write_table(
-        results,
-        "membership",
-        [
-            {
-                "ablation": member.ablation,
-                "variant": member.variant,
-                "seed": member.spec.seed,
-                "run_id": member.spec.run_id,
-            }
-            for member in plan.members
-        ]
-        + [waiting._asdict() for waiting in plan.waiting],
-    )
-    write_table(
-        results,
-        "tuning",
-        [
-            {
-                "ablation": trial.ablation,
-                "variant": trial.variant,
-                "rate": trial.rate,
-                "learning_rate": trial.spec.recipe.learning_rate,
-                "seed": trial.spec.seed,
-                "run_id": trial.spec.run_id,
-                "chosen": plan.rates.get((trial.ablation, trial.variant)) == trial.rate,
-            }
-            for trial in plan.trials
-        ],
-    )
+    tables |= _rows_of_plan(plan) | {"calls": read_calls(results)}
+    for name, rows in tables.items():
+        write_table(results, name, rows)
 
 
-def write_missing(results: Path) -> None:
-    """Write the tables of what has not been measured yet, empty; what is damaged is set aside."""
-    for table in MEASURED:
-        if not is_measured(results, table):
-            set_aside(results, table)
-            write_table(results, table, [])
+def _rows_of_run(member: PlannedRun, folder: RunFolder, study: Study) -> dict[str, list[Row]]:
+    """A run's rows of the table `runs`, `curves` and the probes' tables, by table."""
+    run = _run_row(member, folder)
+    tables: dict[str, list[Row]] = {"runs": [run]}
+    if run["status"] != Status.DAMAGED:
+        tables["curves"] = folder.points()
+        for probe_tables in folder.probe_tables():
+            for name, rows in probe_tables.items():
+                tables[name] = tables.get(name, []) + rows
+    task = member.spec.recipe.task
+    if task in TEXT_TASKS:
+        tables = {
+            name: with_losses_per_character(name, rows, study.tokens_per_character)
+            for name, rows in tables.items()
+        }
+    if task == "language" and "val_loss" in run:
+        loss = run["val_loss"]
+        tables["runs"][0] |= {
+            "perplexity": math.exp(min(loss, 700.0)),  # exp(710) overflows
+            "bits_per_character": loss / math.log(2) * study.tokens_per_character(),
+            "bits_per_byte": loss / math.log(2) * study.tokens_per_byte(),
+        }
+    run_id = member.spec.run_id
+    return {name: [{"run_id": run_id} | row for row in rows] for name, rows in tables.items()}
 
 
-def _row(member: PlannedRun, results: Path, study: Study) -> dict[str, Any]:
+def _run_row(member: PlannedRun, folder: RunFolder) -> Row:
+    """A run's row of the table `runs`, with losses in nats per target only."""
     spec = member.spec
-    folder = RunFolder(results, spec.run_id)
     summary = folder.summary() or {"status": folder.status()}
     row = {
-        "run_id": spec.run_id,
         "ablation": member.ablation,
         "variant": member.variant,
         "seed": spec.seed,
+        "tuning": spec.tuning,
         "corpus_hash": spec.corpus,
         **{f"model.{k}": v for k, v in spec.model.relevant().items()},
         **{f"recipe.{k}": v for k, v in spec.recipe.relevant(spec.model.family).items()},
@@ -121,19 +99,51 @@ def _row(member: PlannedRun, results: Path, study: Study) -> dict[str, Any]:
     }
     if "steps" in summary:
         row["flops"] = spec.flops * summary["steps"] / spec.recipe.steps
-    if "val_loss" in row and spec.recipe.task == "language":
-        row["perplexity"] = math.exp(min(row["val_loss"], 700.0))  # exp(710) overflows
-        bits = row["val_loss"] / math.log(2)
-        row["bits_per_character"] = bits * study.tokens_per_character()
-        row["bits_per_byte"] = bits * study.tokens_per_byte()
     return row
 
 
-def write_table(results: Path, name: str, rows: list[dict[str, Any]]) -> None:
-    """Write `<name>.parquet` by its schema, whatever columns the first rows lack.
+def _rows_of_plan(plan: Plan) -> dict[str, list[Row]]:
+    """The rows of the tables `membership` and `tuning`."""
+    members = [
+        {
+            "ablation": member.ablation,
+            "variant": member.variant,
+            "seed": member.spec.seed,
+            "run_id": member.spec.run_id,
+        }
+        for member in plan.comparison_runs
+    ]
+    trials = [
+        {
+            "ablation": trial.ablation,
+            "variant": trial.variant,
+            "rate": trial.rate,
+            "learning_rate": trial.spec.recipe.learning_rate,
+            "seed": trial.spec.seed,
+            "run_id": trial.spec.run_id,
+            "chosen": plan.rates.get((trial.ablation, trial.variant)) == trial.rate,
+        }
+        for trial in plan.trials
+    ]
+    return {
+        "membership": members + [waiting._asdict() for waiting in plan.untuned],
+        "tuning": trials,
+    }
+
+
+def write_missing(results: Path) -> None:
+    """Write empty tables for those of `MEASURED` that are missing; set damaged ones aside."""
+    for table in MEASURED:
+        if not is_measured(results, table):
+            set_aside(results, table)
+            write_table(results, table, [])
+
+
+def write_table(results: Path, name: str, rows: list[Row]) -> None:
+    """Write `<name>.parquet` with the table's schema. Columns that a row lacks are null.
 
     Raises:
-        KeyError: a row has a column that the schema does not.
+        KeyError: a row has a column that is not in the schema.
     """
     wanted = schema(name)
     for row in rows:
@@ -150,7 +160,7 @@ def write_table(results: Path, name: str, rows: list[dict[str, Any]]) -> None:
 
 
 def is_measured(results: Path, name: str) -> bool:
-    """Whether a table of MEASURED is there, by this schema, with anything in it."""
+    """Whether a table of `MEASURED` exists in this schema version and has rows."""
     try:
         return len(read_table(results, name)) > 0
     except UserError:
@@ -158,21 +168,21 @@ def is_measured(results: Path, name: str) -> bool:
 
 
 def set_aside(results: Path, name: str) -> None:
-    """Move a table that cannot be read to the folder `damaged`, if there is one."""
-    file, aside = results / f"{name}.parquet", results / "damaged"
+    """Move a table that cannot be read, if it exists, to the folder `damaged`."""
+    file, damaged = results / f"{name}.parquet", results / "damaged"
     try:
         read_table(results, name)
     except UserError:
         if file.exists():
-            aside.mkdir(exist_ok=True)
-            os.replace(file, unused_path(aside, name, ".parquet"))
+            damaged.mkdir(exist_ok=True)
+            os.replace(file, unused_path(damaged, name, ".parquet"))
 
 
 def read_table(results: Path, name: str) -> pd.DataFrame:
     """Read `<name>.parquet`.
 
     Raises:
-        UserError: it is missing, damaged, or of another schema version.
+        UserError: the file is missing, damaged, or of another schema version.
     """
     file = results / f"{name}.parquet"
     if not file.exists():
@@ -185,19 +195,19 @@ def read_table(results: Path, name: str) -> pd.DataFrame:
     version = metadata.get(b"version", b"none").decode(errors="replace")
     if version != str(VERSION):
         raise UserError(f"{file} has schema version {version}, this code reads {VERSION}")
-    whole = table.schema.equals(schema(name))
-    # The others are made anew from the runs' own files, whose checksums are their own.
-    if whole and name in (*MEASURED, "calibration"):
-        whole = metadata.get(b"sha256", b"") == _content(table).encode()
-    if not whole:
+    intact = table.schema.equals(schema(name))
+    # All other tables are made anew from run folders, whose files have checksums of their own.
+    if intact and name in (*MEASURED, "calibration"):
+        intact = metadata.get(b"sha256", b"") == _content(table).encode()
+    if not intact:
         raise UserError(f"{file} is damaged: `make all` makes it anew")
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
 def _content(table: pa.Table) -> str:
-    """A checksum of what a table says, however its file is laid out."""
+    """A checksum of a table's rows, independent of the file's layout."""
     try:
         return sha256(json.dumps(table.to_pylist()).encode())
-    except UnicodeDecodeError:  # a text that is none any more
+    except UnicodeDecodeError:  # damage has made a text undecodable
         return ""

@@ -1,54 +1,58 @@
-"""Where a run's files lie, and what state a run is in.
+"""Run folders: the files of each run, and the state that a run is in.
 
-results/<profile>/runs/<run_id>/spec.json       the run, as planned
-                                worker.json     while it is going on: the process that trains it
-                                checkpoint*     while it is unfinished: where it goes on from
-                                metrics.jsonl   one line per point of its curves, as it goes
-                                probes/*.json   what each probe found
+results/<profile>/runs/<run_id>/spec.json       the run as planned
+                                worker.json     the process that trains the run, while it trains
+                                checkpoint*     state to resume from, while the run is unfinished
+                                metrics.jsonl   one line per point of the curves, as they arise
+                                probes/*.json   the rows of each probe, by table
                                 summary.json    written last: status, reason, final numbers, and
-                                                checksums of the files above and of itself
-                                log.txt         whatever the worker printed
-                                model.safetensors  the weights, of a run by hand
-results/<profile>/by-hand/                      runs by hand, in folders like these
-results/<profile>/tracking/                     what a tracker is told
-results/<profile>/damaged/                      run folders with a file that is not as written
-results/<profile>/environments/<hash>.json      the versions of all packages, as runs name them
-results/<profile>/calls.jsonl                   one line per call that trained something
+                                                checksums of the other files and of itself
+                                log.txt         everything that the worker printed
+                                model.safetensors  the weights, only of a single run
+results/<profile>/by-hand/                      single runs, in folders like these
+results/<profile>/tracking/                     what trackers were sent
+results/<profile>/damaged/                      run folders and tables that cannot be read
+results/<profile>/environments/<hash>.json      the package versions of an environment
+results/<profile>/calls.jsonl                   one line per command that trained something
 """
 
 import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 
 from experiments.files import (
     DamagedError,
     read_sealed,
-    seal,
     sha256,
-    unseal,
     unused_path,
     write_atomically,
     write_sealed,
 )
-from experiments.records.provenance import environment, packages
 from experiments.spec import RunSpec
 
-# A run that is over is done, diverged or failed, or its files are not what was written. One that is
-# not over is in flight where a process is at it, and unfinished where none is any more.
-Status = Literal["done", "diverged", "failed", "damaged", "in flight", "unfinished"]
-MEASURED = (
-    "identities",
-    "theory",
-    "encodings",
-    "costs",
-    "bench",
-)  # tables of what is apart from any run
-FINISHED = ("done", "diverged")  # a run that diverged has its answer; one that failed has none
+# Tables that are measured without runs.
+MEASURED = ("identities", "theory", "encodings", "costs", "bench")
+
+
+class Status(StrEnum):
+    """The state of a run."""
+
+    DONE = "done"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    DAMAGED = "damaged"  # a file of a run that is over is not as it was written
+    IN_FLIGHT = "in flight"  # a process is training the run
+    UNFINISHED = "unfinished"  # the run is not over, and no process is training it
+
+
+# A diverged run has a result: the divergence. A failed run has none.
+FINISHED = (Status.DONE, Status.DIVERGED)
 
 
 class RunFolder:
@@ -58,148 +62,153 @@ class RunFolder:
         self.path = results / "runs" / run_id
         self.metrics = self.path / "metrics.jsonl"
         self.log = self.path / "log.txt"
-        self.weights = self.path / "model.safetensors"  # of a run by hand
+        self.weights = self.path / "model.safetensors"
 
     def start(self, spec: RunSpec, made_by: Mapping[str, Any] | None = None) -> None:
-        """Make the folder ready for a run, from its checkpoint where the same code, versions and
-        kind of device made it, and else from its beginning: no run is half one, half another.
+        """Prepare the folder for a run.
+
+        The run resumes from its checkpoint if the same code, versions and kind of device made the
+        checkpoint. Otherwise it starts from the beginning, so that no run mixes two of them.
+
+        Args:
+            spec: the run.
+            made_by: code, versions and kind of device that are about to train.
 
         Raises:
             DamagedError: the checkpoint is not as it was written.
         """
         (self.path / "summary.json").unlink(missing_ok=True)
         write_atomically(self.path / "spec.json", spec.to_json().encode())
-        me = psutil.Process()
-        worker = {"pid": me.pid, "began": me.create_time()}
+        process = psutil.Process()
+        worker = {"pid": process.pid, "began": process.create_time()}
         write_atomically(self.path / "worker.json", json.dumps(worker).encode())
         checkpoint = self.checkpoint()
         if checkpoint and checkpoint["notes"]["made_by"] != made_by:
             (self.path / "checkpoint.json").unlink()
             checkpoint = None
-        if not checkpoint:  # of the last step, which is not made again
+        if not checkpoint:  # weights are written at the last step, which is then trained again
             self.weights.unlink(missing_ok=True)
-        # What was recorded after it is recorded again.
+        # Points after the checkpoint are recorded again.
         with self.metrics.open("ab") as metrics:
             metrics.truncate(checkpoint["notes"]["length"] if checkpoint else 0)
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Write the summary; the run is over."""
+        """Write the summary. The run is over."""
         files = {str(file.relative_to(self.path)): _checksum(file) for file in self._sealed()}
         write_sealed(self.path / "summary.json", summary | {"files": files})
         (self.path / "worker.json").unlink(missing_ok=True)
 
     def summary(self) -> dict[str, Any] | None:
-        """What `finish` wrote, or None for a run that is not over. Where a file of it is not as it
-        was left: status "damaged", and which one.
+        """The summary that `finish` wrote, or None if the run is not over.
+
+        If a file of the run is not as it was written, the status is "damaged" and the reason names
+        the file.
         """
         file = self.path / "summary.json"
         if not file.exists():
             return None
         try:
-            found = read_sealed(file)
-            for name, checksum in found.pop("files").items():
+            summary = read_sealed(file)
+            for name, checksum in summary.pop("files").items():
                 if _checksum(self.path / name) != checksum:
                     raise DamagedError(self.path / name)
         except DamagedError as damage:
-            return {"status": "damaged", "reason": f"{damage.file.name} is not as it was written"}
-        return found
+            return {"status": Status.DAMAGED, "reason": _describe(damage)}
+        return summary
 
     def checkpoint(self) -> dict[str, Any] | None:
-        """What `checkpoint.json` says, where the run has one.
+        """The content of `checkpoint.json`, or None if the run has no checkpoint.
 
         Raises:
-            DamagedError: it, what it names, or the points up to it are not as they were written.
+            DamagedError: `checkpoint.json`, the file that it names, or the points of the curves up
+                to the checkpoint are not as they were written.
         """
         file = self.path / "checkpoint.json"
         if not file.exists():
             return None
-        found = read_sealed(file)
+        checkpoint = read_sealed(file)
+        if _checksum(self.path / checkpoint["file"]) != checkpoint["sha256"]:
+            raise DamagedError(self.path / checkpoint["file"])
         points = self.metrics.read_bytes() if self.metrics.exists() else b""
-        if _checksum(self.path / found["file"]) != found["sha256"]:
-            raise DamagedError(self.path / found["file"])
-        if sha256(points[: found["notes"]["length"]]) != found["notes"]["points"]:
+        if sha256(points[: checkpoint["notes"]["length"]]) != checkpoint["notes"]["points"]:
             raise DamagedError(self.metrics)
-        return found
+        return checkpoint
 
     def damage(self) -> str:
-        """Which file of the run is not as it was written; empty where all are."""
-        for place in (self.path, *self.path.rglob("*")):
-            if place.is_symlink():  # we make none: what is written there would be written elsewhere
-                return f"{place.name} is a link"
+        """A sentence on the file that is not as it was written; empty if every file is."""
+        for path in (self.path, *self.path.rglob("*")):
+            if path.is_symlink():  # writing through a link would change a file elsewhere
+                return f"{path.name} is a link"
         try:
             self.checkpoint()
         except DamagedError as damage:
-            return f"{damage.file.name} is not as it was written"
+            return _describe(damage)
         summary = self.summary() or {"status": ""}
-        return str(summary["reason"]) if summary["status"] == "damaged" else ""
+        return str(summary["reason"]) if summary["status"] == Status.DAMAGED else ""
 
     def status(self) -> Status:
-        """How the run stands."""
-        summary = self.summary()
-        if summary is not None:
-            status: Status = summary["status"]
-            return status
-        return "in flight" if self.worker() else "unfinished"
+        """The state of the run."""
+        if (summary := self.summary()) is not None:
+            return Status(summary["status"])
+        return Status.IN_FLIGHT if self.worker() else Status.UNFINISHED
 
     def set_aside(self) -> Path:
-        """Move the folder out of the way, where nothing is lost. Returns where it is now."""
-        aside = self.path.parent.parent / "damaged"
-        aside.mkdir(exist_ok=True)
-        place = unused_path(aside, self.path.name)
-        os.replace(self.path, place)
-        return place
+        """Move the folder to the folder `damaged`, and return the path there."""
+        damaged = self.path.parent.parent / "damaged"
+        damaged.mkdir(exist_ok=True)
+        path = unused_path(damaged, self.path.name)
+        os.replace(self.path, path)
+        return path
 
     def finished(self, probes: Sequence[str] = ()) -> bool:
-        """Whether the run needs no training any more, and has been looked at by these probes."""
+        """Whether the run has a result, and rows of all these probes unless it diverged."""
         summary = self.summary()
         if summary is None or summary["status"] not in FINISHED:
             return False
-        return summary["status"] != "done" or all(self.probe(name).exists() for name in probes)
+        probed = all(self.probe(name).exists() for name in probes)
+        return probed or summary["status"] == Status.DIVERGED
 
     def probe(self, name: str) -> Path:
-        """Where a probe's findings lie, rows by table."""
+        """The file for the rows of a probe, by table."""
         return self.path / "probes" / f"{name}.json"
 
-    def _sealed(self) -> list[Path]:
-        """The files that are as they are to stay once the run is over."""
-        probes = sorted(self.path.glob("probes/*.json"))
-        files = [self.path / "spec.json", self.metrics, self.weights, *probes]
-        return [file for file in files if file.exists()]
-
     def worker(self) -> psutil.Process | None:
-        """The process that is at the run, if one is."""
+        """The process that is training the run, or None."""
         try:
-            noted = json.loads((self.path / "worker.json").read_text())
-            process = psutil.Process(noted["pid"])
-            same = process.create_time() == noted["began"]  # and no later one of that number
+            worker = json.loads((self.path / "worker.json").read_text())
+            process = psutil.Process(worker["pid"])
+            # A later process may have been given the same number.
+            same = process.create_time() == worker["began"]
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
         return process if same else None
 
     def end_worker(self) -> None:
-        """End the process that is at the run, if one is: its study was killed before it."""
-        if orphan := self.worker():
+        """Kill the process that is training the run, if there is one. Such a process is left over
+        when a study is killed before its workers.
+        """
+        if worker := self.worker():
             with contextlib.suppress(psutil.NoSuchProcess):
-                orphan.kill()
-                orphan.wait()
+                worker.kill()
+                worker.wait()
 
-    def found(self) -> list[dict[str, list[dict[str, Any]]]]:
-        """What the probes found, rows by table; nothing yet of a run that is not over."""
+    def probe_tables(self) -> list[dict[str, list[dict[str, Any]]]]:
+        """The rows of each probe, by table; empty while the run is not over."""
         if not (self.path / "summary.json").exists():
             return []
         return [json.loads(file.read_text()) for file in sorted(self.path.glob("probes/*.json"))]
 
     def spec(self) -> RunSpec:
-        """The run that this folder holds.
+        """The run that the folder holds.
 
         Raises:
-            ValueError, KeyError, TypeError: what it holds is no run of this version.
+            ValueError, KeyError, TypeError: the folder holds no run of this version.
         """
         return RunSpec.from_json((self.path / "spec.json").read_text())
 
     def points(self) -> list[dict[str, Any]]:
-        """The points of the curves for which a checksum stands: all of a run that is over, and of
-        one that is not those up to its checkpoint.
+        """The points of the curves that a checksum covers: all points of a run that is over, and
+        else the points up to the checkpoint.
         """
         content = self.metrics.read_bytes() if self.metrics.exists() else b""
         if not (self.path / "summary.json").exists():
@@ -211,31 +220,20 @@ class RunFolder:
     def _up_to_checkpoint(self, points: bytes) -> bytes:
         try:
             notes = read_sealed(self.path / "checkpoint.json")["notes"]
-        except (DamagedError, FileNotFoundError):  # none yet
+        except (DamagedError, FileNotFoundError):
             return b""
-        known = points[: notes["length"]]
-        return known if sha256(known) == notes["points"] else b""
+        covered = points[: notes["length"]]
+        return covered if sha256(covered) == notes["points"] else b""
+
+    def _sealed(self) -> list[Path]:
+        """The files that must not change once the run is over."""
+        probes = sorted(self.path.glob("probes/*.json"))
+        files = [self.path / "spec.json", self.metrics, self.weights, *probes]
+        return [file for file in files if file.exists()]
 
 
-def record_environment(results: Path) -> None:
-    """Leave the versions of all packages with the results, under the hash that runs have."""
-    found = environment()
-    content = {"packages": packages(), "python": found["python_version"]}
-    file = results / "environments" / f"{found['environment']}.json"
-    write_atomically(file, json.dumps(content, indent=2).encode())
-
-
-def record_call(results: Path, **call: Any) -> None:
-    """Note how a call that trained something spent its time."""
-    with (results / "calls.jsonl").open("a") as file:
-        file.write(json.dumps(seal(call)) + "\n")
-
-
-def read_calls(results: Path) -> list[dict[str, Any]]:
-    """What `note_call` noted, without lines that are not as it wrote them."""
-    file = results / "calls.jsonl"
-    lines = file.read_bytes().splitlines() if file.exists() else []
-    return [call for call in map(unseal, lines) if call]
+def _describe(damage: DamagedError) -> str:
+    return f"{damage.file.name} is not as it was written"
 
 
 def _checksum(file: Path) -> str:

@@ -5,9 +5,9 @@ import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.catalogue import load_ablations
-from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.files import DamagedError, read_sealed, write_sealed
 from experiments.plan import Plan, plan
@@ -15,6 +15,9 @@ from experiments.profiles import PROFILES, Profile
 from experiments.records.run_folder import RunFolder
 from experiments.spec import Precision, RunSpec, Task
 from model import ModelConfig
+
+if TYPE_CHECKING:  # numpy takes long to import, and listing a study does not need it
+    from experiments.data.corpus import Corpus
 
 MANIFEST = "manifest.json"  # of a published study
 
@@ -39,7 +42,7 @@ class Study:
     has_genres: bool
 
     @classmethod
-    def of(cls, profile: Profile, corpus: Corpus, seeds: int | None) -> "Study":
+    def of(cls, profile: Profile, corpus: "Corpus", seeds: int | None) -> "Study":
         """The study of a corpus that is at hand; with `seeds`, as many for every ablation."""
         return cls(
             profile_name=profile.name,

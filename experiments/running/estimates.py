@@ -1,8 +1,8 @@
-"""How long runs will take on this machine: from runs that it has finished, and where there are none
-from timing a few steps.
+"""Estimates of how long runs take on this machine.
 
-`python -m experiments.running.estimates PROFILE DEVICE` times the steps, and prints operations per second by
-family of network; it alone of this file's users loads torch.
+Speeds come from runs that this machine has finished, or from timing a few training steps. Timing
+needs torch, so `timed_speeds` runs `python -m experiments.running.estimates PROFILE DEVICE` as a
+program of its own, which prints the speeds as JSON.
 """
 
 import json
@@ -15,49 +15,56 @@ from pathlib import Path
 
 from experiments.plan import preliminary_plan, unique_runs
 from experiments.profiles import PROFILES
-from experiments.records.provenance import default_precision, environment
+from experiments.records.provenance import machine
 from experiments.records.run_folder import RunFolder
+from experiments.running.devices import default_precision
 from experiments.spec import RunSpec
 
-_START = 0.7  # seconds: what a run takes besides, whatever its size
-_STEPS = 4  # that are timed, after one that warms up
-_MUCH = 1e10  # floating-point operations of a step on a processor
+_STARTUP_SECONDS = 0.7  # of every run, whatever its size
+_TIMED_STEPS = 4  # after one step of warm-up
+_MAX_CPU_STEP_FLOPS = 1e10  # keeps a step of a network that is meant for a GPU short
 
-Paces = Mapping[str, float]  # floating-point operations per second, by family
+Speeds = Mapping[str, float]  # FLOP per second, by network family
 
 
-def total_seconds(specs: Iterable[RunSpec], paces: Paces) -> float:
-    """What the runs take one after the other: training and evaluation, no probes."""
+def total_seconds(specs: Iterable[RunSpec], speeds: Speeds) -> float:
+    """Estimated seconds for the runs one after another: training and evaluation, no probes."""
     return sum(
-        _START + (spec.flops + spec.evaluation_flops) / (paces[spec.model.family] or 1.0)
-        for spec in specs  # a bigram has no arithmetic, and so no pace
+        _STARTUP_SECONDS + _flops(spec) / (speeds[spec.model.family] or 1.0)
+        for spec in specs  # a bigram has no FLOPs, and so no speed
     )
 
 
 def measured_speeds(specs: Iterable[RunSpec], results: Path) -> dict[str, float]:
-    """From the runs among these that this machine has finished; it had others at work beside it."""
-    here = environment()["hardware"]
-    spent, done = defaultdict[str, float](float), defaultdict[str, float](float)
+    """FLOP per second by family, from those of the runs that this machine has finished.
+
+    Other runs may have been training at the same time.
+    """
+    hardware = machine()
+    seconds, flops = defaultdict[str, float](float), defaultdict[str, float](float)
     for spec in specs:
         summary = RunFolder(results, spec.run_id).summary() or {}
-        if summary.get("status") == "done" and summary["hardware"] == here:
+        if summary.get("status") == "done" and summary["hardware"] == hardware:
             family = spec.model.family
-            taken = max(summary["wall_seconds"] - _START, 0.01)
-            spent[family] += taken
-            done[family] += spec.flops + spec.evaluation_flops
-    return {family: done[family] / spent[family] for family in done}
+            seconds[family] += max(summary["wall_seconds"] - _STARTUP_SECONDS, 0.01)
+            flops[family] += _flops(spec)
+    return {family: flops[family] / seconds[family] for family in flops}
 
 
 def timed_speeds(profile: str, device: str) -> dict[str, float]:
-    """Timed now, in a program of its own: we never load torch."""
+    """FLOP per second by family, from training steps timed now in a program of its own."""
     command = [sys.executable, "-m", "experiments.running.estimates", profile, device]
     printed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    found: dict[str, float] = json.loads(printed)
-    return found
+    speeds: dict[str, float] = json.loads(printed)
+    return speeds
 
 
-def _pace(spec: RunSpec, device: str) -> float:
-    """Of training steps on random tokens, with nothing else at work."""
+def _flops(spec: RunSpec) -> float:
+    return spec.flops + spec.evaluation_flops
+
+
+def _time_steps(spec: RunSpec, device: str) -> float:
+    """FLOP per second of training steps on random tokens."""
     import torch
 
     from experiments.training.loss import cross_entropy
@@ -65,50 +72,41 @@ def _pace(spec: RunSpec, device: str) -> float:
     from experiments.training.torch_setup import autocast_context
     from model import build
 
-    config, place = spec.model, torch.device(device)
-    model = build(config).to(place)
-    optimizer = build_optimizer(model, spec.recipe)
-    two = config.family == "encoder_decoder"
-    length = config.context_length // (2 if two else 1)
-    of_one = spec.flops / spec.recipe.steps / spec.recipe.batch_size
-    batch = spec.recipe.batch_size
-    if place.type == "cpu" and of_one:  # a network for a GPU would take minutes a step
-        batch = min(batch, max(1, round(_MUCH / of_one)))
-    tokens = torch.randint(config.vocab_size, (batch, length), device=place)
+    config, recipe, torch_device = spec.model, spec.recipe, torch.device(device)
+    model = build(config).to(torch_device)
+    optimizer = build_optimizer(model, recipe)
+    inputs = 2 if config.family == "encoder_decoder" else 1
+    batch = recipe.batch_size
+    example_flops = spec.flops / recipe.steps / batch
+    if torch_device.type == "cpu" and example_flops:
+        batch = min(batch, max(1, round(_MAX_CPU_STEP_FLOPS / example_flops)))
+    shape = (batch, config.context_length // inputs)
+    tokens = torch.randint(config.vocab_size, shape, device=torch_device)
     targets = tokens[:, 0] % config.n_classes if config.n_classes else tokens
-
-    def step() -> None:
-        with autocast_context(spec.recipe.precision, place):
-            loss = cross_entropy(model(*[tokens] * (2 if two else 1)), targets)
-        if loss.requires_grad:  # a bigram is counted
+    times = []
+    for _ in range(1 + _TIMED_STEPS):
+        with autocast_context(recipe.precision, torch_device):
+            loss = cross_entropy(model(*[tokens] * inputs), targets)
+        if loss.requires_grad:  # a bigram has no gradient
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-
-    def wait() -> None:
-        if place.type != "cpu":
+        if torch_device.type != "cpu":
             torch.accelerator.synchronize()
-
-    step()
-    wait()
-    began = time.perf_counter()
-    for _ in range(_STEPS):
-        step()
-    wait()
-    per_step = (time.perf_counter() - began) / _STEPS
-    return batch * of_one / per_step
+        times.append(time.perf_counter())
+    return _TIMED_STEPS * batch * example_flops / (times[-1] - times[0])
 
 
 def main(profile: str, device: str) -> None:
-    """Time the first run of each family, and print what was found as JSON."""
+    """Time the first run of every family in the profile's plan, and print the speeds as JSON."""
     from experiments.training.torch_setup import configure_torch
 
     configure_torch()
-    planned = preliminary_plan(PROFILES[profile].with_precision(default_precision(device)), None)
+    profiled = PROFILES[profile].with_precision(default_precision(device))
     first: dict[str, RunSpec] = {}
-    for spec in unique_runs(planned):
+    for spec in unique_runs(preliminary_plan(profiled, None)):
         first.setdefault(spec.model.family, spec)
-    print(json.dumps({family: _pace(spec, device) for family, spec in first.items()}))
+    print(json.dumps({family: _time_steps(spec, device) for family, spec in first.items()}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the runs of a study are given besides their specs."""
+"""A job: what all runs of a study share besides their specs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,19 @@ from experiments.data.corpus import Corpus
 
 @dataclass(frozen=True)
 class Job:
-    """What all runs of a study have in common."""
+    """Corpus, results folder and settings that all runs of a study share.
+
+    environment: versions, code and hardware, for the summaries.
+    checkpoint_seconds: least time between two checkpoints of a run.
+    run_timeout: seconds after which a run is taken to hang and ended; None for never.
+    slots_per_gpu: runs at the same time on each GPU.
+    keep_weights: whether the weights of a trained network stay in its run folder.
+    """
 
     corpus: Corpus
     results: Path
     environment: dict[str, Any]
-    checkpoint_seconds: float = 10.0  # at least, between two of a run
-    run_timeout: float | None = None  # seconds after which a run is taken to hang
-    slots_per_gpu: int = 1  # at the same time, on a graphics card
-    keep_weights: bool = False  # of a network that is trained, in its run's folder
+    checkpoint_seconds: float = 10.0
+    run_timeout: float | None = None
+    slots_per_gpu: int = 1
+    keep_weights: bool = False

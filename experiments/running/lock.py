@@ -1,4 +1,4 @@
-"""One study at a time in a results folder."""
+"""A lock that lets one process at a time change a results folder."""
 
 import contextlib
 import os
@@ -12,16 +12,16 @@ from experiments.errors import UserError
 
 @contextlib.contextmanager
 def results_lock(results: Path) -> Iterator[None]:
-    """Within the block, nobody else changes this results folder. The system gives the lock back
-    when its process ends, however that does.
+    """Hold the lock of a results folder. The operating system releases the lock when the process
+    ends, even if it is killed.
 
     Raises:
-        UserError: another process is at it; it is named. Or something in it leads elsewhere.
+        UserError: another process holds the lock, or the folder contains a symbolic link.
     """
     results.mkdir(parents=True, exist_ok=True)
-    for place in results.iterdir():
-        if place.is_symlink():
-            raise UserError(f"{place} is a link: whatever is written there would be elsewhere")
+    for path in results.iterdir():
+        if path.is_symlink():
+            raise UserError(f"{path} is a link: whatever is written there would be elsewhere")
     lock, owner = filelock.FileLock(results / ".lock"), results / ".owner"
     try:
         lock.acquire(timeout=0)

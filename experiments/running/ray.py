@@ -1,17 +1,17 @@
-"""Runs spread over a Ray cluster: `EXECUTOR=ray`, at `RAY_ADDRESS` or on a head of our own.
+"""The executor "ray": runs spread over a Ray cluster, at RAY_ADDRESS or started here.
 
-A task per run: it trains through the local executor on whatever node Ray puts it, so that a worker
-that fails, hangs or is killed there is handled, and told of, as it is here. Where the node itself
-is lost, Ray tries the task again, and the run goes on from its checkpoint: the nodes share the
-results and data folders, and have the same packages.
+Every run is a Ray task, which trains through the local executor on its node: a worker that fails,
+hangs or is killed there is handled as on a single machine. If a whole node is lost, Ray retries the
+task and the run resumes from its checkpoint. All nodes must share the results and data folders, and
+must have the same packages.
 """
 
+import contextlib
 import logging
 import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import ray
 from ray.util.queue import Empty, Queue
@@ -20,34 +20,37 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from experiments.errors import UserError
 from experiments.records.provenance import machine
 from experiments.records.run_folder import RunFolder
+from experiments.running.executor import Event, Finished, Progress
 from experiments.running.job import Job
-from experiments.running.local import Event, Finished, Progress, run_local
+from experiments.running.local import Local
 from experiments.spec import RunSpec
 
-_RETRIES = 3  # after which a run whose nodes are lost is given up, until the next call
-_ARRIVAL = 5.0  # seconds that a file of another node may take to be seen here
-_PATIENCE = 0.2  # seconds between two looks at what runs have told
-_PROGRESS = 1.0  # seconds, at least, between two words of a run: a driver may have thousands
+_RETRIES = 3  # of a run whose node is lost; then the run is failed until the next call
+_FILE_DELAY = 5.0  # seconds until a file written on another node is visible here
+_POLL_INTERVAL = 0.2  # seconds
+_PROGRESS_INTERVAL = 1.0  # least seconds between two events of a run: a study may have thousands
 
 
 class Ray:
-    """The executor "ray"."""
+    """The executor "ray".
+
+    Raises:
+        UserError: Ray cannot be reached.
+    """
 
     def __init__(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would use the network
-        if not ray.is_initialized():
-            try:
-                ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-            except (OSError, RuntimeError, ValueError) as error:
-                where = (
-                    f" at RAY_ADDRESS={address}"
-                    if (address := os.environ.get("RAY_ADDRESS"))
-                    else ""
-                )
-                raise UserError(f"Ray cannot be reached{where}: {error}") from None
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # usage reports use the network
+        if ray.is_initialized():
+            return
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+        except (OSError, RuntimeError, ValueError) as error:
+            address = os.environ.get("RAY_ADDRESS")
+            where = f" at RAY_ADDRESS={address}" if address else ""
+            raise UserError(f"Ray cannot be reached{where}: {error}") from None
 
     def resolve_device(self, wanted: str) -> str:
-        """What the cluster has, and not what this machine has."""
+        """As in `Executor`, from the devices of the cluster: "cuda" or "cpu"."""
         if wanted == "auto":
             return "cuda" if ray.cluster_resources().get("GPU") else "cpu"
         if wanted not in ("cuda", "cpu"):
@@ -55,70 +58,72 @@ class Ray:
         return wanted
 
     def slots(self, device: str, slots_per_gpu: int, jobs: int | None) -> list[str]:
-        """As many as there are cores, or cards times `slots_per_gpu`; which is whose, Ray says."""
-        what, each = ("GPU", slots_per_gpu) if device == "cuda" else ("CPU", 1)
-        there = int(ray.cluster_resources().get(what, 0)) * each
-        if not (jobs or there):
+        """As in `Executor`: by default one slot per core, or `slots_per_gpu` per GPU.
+
+        Ray chooses the node and the GPU, so all slots are the same.
+
+        Raises:
+            UserError: the cluster has no such hardware and `jobs` is None.
+        """
+        resource, slots_each = ("GPU", slots_per_gpu) if device == "cuda" else ("CPU", 1)
+        number = jobs or int(ray.cluster_resources().get(resource, 0)) * slots_each
+        if not number:
             raise UserError(
-                f"the cluster has no {what} now; if it grows by itself, say how far: JOBS"
+                f"the cluster has no {resource} now; if it grows by itself, say how far: JOBS"
             )
-        return ["cuda:0" if device == "cuda" else "cpu"] * (jobs or there)
+        return ["cuda:0" if device == "cuda" else "cpu"] * number
 
     def run(self, specs: Sequence[RunSpec], job: Job, slots: Sequence[str]) -> Generator[Event]:
-        """One task per run, at most so many at a time as there are slots."""
-        # On this machine: with another one it could be lost.
+        """As in `Executor`: one task per run, at most one per slot at a time."""
+        # The queue stays on this machine, where no lost node can take it away.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        inbox = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
-        cards = 1 / job.slots_per_gpu if slots[0].startswith("cuda") else 0
-        # Where it is said here that a task takes a card, Ray begins each in a process of its own.
-        task = ray.remote(num_cpus=1, num_gpus=cards, max_retries=_RETRIES)(_train)
+        queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+        gpus = 1 / job.slots_per_gpu if slots[0].startswith("cuda") else 0
+        # A task with `num_gpus` set here gets a process of its own, so each sees its own GPU.
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_RETRIES)(_train)
         corpus = replace(job.corpus, folder=job.corpus.folder.resolve())
-        shared = ray.put(replace(job, corpus=corpus, results=job.results.resolve()))
+        shared_job = ray.put(replace(job, corpus=corpus, results=job.results.resolve()))
         waiting = list(reversed(specs))
         pending: dict[ray.ObjectRef[None], RunSpec] = {}
         try:
             while waiting or pending:
                 while waiting and len(pending) < len(slots):
                     spec = waiting.pop()
-                    pending[task.remote(spec, shared, slots[0], inbox)] = spec
-                ray.wait(list(pending), timeout=_PATIENCE)
-                # All at once: with thousands, one look for each would be thousands of thousands.
+                    pending[task.remote(spec, shared_job, slots[0], queue)] = spec
+                ray.wait(list(pending), timeout=_POLL_INTERVAL)
+                # One call for all tasks: a call for each would be slow with thousands of them.
                 done, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0)
-                yield from _told(inbox)  # what a task said, before that it is over
+                # After the call above, so that all events of a finished task are in the queue.
+                with contextlib.suppress(Empty):
+                    while True:
+                        yield from queue.get_nowait_batch(max(1, queue.qsize()))
                 for ref in done:
                     spec = pending.pop(ref)
-                    _note_loss(ref, spec, job)
+                    _record_loss(ref, spec, job)
                     yield Finished(spec)
         finally:
             for ref in pending:
                 ray.cancel(ref, force=True)
-            inbox.shutdown(force=True)
+            queue.shutdown(force=True)
 
 
-def _train(spec: RunSpec, job: Job, slot: str, inbox: Queue) -> None:
-    RunFolder(job.results, spec.run_id).end_worker()  # of a task that was lost on this machine
-    job = replace(job, environment=job.environment | {"hardware": machine()})  # its own, not ours
+def _train(spec: RunSpec, job: Job, slot: str, queue: Queue) -> None:
+    """Carry out a run on this node, and put its events but the last into the queue."""
+    # A task that Ray gave up on this node may have left its worker running.
+    RunFolder(job.results, spec.run_id).end_worker()
+    job = replace(job, environment=job.environment | {"hardware": machine()})
     last = 0.0
-    for event in run_local([spec], job, [slot]):
-        if isinstance(event, Progress) and time.monotonic() - last < _PROGRESS:
+    for event in Local().run([spec], job, [slot]):
+        if isinstance(event, Progress) and time.monotonic() - last < _PROGRESS_INTERVAL:
             continue
-        if not isinstance(event, Finished):
+        if not isinstance(event, Finished):  # the driver adds Finished, also for lost tasks
             last = time.monotonic()
-            inbox.put(event)
+            queue.put(event)
 
 
-def _told(inbox: Queue) -> Iterator[Event]:
-    while True:
-        try:
-            events: list[Any] = inbox.get_nowait_batch(max(1, inbox.qsize()))
-        except Empty:
-            return
-        yield from events
-
-
-def _note_loss(ref: "ray.ObjectRef[None]", spec: RunSpec, job: Job) -> None:
-    """A task that Ray has given up leaves no summary, nor does one whose folder is not ours: leave
-    one for it.
+def _record_loss(ref: "ray.ObjectRef[None]", spec: RunSpec, job: Job) -> None:
+    """Write a summary with status "failed" if the task has left no summary in this machine's
+    results folder: its nodes were lost, or it wrote to a folder that is not shared.
     """
     folder, reason = RunFolder(job.results, spec.run_id), ""
     try:
@@ -126,11 +131,11 @@ def _note_loss(ref: "ray.ObjectRef[None]", spec: RunSpec, job: Job) -> None:
     except ray.exceptions.RayTaskError as error:
         reason = f"Ray's task failed: {error.cause!r}"
     except ray.exceptions.RayError as error:
-        said = str(error).splitlines()[0]
-        reason = f"Ray lost it {_RETRIES + 1} times: {type(error).__name__}: {said}"
-    until = time.monotonic() + _ARRIVAL
-    while folder.summary() is None and time.monotonic() < until and not reason:
-        time.sleep(_PATIENCE)
+        message = str(error).splitlines()[0]
+        reason = f"Ray lost it {_RETRIES + 1} times: {type(error).__name__}: {message}"
+    deadline = time.monotonic() + _FILE_DELAY
+    while folder.summary() is None and time.monotonic() < deadline and not reason:
+        time.sleep(_POLL_INTERVAL)
     if folder.summary() is None:
         reason = reason or "it left nothing here: do all nodes share this folder?"
         folder.finish({"status": "failed", "reason": reason} | job.environment)

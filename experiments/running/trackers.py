@@ -1,8 +1,8 @@
-"""Trackers: every run's curves in TensorBoard or Weights & Biases while it trains. Off by default.
+"""Trackers: show every run's curves in TensorBoard or Weights & Biases while it trains.
 
-What is tracked is a variant of an ablation with a seed: a run that two ablations share is shown in
-both. All of it is read from the run's own file of metrics, the one that the tables are made of, so
-that a tracker can say nothing else; it lies in `results/<profile>/tracking/`.
+A tracker shows one curve per variant and seed of an ablation, so a run that two ablations share
+appears in both. All values come from the run's metrics file, which the tables are made of too.
+Everything a tracker writes is in `results/<profile>/tracking/`.
 """
 
 import json
@@ -10,53 +10,44 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from experiments.errors import UserError
 from experiments.plan import PlannedRun
 from experiments.records.run_folder import RunFolder
-from experiments.running.local import Event, Finished, Started
+from experiments.running.executor import Event, Finished, Started
 
 
 class Curves(Protocol):
-    """What a tracker shows of one run."""
+    """The curves of one run in a tracker."""
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Values after a step, by name."""
+        """Add the values of a step, by name."""
 
     def close(self, summary: Mapping[str, Any]) -> None:
-        """No more will come; the run's summary, empty where it is not over."""
+        """Finish the curves. `summary` is the run's summary, empty if the run was interrupted."""
 
 
-class Tracker(Protocol):
-    """A tool that shows curves."""
+@dataclass(frozen=True)
+class Tracker:
+    """A tool that shows curves.
+
+    begin: starts the curves of a run, in an empty folder.
+    """
 
     name: str
-
-    def begin(self, member: PlannedRun, place: Path) -> Curves:
-        """Show a run, from its first step on. `place` is an empty folder for it."""
+    begin: Callable[[PlannedRun, Path], Curves]
 
 
-class TensorBoard:
-    """Event files; `tensorboard --logdir` shows a folder of them, grouped by the folders' names."""
+class TensorBoardCurves:
+    """An event file. `tensorboard --logdir` groups event files by their folders."""
 
-    name = "tensorboard"
-
-    def __init__(self) -> None:
+    def __init__(self, member: PlannedRun, folder: Path) -> None:
         from tensorboard.summary import Writer
 
-        self.writer = Writer
-
-    def begin(self, member: PlannedRun, place: Path) -> "_EventFile":
-        """A folder is a run."""
-        return _EventFile(self.writer(str(place)))
-
-
-class _EventFile:
-    def __init__(self, writer: Any) -> None:
-        self.writer, self.step = writer, 0
+        self.writer, self.step = Writer(str(folder)), 0
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         self.step = step
@@ -65,67 +56,67 @@ class _EventFile:
         self.writer.flush()
 
     def close(self, summary: Mapping[str, Any]) -> None:
+        """As in `Curves`; the summary's numbers become scalars at the last step."""
         for name, value in _numbers(summary).items():
             self.writer.add_scalar(f"final/{name}", value, self.step)
         self.writer.close()
 
 
-class WeightsAndBiases:
-    """Offline, for `wandb sync` to upload, unless the variable WANDB_MODE says something else."""
+class WandbCurves:
+    """A run in Weights & Biases, grouped by ablation and then by variant."""
 
-    name = "wandb"
-
-    def __init__(self) -> None:
-        os.environ.setdefault("WANDB_MODE", "offline")
-        os.environ.setdefault("WANDB_SILENT", "true")
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would use the network
+    def __init__(self, member: PlannedRun, folder: Path) -> None:
         import wandb
 
-        if os.environ["WANDB_MODE"] == "online" and not wandb.login(prompt=False):
-            raise UserError("TRACKER=wandb with WANDB_MODE=online: `wandb login` first")
-        self.wandb = wandb
-
-    def begin(self, member: PlannedRun, place: Path) -> "_WandbRun":
-        """Grouped by ablation, and within it by variant."""
-        run = self.wandb.init(
+        self.run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "transformer-ablations"),
             group=member.ablation,
             job_type=member.variant,
-            name=f"{member.ablation}/{member.variant}/{place.name}",
+            name=f"{member.ablation}/{member.variant}/{folder.name}",
             config=member.spec.identity(),
-            dir=place,
-            reinit="create_new",  # many at the same time
+            dir=folder,
+            reinit="create_new",  # several runs are open at the same time
         )
-        return _WandbRun(run)
-
-
-class _WandbRun:
-    def __init__(self, run: Any) -> None:
-        self.run = run
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         self.run.log(dict(values), step=step)
 
     def close(self, summary: Mapping[str, Any]) -> None:
+        """As in `Curves`; a failed run gets exit code 1."""
         self.run.summary.update(_numbers(summary))
         self.run.finish(exit_code=int(summary.get("status") == "failed"))
 
 
-_CLASSES: dict[str, Callable[[], Tracker]] = {
-    TensorBoard.name: TensorBoard,
-    WeightsAndBiases.name: WeightsAndBiases,
-}
-TRACKERS: tuple[str, ...] = ("none", *_CLASSES)
+def _tensorboard() -> Tracker:
+    import tensorboard.summary  # noqa: F401  # the ImportError belongs here, not in the first run
+
+    return Tracker("tensorboard", TensorBoardCurves)
+
+
+def _wandb() -> Tracker:
+    """Weights & Biases, offline unless the environment variable WANDB_MODE says otherwise."""
+    os.environ.setdefault("WANDB_MODE", "offline")
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # error reports use the network
+    import wandb
+
+    if os.environ["WANDB_MODE"] == "online" and not wandb.login(prompt=False):
+        raise UserError("TRACKER=wandb with WANDB_MODE=online: `wandb login` first")
+    return Tracker("wandb", WandbCurves)
+
+
+_TRACKERS = {"tensorboard": _tensorboard, "wandb": _wandb}
+TRACKERS = ("none", *_TRACKERS)
 
 
 def tracker_named(name: str) -> Tracker | None:
-    """One of TRACKERS; None for "none".
+    """The tracker of that name, one of `TRACKERS`; None for "none".
 
     Raises:
-        UserError: what it needs is not installed.
+        UserError: a package that the tracker needs is not installed, or its login is missing.
     """
     try:
-        return None if name == "none" else _CLASSES[name]()
+        return None if name == "none" else _TRACKERS[name]()
     except ImportError:
         raise UserError(f"TRACKER={name} needs {name}: `make setup EXTRAS={name}`") from None
 
@@ -133,103 +124,103 @@ def tracker_named(name: str) -> Tracker | None:
 def tracked(
     events: Iterable[Event], tracker: Tracker | None, members: Iterable[PlannedRun], results: Path
 ) -> Generator[Event]:
-    """The events, unchanged. On the way the tracker is told of every run, and first of those that
-    were over before there was a tracker.
+    """Yield the events unchanged, and show the curves of their runs in the tracker.
+
+    Runs of `members` that finished before and are not in the tracker yet are shown first.
     """
     if tracker is None:
         yield from events
         return
-    shown_as = defaultdict[str, list[PlannedRun]](list)
+    members_of = defaultdict[str, list[PlannedRun]](list)
     for member in members:
-        shown_as[member.spec.run_id].append(member)
-    for its in shown_as.values():
-        untold = [member for member in its if not _is_told(tracker, member, results)]
-        if untold and RunFolder(results, untold[0].spec.run_id).finished():
-            _Followed(tracker, untold, results).read(over=True)
-    followed: dict[str, _Followed] = {}
+        members_of[member.spec.run_id].append(member)
+    for run_id, all_members in members_of.items():
+        missing = [member for member in all_members if not _is_shown(tracker, member, results)]
+        if missing and RunFolder(results, run_id).finished():
+            TrackedRun(tracker, missing, results).finish()
+    running: dict[str, TrackedRun] = {}
     try:
         for event in events:
             run_id = event.spec.run_id
             if isinstance(event, Started):
-                if run_id in followed:  # begun again elsewhere: all is told again
-                    followed.pop(run_id).close()
-                followed[run_id] = _Followed(tracker, shown_as[run_id], results)
-            elif isinstance(event, Finished):
-                if run_id in followed:  # and not lost before its first word
-                    followed.pop(run_id).read(over=True)
-            elif run_id in followed:
-                followed[run_id].read(over=False)
+                if run_id in running:  # its node was lost: the curves start again from step 0
+                    running.pop(run_id).close({})
+            else:
+                # Opened at the first event after Started: by then the worker has cut the metrics
+                # file back to the checkpoint.
+                if run_id not in running:
+                    running[run_id] = TrackedRun(tracker, members_of[run_id], results)
+                if isinstance(event, Finished):
+                    running.pop(run_id).finish()
+                else:
+                    running[run_id].update()
             yield event
     finally:
-        for run in followed.values():
-            run.close()
+        for run in running.values():
+            run.close({})
 
 
-class _Followed:
-    """A run whose file of metrics is read as it grows."""
+class TrackedRun:
+    """A run's curves, read from its metrics file as the file grows.
+
+    members: the variants and seeds that the run stands for; each has curves of its own.
+    """
 
     def __init__(self, tracker: Tracker, members: list[PlannedRun], results: Path) -> None:
-        self.tracker, self.members, self.results = tracker, members, results
         self.folder = RunFolder(results, members[0].spec.run_id)
+        self.bytes_read = 0
         self.curves: list[Curves] = []
-        self.told = 0  # bytes of the file
+        for member in members:
+            place = _place(tracker, member, results)
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
+            _marker(place).write_text(member.spec.run_id)
+            self.curves.append(tracker.begin(member, place))
 
-    def read(self, *, over: bool) -> None:
-        """Tell what is new. Not before the run's first word: by then its file has been cut to what
-        its checkpoint stands for.
-        """
-        if not self.curves:
-            self.curves = [self._begin(member) for member in self.members]
-        content = self.folder.metrics.read_bytes() if self.folder.metrics.exists() else b""
-        for line in content[self.told :].splitlines(keepends=True):
-            if line.endswith(b"\n"):  # and is not half written
-                self.told += len(line)
-                self._tell(json.loads(line))
-        if over:
-            self.close(self.folder.summary() or {})
+    def update(self) -> None:
+        """Show the points that were added to the metrics file since the last call."""
+        metrics = self.folder.metrics
+        content = metrics.read_bytes()[self.bytes_read :] if metrics.exists() else b""
+        for line in content.splitlines(keepends=True):
+            if line.endswith(b"\n"):  # the last line may be half written
+                self.bytes_read += len(line)
+                point = json.loads(line)
+                values = {
+                    f"{point['split']}/{name}": float(point[name])
+                    for name in ("loss", "learning_rate", "gradient_norm")
+                    if point.get(name) is not None  # null stands for NaN and infinity
+                }
+                for curves in self.curves:
+                    curves.add(point["step"], values | {"tokens": point["tokens"]})
 
-    def close(self, summary: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Tell no more."""
+    def finish(self) -> None:
+        """Show the remaining points and the summary."""
+        self.update()
+        self.close(self.folder.summary() or {})
+
+    def close(self, summary: Mapping[str, Any]) -> None:
+        """Close the curves."""
         for curves in self.curves:
             curves.close(summary)
 
-    def _begin(self, member: PlannedRun) -> Curves:
-        place = _place(self.tracker, member, self.results)
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        _note(self.tracker, member, self.results).write_text(member.spec.run_id)
-        return self.tracker.begin(member, place)
-
-    def _tell(self, point: Mapping[str, Any]) -> None:
-        values = {
-            f"{point['split']}/{name}": float(point[name])
-            for name in ("loss", "learning_rate", "gradient_norm")
-            if point.get(name) is not None  # as a loss that is no number
-        }
-        for curves in self.curves:
-            curves.add(point["step"], values | {"tokens": point["tokens"]})
-
 
 def _numbers(summary: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        name: float(value)
-        for name, value in summary.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-
-
-def _is_told(tracker: Tracker, member: PlannedRun, results: Path) -> bool:
-    """Whether this very run is shown: what stands there may be of another corpus or recipe."""
-    note = _note(tracker, member, results)
-    return note.exists() and note.read_text() == member.spec.run_id
-
-
-def _note(tracker: Tracker, member: PlannedRun, results: Path) -> Path:
-    place = _place(tracker, member, results)
-    return place.with_name(f"{place.name}.run")
+    return {name: float(value) for name, value in summary.items() if type(value) in (int, float)}
 
 
 def _place(tracker: Tracker, member: PlannedRun, results: Path) -> Path:
+    """The folder that the tracker writes a member's curves to."""
     rate = "" if member.rate is None else f"-rate-{member.rate:g}x"
-    seed = f"seed-{member.spec.seed}{rate}"
-    return results / "tracking" / tracker.name / member.ablation / member.variant / seed
+    folder = results / "tracking" / tracker.name / member.ablation / member.variant
+    return folder / f"seed-{member.spec.seed}{rate}"
+
+
+def _marker(place: Path) -> Path:
+    """The file beside a member's folder that holds the id of the run shown there."""
+    return place.with_name(f"{place.name}.run")
+
+
+def _is_shown(tracker: Tracker, member: PlannedRun, results: Path) -> bool:
+    """Whether the tracker shows this run, and not one of another corpus or recipe."""
+    marker = _marker(_place(tracker, member, results))
+    return marker.exists() and marker.read_text() == member.spec.run_id

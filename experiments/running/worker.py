@@ -1,4 +1,4 @@
-"""What a worker process does: one run, from its spec to its summary."""
+"""A worker process: carries out one run, from its spec to its summary."""
 
 import datetime
 import json
@@ -13,146 +13,208 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
-import torch._dynamo  # optimisers import it at first use: two seconds, once here, not once a run
-from torch import nn
+import torch._dynamo  # optimizers import it at first use: 2 s, here once for all forked workers
 
 from experiments.files import sha256, write_atomically
-from experiments.probes.registry import PROBES, layers, of_layers
+from experiments.probes.layers import layer_measures, layers
+from experiments.probes.registry import PROBES
 from experiments.probes.trained_model import ProbeTables, TrainedModel
 from experiments.records.provenance import device_name
 from experiments.records.run_folder import RunFolder
 from experiments.running.job import Job
 from experiments.spec import RunSpec
 from experiments.training.checkpoint import Checkpoint, save_weights
+from experiments.training.counting import count
+from experiments.training.evaluate import divergence, final_scores
+from experiments.training.events import End, Evaluation, Event, TrainingPoint, TrainingState
 from experiments.training.loop import train
-from experiments.training.tasks import LanguageModelling, Task
+from experiments.training.tasks import LanguageModelling, Task, build_task
 from experiments.training.torch_setup import configure_torch
 
 
 def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
-    """Train `spec` on `device` ("cpu", "cuda:0", …) and leave its folder finished.
+    """Carry out a run on `device` ("cpu", "cuda:0", …) and leave its run folder finished.
 
-    Where an earlier process left a checkpoint, it goes on from there. Sends (step, loss, tokens per
-    second) for every training point. Whatever goes wrong in the run is written into its summary as
-    "failed"; where not even that can be written, the process ends.
+    The run goes on from the checkpoint in its folder, if there is one. For every training point
+    (step, loss, tokens per second) is sent to `progress`. An error in the run becomes a summary
+    with status "failed". A worker that cannot write its folder exits with status 1.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     configure_torch()
-    folder, environment = RunFolder(job.results, spec.run_id), job.environment
+    folder = RunFolder(job.results, spec.run_id)
     kind = device.partition(":")[0]
-    made_by = {"device": kind} | {name: environment.get(name) for name in ("code", "environment")}
+    made_by = {name: job.environment.get(name) for name in ("code", "environment")}
+    made_by["device"] = kind
     try:
         folder.start(spec, made_by)
     except OSError:
-        sys.exit(1)  # a disk that takes nothing: the parent meets it as well, and says so once
+        sys.exit(1)  # the parent meets the same full or read-only disk, and reports it once
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-    began = time.perf_counter()
-    observer = Observer(spec, folder, job.keep_weights)
-    with folder.log.open("a") as log, folder.metrics.open("a") as metrics:
+    recorder = Recorder(spec, job, folder, made_by, progress)
+    with folder.log.open("a") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
-
-        def record(**point: float | str) -> None:
-            metrics.write(json.dumps({name: finite(value) for name, value in point.items()}) + "\n")
-            metrics.flush()
-            if point["split"] == "train":
-                speed = float(point["tokens"]) / max(float(point["seconds"]), 1e-9)
-                progress.send((point["step"], point["loss"], speed))
-
-        def noted() -> dict[str, Any]:
-            os.fsync(metrics.fileno())
-            points = folder.metrics.read_bytes()
-            return {
-                "made_by": made_by,
-                "points": sha256(points),
-                "length": len(points),
-                "layers": observer.layers,
-                "probe_seconds": observer.seconds,
-                "wall_seconds": time.perf_counter() - began,
-            }
-
         try:
-            found = folder.checkpoint()
-            if found:
-                before = found["notes"]
-                observer.layers, observer.seconds = before["layers"], before["probe_seconds"]
-                began -= before["wall_seconds"]
-            checkpoint = Checkpoint(folder.path, found, job.checkpoint_seconds, noted)
-            summary = train(spec, job.corpus, torch.device(device), record, observer, checkpoint)
-            checkpoint.remove()
+            summary = recorder.run(torch.device(device))
         except BrokenPipeError:
             sys.exit(1)  # the parent is gone
         except Exception as error:
             traceback.print_exc()
-            summary = {"status": "failed", "reason": reason(error)}
+            summary = {"status": "failed", "reason": failure_reason(error)}
     folder.finish(
         summary
-        | environment
+        | job.environment
         | {
             "device": kind,
             "device_name": device_name(device),
             "threads": torch.get_num_threads(),
             "peak_memory": peak_memory(torch.device(device)),
             "started": started,
-            "probe_seconds": observer.seconds,
-            "wall_seconds": time.perf_counter() - began,
+            "probe_seconds": recorder.probe_seconds,
+            "wall_seconds": recorder.wall_seconds,
         }
     )
 
 
-class Observer:
-    """Runs a run's probes, and leaves what they find in its folder; and the weights, if asked."""
+class Recorder:
+    """Writes what a training yields into the run folder: curve points, probe tables, checkpoints.
 
-    def __init__(self, spec: RunSpec, folder: RunFolder, keep_weights: bool = False) -> None:
-        self.spec, self.folder, self.keep_weights = spec, folder, keep_weights
-        self.layers: list[dict[str, Any]] = []
-        self.seconds = 0.0
+    made_by: code, package versions and kind of device; a checkpoint made by others is not used.
+    """
 
-    def __call__(self, step: int, model: nn.Module, task: Task) -> None:
-        """At every evaluation: follow the layers; at the last one, all else."""
+    def __init__(
+        self,
+        spec: RunSpec,
+        job: Job,
+        folder: RunFolder,
+        made_by: dict[str, Any],
+        progress: Connection,
+    ) -> None:
+        self.spec, self.job, self.folder, self.made_by = spec, job, folder, made_by
+        self.progress = progress
+        self.layer_rows: list[dict[str, Any]] = []
+        self.probe_seconds = 0.0
+        self.began = time.perf_counter()
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds that the run has taken, those before its checkpoint included."""
+        return time.perf_counter() - self.began
+
+    def run(self, device: torch.device) -> dict[str, Any]:
+        """Train, probe and evaluate the run's network. Returns the run's summary."""
+        state = TrainingState.initial(self.spec, device)
+        task = build_task(self.spec, self.job.corpus, device)
+        checkpoint = Checkpoint(self.folder.path, self.job.checkpoint_seconds)
+        if facts := self.folder.checkpoint():
+            checkpoint.restore(facts, state)
+            self.layer_rows = facts["notes"]["layers"]
+            self.probe_seconds = facts["notes"]["probe_seconds"]
+            self.began -= facts["notes"]["wall_seconds"]
+        fit = count if self.spec.model.family == "bigram" else train
+        stopped_early = ""
+        for event in fit(self.spec, task, state):
+            match event:
+                case TrainingPoint():
+                    self.write_point(event, "train")
+                    speed = event.step * self.spec.tokens_per_step / max(event.seconds, 1e-9)
+                    self.progress.send((event.step, event.loss, speed))
+                case Evaluation():
+                    self.write_point(event, "val")
+                    self.probe(state, task)
+                    if event.step and checkpoint.due:
+                        checkpoint.save(state, self.checkpoint_notes())
+                case End():
+                    stopped_early = event.divergence
+        summary = self.summarise(state, task, stopped_early)
+        checkpoint.remove()
+        return summary
+
+    def write_point(self, event: Event, split: str) -> None:
+        """Append a point of the curves to the run's metrics."""
+        point = {"step": event.step, "tokens": event.step * self.spec.tokens_per_step}
+        point |= vars(event) | {"split": split}
+        with self.folder.metrics.open("a") as metrics:
+            metrics.write(json.dumps({name: finite(value) for name, value in point.items()}) + "\n")
+
+    def checkpoint_notes(self) -> dict[str, Any]:
+        """Facts stored with a checkpoint, the checksum of the points so far among them."""
+        with self.folder.metrics.open("rb") as metrics:
+            os.fsync(metrics.fileno())
+            points = metrics.read()
+        return {
+            "made_by": self.made_by,
+            "points": sha256(points),
+            "length": len(points),
+            "layers": self.layer_rows,
+            "probe_seconds": self.probe_seconds,
+            "wall_seconds": self.wall_seconds,
+        }
+
+    def probe(self, state: TrainingState, task: Task) -> None:
+        """Run the spec's probes: `layers` at every evaluation, the others at the last one."""
         began = time.perf_counter()
-        self._look(step, model, task)
-        self.seconds += time.perf_counter() - began
-
-    def _look(self, step: int, model: nn.Module, task: Task) -> None:
-        last = step == self.spec.recipe.steps
-        if last and self.keep_weights:
-            save_weights(model, self.folder.weights)
-        if not isinstance(task, LanguageModelling):
-            return
-        for name in self.spec.probes:
+        last = state.step == self.spec.recipe.steps
+        if last and self.job.keep_weights:
+            save_weights(state.model, self.folder.weights)
+        for name in self.spec.probes if isinstance(task, LanguageModelling) else ():
             if name == "layers":
-                self.layers += layers(model, step, task.training(0))
+                self.layer_rows += layers(state.model, state.step, task.training(0))
                 if last:
-                    self._leave(name, of_layers(self.layers))
+                    rows = {"layers": self.layer_rows, "measures": layer_measures(self.layer_rows)}
+                    self.write_probe(name, rows)
             elif last:
-                self._leave(name, PROBES[name](TrainedModel(model, self.spec, task)))
+                self.write_probe(name, PROBES[name](TrainedModel(state.model, self.spec, task)))
+        self.probe_seconds += time.perf_counter() - began
 
-    def _leave(self, name: str, found: ProbeTables) -> None:
+    def write_probe(self, name: str, tables: ProbeTables) -> None:
+        """Write the tables of a probe into the run folder."""
         rows = {
             table: [{key: finite(value) for key, value in row.items()} for row in rows]
-            for table, rows in found.items()
+            for table, rows in tables.items()
         }
         write_atomically(self.folder.probe(name), json.dumps(rows, allow_nan=False).encode())
 
+    def summarise(self, state: TrainingState, task: Task, reason: str) -> dict[str, Any]:
+        """The run's summary: status, reason, scores and speed.
+
+        reason: why the training diverged; empty if it reached its last step. A diverged run has no
+        scores.
+        """
+        scores: dict[str, float] = {}
+        if not reason:
+            scores = final_scores(self.spec, task, state.model)
+            reason = divergence(self.spec, scores.get("val_loss", math.nan))
+        tokens = state.step * self.spec.tokens_per_step
+        return {
+            "status": "diverged" if reason else "done",
+            "reason": reason,
+            "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+            "steps": state.step,
+            "tokens": tokens,
+            "train_seconds": state.seconds,
+            "tokens_per_second": tokens / state.seconds,
+        } | ({} if reason else scores)
+
 
 def finite(value: Any) -> Any:
-    """The value, or None for a number that JSON has no word for."""
+    """The value, or None for a number that JSON cannot hold."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def reason(error: BaseException) -> str:
-    """Why a run failed, on one line: an error's type and message."""
-    said = " ".join(f"{type(error).__name__}: {error}".split())
+def failure_reason(error: BaseException) -> str:
+    """The type and message of an error on one line, with a hint if memory ran out."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, torch.OutOfMemoryError):
-        return f"out of memory: fewer runs at once (SLOTS_PER_GPU) leave more to each. {said}"
-    if isinstance(error, MemoryError) or "can't allocate memory" in said:  # torch's, on processors
-        return f"out of memory: fewer runs at once (JOBS) leave more to each. {said}"
-    return said
+        return f"out of memory: fewer runs at once (SLOTS_PER_GPU) leave more to each. {text}"
+    # torch raises a RuntimeError when the memory of the machine runs out
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+        return f"out of memory: fewer runs at once (JOBS) leave more to each. {text}"
+    return text
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes this process has held: of the graphics card's memory, or of the machine's."""
+    """Most bytes that this process has held, on the GPU or else in the machine's memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

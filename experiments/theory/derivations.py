@@ -1,15 +1,15 @@
-"""What can be derived about transformers, beside what is measured or counted: the table "theory".
+"""Derivations about transformers, beside measurements and counts: the table "theory".
 
-A prediction of None says that the derivation does not reach there, and never zero.
+A prediction of None means that the derivation makes no prediction. None never means zero.
 """
 
+import bisect
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, get_args
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.theory.random_models import (
@@ -24,7 +24,7 @@ from model.config import Initialisation, Masking
 from model.position import NoPosition, sinusoidal_table
 from model.presets import PRESETS
 
-_DEPTHS = (2, 4, 8, 16, 24)  # in layers, or in maps
+_DEPTHS = (2, 4, 8, 16, 24)  # layers or random maps
 _GAIN = 0.5  # of random maps
 _CONFIG = ModelConfig(
     vocab_size=50,
@@ -39,17 +39,17 @@ _CONFIG = ModelConfig(
 
 
 def rows() -> list[dict[str, Any]]:
-    """The table, a dict per row; the same at every call, whatever was drawn before."""
-    found = []
+    """Return the table, a dict per row. The random state neither matters nor changes."""
+    table = []
     for topic, compare in TOPICS.items():
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(0)
-            found += [{"topic": topic, **compared._asdict()} for compared in compare()]
-    return found
+            table += [{"topic": topic, **comparison._asdict()} for comparison in compare()]
+    return table
 
 
 def head_cost() -> Iterator[Comparison]:
-    """Parameters and arithmetic of the attention sublayer with more and more heads of one width."""
+    """Parameters and FLOPs of the attention sublayer for 1 to 16 heads at one d_model."""
     d, time = _CONFIG.d_model, _CONFIG.context_length
     for heads in (1, 2, 4, 8, 16):
         config = replace(_CONFIG, n_heads=heads)
@@ -64,26 +64,27 @@ def head_cost() -> Iterator[Comparison]:
 
 
 def permutation() -> Iterator[Comparison]:
-    """Attention to permuted input against attention, permuted; and what tells places apart."""
+    """Attention of a permuted input, against the permuted attention of the input."""
     d, time = _CONFIG.d_model, _CONFIG.context_length
     x, order = torch.randn(2, time, d).double(), torch.randperm(time)
     table = sinusoidal_table(time, d).double()
-    for setting, causal, places, predicted in (
+    for setting, causal, positions, predicted in (
         ("no mask, no positions", False, 0 * table, 0.0),
         ("causal mask", True, 0 * table, None),
         ("sinusoidal positions", False, table, None),
     ):
         attention = SelfAttention(_CONFIG, causal).double()
-        ahead, behind = (
-            attention(y + places, NoPosition(_CONFIG), None, None) for y in (x, x[:, order])
-        )
-        moved = (ahead[:, order] - behind).abs().max().item()
-        yield Comparison(setting, "largest difference", predicted, moved)
+        y = attention(x + positions, NoPosition(_CONFIG), None, None)
+        y_permuted = attention(x[:, order] + positions, NoPosition(_CONFIG), None, None)
+        difference = (y[:, order] - y_permuted).abs().max().item()
+        yield Comparison(setting, "largest difference", predicted, difference)
 
 
 def residual_path() -> Iterator[Comparison]:
-    """The gradient's norm at the input over that at the output: of random maps, and of stacks
-    without norms at their initialisation, a layer of which is two sublayers.
+    """The gradient norm at the input over the gradient norm at the output, against depth.
+
+    Compared are products of random maps, and stacks without norms at their initialisation. A layer
+    of a stack is two sublayers.
     """
     quantity = "gradient norm, input over output"
     for depth in _DEPTHS:
@@ -102,16 +103,9 @@ def residual_path() -> Iterator[Comparison]:
 
 
 def _through_stack(depth: int, scheme: Initialisation, residual: bool) -> float:
-    """What becomes of a random gradient at the last layer's output on its way to the input."""
-    model: Any = build(
-        replace(
-            _CONFIG,
-            n_layers=depth,
-            residual=residual,
-            initialisation=scheme,
-            norm_placement="none",
-        )
-    ).double()
+    """Norm of a random output gradient after it is propagated back to the input, as a ratio."""
+    config = replace(_CONFIG, n_layers=depth, residual=residual, initialisation=scheme)
+    model: Any = build(replace(config, norm_placement="none")).double()
     tokens = torch.randint(_CONFIG.vocab_size, (2, _CONFIG.context_length))
     x = model.embedding(tokens).detach().requires_grad_()
     y = x
@@ -123,75 +117,73 @@ def _through_stack(depth: int, scheme: Initialisation, residual: bool) -> float:
 
 
 def factorisation() -> Iterator[Comparison]:
-    """Probabilities of all sequences that can follow a first token, summed."""
+    """Sum of the probabilities of all sequences that can follow a first token."""
     symbols, time = 4, 5
     after = torch.tensor(list(itertools.product(range(symbols), repeat=time)))
     tokens = torch.cat([torch.zeros(len(after), 1, dtype=torch.long), after], dim=1)
     for masking in get_args(Masking):
         torch.manual_seed(0)  # the same weights under both masks
-        # Xavier's are large enough for a leak to show.
+        # Xavier weights are large enough for a leak to show.
         small = replace(_CONFIG, vocab_size=symbols, n_layers=2, initialisation="xavier")
         model = build(replace(small, masking=masking)).double()
         with torch.no_grad():
-            logits: Tensor = model(tokens[:, :-1])  # [sequences, time, symbols]
-        chosen = logits.log_softmax(-1).gather(-1, tokens[:, 1:, None])
-        total = chosen.sum((1, 2)).exp().sum().item()
+            logits = model(tokens[:, :-1])  # [sequences, time, symbols]
+        log_probabilities = logits.log_softmax(-1).gather(-1, tokens[:, 1:, None])
+        total = log_probabilities.sum((1, 2)).exp().sum().item()
         setting = f"masked {masking.replace('_', ' the ')}"
         predicted = 1.0 if masking == "before_softmax" else None
         yield Comparison(setting, f"sum over {len(after):,} sequences", predicted, total)
 
 
 def quadratic_cost() -> Iterator[Comparison]:
-    """Arithmetic of attention's two products, and the length at which it is half of the layer."""
-    for d, n in itertools.product((64,), (128, 256, 512, 1024)):
-        quantity = f"FLOPs of the products, d = {d}"
-        yield Comparison(f"n = {n}", quantity, 4 * n**2 * d, _products(d, n))
+    """FLOPs of attention's two products, and the length at which they are half of a layer's."""
+    for n in (128, 256, 512, 1024):
+        quantity = "FLOPs of the products, d = 64"
+        yield Comparison(f"n = {n}", quantity, 4 * n**2 * 64, _products(64, n))
     for d in (64, 512):
-        yield Comparison(f"d = {d}, d_ff = 4d", "n at half", 6 * d, _even_length(d))
+        yield Comparison(f"d = {d}, d_ff = 4d", "n at half", 6 * d, _half_length(d))
 
 
 def _products(d: int, time: int) -> int:
-    """FLOPs of q kᵀ and of the weighted mean, counted in full for one sequence."""
+    """FLOPs of q kᵀ and of the weighted mean for one sequence, masked products included."""
     q = torch.zeros(1, 1, time, d, device="meta")
     return _flops(attend_reference, q, q, q, Scoring(scale=1.0))
 
 
-def _even_length(d: int) -> int:
-    """The least length at which the products take as much arithmetic as the rest of a layer."""
+def _half_length(d: int) -> int:
+    """The shortest sequence for which the products take half of a layer's FLOPs."""
     with torch.device("meta"):
         model: Any = build(replace(_CONFIG, d_model=d, d_ff=4 * d))
-    shortest, longest = 1, 32 * d
-    while shortest < longest:
-        time = (shortest + longest) // 2
+
+    def reaches_half(time: int) -> bool:
         x = torch.zeros(1, time, d, device="meta")
-        layer = _flops(model.layers[0], x, model.position)
-        if 2 * _products(d, time) >= layer:
-            longest = time
-        else:
-            shortest = time + 1
-    return shortest
+        return 2 * _products(d, time) >= _flops(model.layers[0], x, model.position)
+
+    lengths = range(1, 32 * d)
+    return lengths[bisect.bisect_left(lengths, True, key=reaches_half)]
 
 
 def _flops(run: Callable[..., object], *inputs: object) -> int:
-    """Of the matrix products that `run` takes, by PyTorch's own count."""
+    """FLOPs of the matrix products in `run(*inputs)`, as PyTorch counts them."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         run(*inputs)
     return int(counter.get_total_flops())
 
 
 def parameter_counts() -> Iterator[Comparison]:
-    """The first transformer by formula, as built, and as said: of base and big by Vaswani 2017
-    (table 3), of the untied one by course notes.
+    """Parameters of the first transformer: by formula, as built, and as published.
+
+    Base and big are published by Vaswani 2017 (table 3), the untied network by course notes.
     """
     base, big = PRESETS["vaswani-base"], PRESETS["vaswani-big"]
     untied = replace(base, vocab_size=32_000, tie_embeddings=False)
-    for setting, config, matrices, said in (
+    for setting, config, matrices, published in (
         ("vaswani-base", base, 1, 65e6),
         ("vaswani-big", big, 1, 213e6),
         ("vaswani-base, 32,000 + 32,000 words untied", untied, 3, 65e6),
     ):
         d, d_ff, layers = config.d_model, config.d_ff, config.n_layers
-        predicted = {  # a decoder's layer has a second attention, and a third norm
+        predicted = {  # a decoder layer has a second attention and a third norm
             "attention": 3 * layers * (4 * d**2 + 4 * d),
             "feed-forward": 2 * layers * (2 * d * d_ff + d_ff + d),
             "norms": 5 * layers * 2 * d,
@@ -206,11 +198,11 @@ def parameter_counts() -> Iterator[Comparison]:
             yield Comparison(setting, component, formula, counted[component])
         total = sum(counted.values())
         yield Comparison(setting, "total", sum(predicted.values()), total)
-        yield Comparison(setting, "said", said, total)
+        yield Comparison(setting, "said", published, total)
 
 
 def _component(name: str) -> str:
-    """Of a parameter, by its name; a sublayer's norm lies within the sublayer."""
+    """The component that a parameter belongs to. A norm is named after its sublayer as well."""
     parts = {"norm": "norms", "attention": "attention", "feed_forward": "feed-forward"}
     return next((parts[part] for part in parts if part in name), "embeddings")
 

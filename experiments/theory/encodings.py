@@ -1,4 +1,4 @@
-"""What positional encodings do to a network, in numbers to be drawn: the table "encodings"."""
+"""Values of the positional encodings before training: the table "encodings"."""
 
 from typing import Any
 
@@ -15,28 +15,32 @@ _CONFIG = ModelConfig(
     n_heads=4,
     d_ff=64,
     initialisation="xavier",
-    embedding_scale=True,  # then the sinusoids are as in their paper
+    embedding_scale=True,  # with both, the sinusoids have the amplitude of their paper
 )
 
 
 def rows() -> list[dict[str, Any]]:
-    """The table, a dict per row: what is added to embeddings, what becomes of the score between a
-    query and a key that are alike, and what is added to scores.
+    """Return the table, a dict per row.
+
+    Sinusoidal: what is added to the embedding of each position. RoPE: the score of a query and an
+    identical key at each distance, over the score at distance 0. ALiBi: what is added to the score
+    at each distance.
     """
     time, width = _CONFIG.context_length, _CONFIG.d_model
-    found: dict[str, torch.Tensor] = {  # [dimensions or heads, places]
-        "sinusoidal": POSITIONS["sinusoidal"](_CONFIG).embed(torch.zeros(1, time, width))[0].T
-    }
-    alike = torch.ones(1, 1, time, _CONFIG.head_dim)
-    q, k = POSITIONS["rope"](_CONFIG).rotate(alike, alike)
-    # the last query looks back: flipped, a key's place is its distance
-    found["rope"] = (q[:, :, -1:] @ k.mT)[0, 0].flip(-1) / _CONFIG.head_dim
+    sinusoids = POSITIONS["sinusoidal"](_CONFIG).embed(torch.zeros(1, time, width))
+    ones = torch.ones(1, 1, time, _CONFIG.head_dim)
+    q, k = POSITIONS["rope"](_CONFIG).rotate(ones, ones)
     bias = POSITIONS["alibi"](_CONFIG).bias(1, time)
     assert bias is not None
-    found["alibi"] = bias[:, 0].flip(-1)
+    # The last query looks back. Flipped, the index of a key is its distance.
+    values = {  # [dimensions or heads, positions or distances]
+        "sinusoidal": sinusoids[0].T,
+        "rope": (q[:, :, -1:] @ k.mT)[0, 0].flip(-1) / _CONFIG.head_dim,
+        "alibi": bias[:, 0].flip(-1),
+    }
     return [
         {"encoding": encoding, "part": part, "place": place, "value": value}
-        for encoding, parts in found.items()
-        for part, values in enumerate(parts.tolist())
-        for place, value in enumerate(values)
+        for encoding, parts in values.items()
+        for part, places in enumerate(parts.tolist())
+        for place, value in enumerate(places)
     ]

@@ -1,4 +1,4 @@
-"""What can be derived about random scores and random maps, beside draws of them."""
+"""Predictions for random scores and random linear maps, beside random draws."""
 
 import math
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import torch
 
-_WIDTHS = (4, 16, 64, 256)  # of a head, d_k
-_PAIRS = 30_000  # of queries and keys
-_KEYS = 128  # that a softmax runs over
-_MAPS_WIDTH, _DRAWS = 64, 40  # of random maps
+_HEAD_WIDTHS = (4, 16, 64, 256)  # d_k
+_PAIRS = 30_000  # drawn queries and keys
+_KEYS = 128  # keys that a softmax runs over
+_MAP_WIDTH, _DRAWS = 64, 40  # of random maps
 
 
 class Comparison(NamedTuple):
-    """A prediction beside what came of it; `setting` says for which width, depth or length."""
+    """A prediction beside a measurement. `setting` is the width, depth or length compared at."""
 
     setting: str
     quantity: str
@@ -23,7 +23,7 @@ class Comparison(NamedTuple):
 
 def scaled_dot_products() -> Iterator[Comparison]:
     """Variance of q · k for unit normal q and k (Vaswani 2017, footnote 4)."""
-    for width in _WIDTHS:
+    for width in _HEAD_WIDTHS:
         q, k = torch.randn(2, _PAIRS, width, dtype=torch.float64)
         scores = (q * k).sum(-1)
         setting, scaled = f"d_k = {width}", scores / math.sqrt(width)
@@ -32,8 +32,8 @@ def scaled_dot_products() -> Iterator[Comparison]:
 
 
 def softmax_saturation() -> Iterator[Comparison]:
-    """How far one key takes all weight, and how much slope the softmax keeps."""
-    for width in _WIDTHS:
+    """The largest attention weight and the trace of the softmax's Jacobian, against d_k."""
+    for width in _HEAD_WIDTHS:
         q, k = torch.randn(2, 64, _KEYS, width, dtype=torch.float64)
         scores = q @ k.transpose(-2, -1)  # [64, queries, keys]
         for name, scale in (("unscaled", 1.0), ("scaled", width**-0.5)):
@@ -46,13 +46,21 @@ def softmax_saturation() -> Iterator[Comparison]:
 
 
 def saturation(spread: float, keys: int) -> tuple[float | None, float | None]:
-    """The mean largest weight, and the mean trace of the Jacobian, Σ p (1 - p), of a softmax over
-    normal scores with a standard deviation of `spread`; None where neither limit holds.
+    """Predict the saturation of a softmax over independent normal scores.
 
-    Such a softmax is the random energy model, which freezes at √(2 ln keys) (Derrida 1981). Below
-    half of that, numerator and denominator of Σ p² can be averaged apart. Above it, the two
-    largest scores share the weight, and only gaps near zero matter: with f the density there of
-    the gap between standard normals, ∫ 2 p (1 - p) gives f / spread, ∫ (1 - p) ln 2 times that.
+    Such a softmax is the random energy model, which freezes at a spread of √(2 ln keys) (Derrida
+    1981). Below half of that, the numerator and the denominator of Σ p² can be averaged separately.
+    Above it, the two largest scores share the weight, and only gaps near zero matter: with f the
+    density at zero of the gap between the two largest of `keys` standard normals,
+    ∫ 2 p (1 - p) gives f / spread and ∫ (1 - p) gives ln 2 · f / spread.
+
+    Args:
+        spread: standard deviation of the scores.
+        keys: number of scores.
+
+    Returns:
+        The mean largest weight, and the mean trace of the Jacobian, Σ p (1 - p). None where
+        neither limit holds.
     """
     x = torch.linspace(-12, 12, 20_001, dtype=torch.float64)
     density, below = torch.exp(-(x**2) / 2) / math.sqrt(2 * math.pi), torch.special.ndtr(x)
@@ -68,10 +76,18 @@ def saturation(spread: float, keys: int) -> tuple[float | None, float | None]:
 
 
 def through_maps(depth: int, gain: float, residual: bool) -> float:
-    """Root mean square of ‖M v‖ over unit vectors v and draws of M, a product of `depth` maps with
-    independent normal entries of variance gain² / width. Over v it is exact: ‖M‖² / width.
+    """Measure how random linear maps change the norm of a vector.
+
+    Args:
+        depth: number of maps in the product M.
+        gain: the entries of a map are independent normals of variance gain² / width.
+        residual: whether the input of a map is added to the output of the map.
+
+    Returns:
+        The root mean square of ‖M v‖ over unit vectors v and draws of M. The mean over v is exact:
+        ‖M‖² / width.
     """
-    width = _MAPS_WIDTH
+    width = _MAP_WIDTH
     product = torch.eye(width, dtype=torch.float64).expand(_DRAWS, width, width)
     for _ in range(depth):
         maps = torch.randn(_DRAWS, width, width, dtype=torch.float64) * gain / math.sqrt(width)

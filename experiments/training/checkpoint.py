@@ -1,12 +1,11 @@
-"""Where an unfinished training stands, on disk: what it takes to go on bit for bit.
+"""Checkpoints of an unfinished training, from which it goes on bit for bit.
 
-A run's folder holds `checkpoint-<step>.safetensors`, weights, the optimiser's and the random
-generator's state, and `checkpoint.json`, which names it with its checksum. The second is written
-last, so that a kill at any moment leaves the one or the other checkpoint whole.
+A run folder holds `checkpoint-<step>.safetensors`, with the weights and the states of the optimizer
+and of the random generators, and `checkpoint.json`, which names that file and its checksum. The
+JSON file is written last, so a kill at any moment leaves the old or the new checkpoint whole.
 """
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,102 +14,89 @@ import torch
 from torch import Tensor, nn
 
 from experiments.files import sha256, write_atomically, write_sealed
+from experiments.training.events import TrainingState
 
 
 class Checkpoint:
-    """The checkpoint of a run: `found` is what its folder says of the one that is there, if any.
-    There are at least `every` seconds between two. What else is to be kept, `notes` gives.
-    """
+    """The checkpoint in a run folder, written at most once every `every` seconds."""
 
-    def __init__(
-        self,
-        folder: Path,
-        found: dict[str, Any] | None,
-        every: float,
-        notes: Callable[[], dict[str, Any]] = dict,
-    ) -> None:
-        self.folder, self.found, self.every, self.notes = folder, found, every, notes
+    def __init__(self, folder: Path, every: float) -> None:
+        self.folder, self.every = folder, every
         self.saved = time.monotonic()
 
-    def save(
-        self, step: int, seconds: float, model: nn.Module, optimizer: torch.optim.Optimizer
-    ) -> None:
-        """Write where training stands after `step` steps and so many seconds, in place of what was
-        there before; or nothing, where that is too young.
-        """
-        if time.monotonic() - self.saved < self.every:
-            return
-        tensors = {f"model.{name}": tensor for name, tensor in _tensors(model).items()}
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+    @property
+    def due(self) -> bool:
+        """Whether the last checkpoint is at least `every` seconds old."""
+        return time.monotonic() - self.saved >= self.every
+
+    def save(self, state: TrainingState, notes: dict[str, Any]) -> None:
+        """Replace the checkpoint with `state`. `notes` is stored with it, as JSON."""
+        tensors = {f"model.{name}": tensor for name, tensor in _tensors(state.model).items()}
+        for index, moments in state.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_initialized():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
         if torch.backends.mps.is_available():
             tensors["random.mps"] = torch.mps.get_rng_state()
         content = safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()})
-        file = self.folder / f"checkpoint-{step}.safetensors"
+        file = self.folder / f"checkpoint-{state.step}.safetensors"
         write_atomically(file, content)
-        place = {"step": step, "seconds": seconds, "file": file.name, "sha256": sha256(content)}
-        write_sealed(self.folder / "checkpoint.json", place | {"notes": self.notes()})
-        self._drop(all_but=file)
+        facts = {"step": state.step, "seconds": state.seconds, "notes": notes}
+        facts |= {"file": file.name, "sha256": sha256(content)}
+        write_sealed(self.folder / "checkpoint.json", facts)
+        self._delete_all_but(file)
         self.saved = time.monotonic()
 
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-        """Put everything back as it was saved. Returns the steps and seconds taken: 0 and 0 where
-        there is nothing.
-        """
-        if self.found is None:
-            return 0, 0.0
-        tensors = safetensors.torch.load_file(self.folder / self.found["file"])
-        with torch.no_grad():
-            _put_back(model, {n.removeprefix("model."): t for n, t in tensors.items()})
-        state: dict[int, dict[str, Tensor]] = {}
+    def restore(self, facts: dict[str, Any], state: TrainingState) -> None:
+        """Set `state` to the checkpoint that `facts`, the content of `checkpoint.json`, names."""
+        tensors = safetensors.torch.load_file(self.folder / facts["file"])
+        _copy_into(state.model, {n.removeprefix("model."): t for n, t in tensors.items()})
+        moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind == "optimizer":
-                index, _, key = rest.partition(".")
-                state.setdefault(int(index), {})[key] = tensor
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".", 2)
+                moments.setdefault(int(index), {})[key] = tensor
+        groups = state.optimizer.state_dict()["param_groups"]
+        state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         if "random.mps" in tensors:
             torch.mps.set_rng_state(tensors["random.mps"])
-        return int(self.found["step"]), float(self.found["seconds"])
+        state.step, state.seconds = int(facts["step"]), float(facts["seconds"])
 
     def remove(self) -> None:
-        """A finished run needs none."""
+        """Delete the checkpoint: a finished run needs none."""
         (self.folder / "checkpoint.json").unlink(missing_ok=True)
-        self._drop()
+        self._delete_all_but(None)
 
-    def _drop(self, all_but: Path | None = None) -> None:
+    def _delete_all_but(self, kept: Path | None) -> None:
         for file in self.folder.glob("checkpoint-*.safetensors"):
-            if file != all_but:
+            if file != kept:
                 file.unlink()
 
 
 def save_weights(model: nn.Module, file: Path) -> None:
-    """Write a network's weights."""
+    """Write the weights of a network."""
     tensors = {name: tensor.contiguous() for name, tensor in _tensors(model).items()}
     write_atomically(file, safetensors.torch.save(tensors))
 
 
 def load_weights(model: nn.Module, file: Path) -> None:
-    """Put back what `save_weights` wrote of a network built alike."""
-    with torch.no_grad():
-        _put_back(model, safetensors.torch.load_file(file))
+    """Copy the weights that `save_weights` wrote into a network of the same configuration."""
+    _copy_into(model, safetensors.torch.load_file(file))
 
 
-def _put_back(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+@torch.no_grad()
+def _copy_into(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     for name, tensor in _tensors(model).items():
         tensor.copy_(tensors[name])
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """All that a network keeps, a tied matrix once."""
-    found: dict[int, tuple[str, Tensor]] = {}
+    """The tensors of a network's state by name, a tied matrix once."""
+    by_address: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in model.state_dict().items():
-        found.setdefault(tensor.data_ptr(), (name, tensor))
-    return dict(found.values())
+        by_address.setdefault(tensor.data_ptr(), (name, tensor))
+    return dict(by_address.values())

@@ -1,20 +1,24 @@
-"""Evaluation: a network's scores on fixed examples of a split."""
+"""Evaluation: the scores of a network on fixed examples of a split."""
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from experiments.spec import Precision
+from experiments.spec import SPLITS, Precision, RunSpec
 from experiments.training.loss import IGNORED, cross_entropy
 from experiments.training.tasks import Task
 from experiments.training.torch_setup import autocast_context
 
 
-class Scores(NamedTuple):
-    """What an evaluation finds: mean cross-entropy in nats per target, the share of targets that
-    were the likeliest answer, and the share of examples of which every target was. NaN of nothing.
+@dataclass(frozen=True)
+class Scores:
+    """Scores over all targets of an evaluation; NaN where there are no examples.
+
+    loss: mean cross-entropy, in nats per target.
+    accuracy: share of targets that the network ranks first.
+    exact_match: share of examples in which the network ranks every target first.
     """
 
     loss: float
@@ -26,29 +30,58 @@ class Scores(NamedTuple):
 def evaluate(
     model: nn.Module, task: Task, split: str, examples: int, precision: Precision
 ) -> Scores:
-    """Scores on at most so many fixed examples of a split, without dropout.
+    """Scores on at most `examples` fixed examples of a split, without dropout.
 
-    A sequence of which every target is the likeliest, the ones before it given, is the sequence
-    that greedy generation writes: its exact match needs no generation.
+    The network is left in evaluation mode. Targets are predicted with the true tokens before them
+    given. An example counts as an exact match when every target is ranked first, which is the case
+    if and only if greedy generation writes the example, so no text has to be generated.
     """
     model.eval()
-    losses, counted, right, matched, asked = [], [], [], [], []
+    losses, targets_seen, hits, examples_seen, matches = [], [], [], [], []
     for inputs, targets in task.evaluation(split, examples):
         with autocast_context(precision, targets.device):
             logits = model(*inputs)
         losses.append(cross_entropy(logits.float(), targets, reduction="sum"))
         counts = (targets != IGNORED).view(len(targets), -1)
-        hits = (logits.argmax(-1) == targets).view(len(targets), -1)
-        counted.append(counts.sum())
-        right.append((hits & counts).sum())
-        asked.append(counts.any(dim=1).sum())
-        matched.append(((hits | ~counts).all(dim=1) & counts.any(dim=1)).sum())
-    model.train()
+        hit = (logits.argmax(-1) == targets).view(len(targets), -1)
+        targets_seen.append(counts.sum())
+        hits.append((hit & counts).sum())
+        examples_seen.append(counts.any(dim=1).sum())
+        matches.append(((hit | ~counts).all(dim=1) & counts.any(dim=1)).sum())
     if not losses:
         return Scores(math.nan, math.nan, math.nan)
-    # float64 on the processor: not every device has it
-    total = torch.stack(losses).cpu().double().sum().item()
-    n_targets, n_right, n_asked, n_matched = (
-        torch.stack(counts).sum().item() for counts in (counted, right, asked, matched)
+    # float64 on the processor: not every device has float64.
+    total_loss = torch.stack(losses).cpu().double().sum().item()
+    n_targets, n_hits, n_examples, n_matches = (
+        torch.stack(counts).sum().item() for counts in (targets_seen, hits, examples_seen, matches)
     )
-    return Scores(total / n_targets, n_right / n_targets, n_matched / n_asked)
+    return Scores(total_loss / n_targets, n_hits / n_targets, n_matches / n_examples)
+
+
+def final_scores(spec: RunSpec, task: Task, model: nn.Module) -> dict[str, float]:
+    """Scores of a trained network on every split, as `val_loss`, `test_accuracy` and so on.
+
+    A run that only tries a learning rate is not evaluated on the test split. Splits that are too
+    short for an example are left out.
+    """
+    recipe = spec.recipe
+    scores: dict[str, float] = {}
+    for split in SPLITS:
+        if split == "test" and spec.tuning:
+            continue
+        result = evaluate(model, task, split, recipe.final_windows(split), recipe.precision)
+        scores |= {f"{split}_{name}": value for name, value in vars(result).items()}
+    return {name: value for name, value in scores.items() if not math.isnan(value)}
+
+
+def divergence(spec: RunSpec, val_loss: float) -> str:
+    """The reason why a finished language model counts as diverged; empty if it does not.
+
+    A language model counts as diverged if its final validation loss is more than twice the loss of
+    a uniform guess, or not a number.
+    """
+    uniform_loss = math.log(spec.model.vocab_size)
+    too_high = spec.recipe.task == "language" and val_loss > 2 * uniform_loss
+    if too_high or not math.isfinite(val_loss):
+        return f"the final validation loss is {val_loss:.4g}, a guess {uniform_loss:.3g}"
+    return ""

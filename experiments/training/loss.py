@@ -1,9 +1,9 @@
-"""The loss that every task trains on."""
+"""The loss of every task: cross-entropy in nats."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORED = -100  # a target that counts for nothing: padding, or a token that was not hidden
+IGNORED = -100  # a target that does not count: padding, or a token that was not hidden
 
 
 def cross_entropy(
@@ -11,8 +11,9 @@ def cross_entropy(
 ) -> Tensor:
     """Cross-entropy in nats over the targets that are not `IGNORED`.
 
-    logits: [..., classes]; targets: [...]. With label smoothing e the target is 1 - e on the right
-    class and e spread evenly over all (Szegedy 2016). The mean of no targets at all is NaN.
+    logits: [..., classes]; targets: [...]. With label smoothing e the target distribution is
+    1 - e on the true class plus e spread evenly over all classes (Szegedy 2016). The mean over no
+    targets is NaN.
     """
     return F.cross_entropy(
         logits.flatten(0, -2),

@@ -1,4 +1,4 @@
-"""How weights move: optimisers and learning-rate schedules, each by its name in a recipe."""
+"""Optimizers and learning-rate schedules, by their names in a recipe."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,10 @@ from experiments.spec import Recipe
 
 
 def learning_rate_at(step: int, recipe: Recipe) -> float:
-    """Linear warm-up to the peak, then the schedule. Without warm-up step 0 is at the peak."""
+    """Learning rate of a step, from 0: linear warm-up to the peak, then the schedule.
+
+    Without warm-up, step 0 has the peak learning rate.
+    """
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
     return recipe.learning_rate * SCHEDULES[recipe.schedule](step, recipe)
@@ -24,12 +27,12 @@ def cosine(step: int, recipe: Recipe) -> float:
 
 
 def inverse_sqrt(step: int, recipe: Recipe) -> float:
-    """sqrt(warm-up / steps taken), the decay of Vaswani 2017, section 5.3 ("Noam")."""
+    """sqrt(warm-up steps / steps taken), also called "Noam" (Vaswani 2017, section 5.3)."""
     return math.sqrt(max(1, recipe.warmup_steps) / (step + 1))
 
 
 def constant(step: int, recipe: Recipe) -> float:
-    """The peak all along."""
+    """The peak learning rate at every step."""
     return 1.0
 
 
@@ -41,16 +44,16 @@ SCHEDULES: dict[str, Callable[[int, Recipe], float]] = {
 
 
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {
-    # Kingma 2015; Vaswani 2017, section 5.3, with beta2 = 0.98 and epsilon = 1e-9. Its weight decay
-    # is added to the gradient, and so is scaled with it.
+    # Kingma 2015; Vaswani 2017, section 5.3, with beta2 = 0.98 and epsilon = 1e-9. The weight decay
+    # is added to the gradient, so it is rescaled with the gradient.
     "adam": torch.optim.Adam,
-    # Loshchilov 2019: weight decay stands apart from the gradient.
+    # Loshchilov 2019: the weight decay is applied to the weights, apart from the gradient.
     "adamw": torch.optim.AdamW,
 }
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; matrices decay, biases and norm gains do not."""
+    """The recipe's optimizer. Matrices have weight decay; biases and norm gains have none."""
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.weight_decay},

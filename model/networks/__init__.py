@@ -1,1 +1,1 @@
-"""Whole networks, what they generate and what they consist of."""
+"""Whole networks, generation with them, and traces of their shapes."""

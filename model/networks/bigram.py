@@ -1,4 +1,4 @@
-"""The bigram: which token follows which, counted (Shannon 1948)."""
+"""The bigram language model: counts of which token follows which (Shannon 1948)."""
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +8,10 @@ from model.config import ModelConfig
 
 
 class Bigram(nn.Module):
-    """P(b after a) = (count(a b) + s) / (count(a) + s · vocab), s = `bigram_smoothing` (additive;
-    Laplace's rule with s = 1).
+    """P(b after a) = (count(a b) + s) / (count(a) + s · vocab), with s = `bigram_smoothing`.
 
-    It is fitted by `count`, not by gradients: before that every token is as likely as any other.
+    The smoothing is additive; s = 1 is Laplace's rule. The bigram is fitted by `count` and not by
+    gradients. Without any counts all tokens are equally likely.
     """
 
     cacheable = True
@@ -21,10 +21,10 @@ class Bigram(nn.Module):
         self.vocab_size, self.context_length = config.vocab_size, config.context_length
         self.smoothing = config.bigram_smoothing
         zeros = torch.zeros(config.vocab_size, config.vocab_size)
-        self.counts = nn.Parameter(zeros, requires_grad=False)  # [token, the token after it]
+        self.counts = nn.Parameter(zeros, requires_grad=False)  # [token, following token]
 
     def count(self, tokens: Tensor, following: Tensor) -> None:
-        """Learn from pairs of a token and the one after it: two of [batch, time]."""
+        """Count pairs of a token and the token that follows; both arguments are [batch, time]."""
         pairs = tokens.flatten() * len(self.counts) + following.flatten()
         ones = torch.ones_like(pairs, dtype=self.counts.dtype)
         self.counts.view(-1).index_add_(0, pairs, ones)

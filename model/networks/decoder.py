@@ -9,10 +9,11 @@ from model.networks.stack import Stack, head
 
 
 class Decoder(Stack):
-    """A causal stack and one of two heads.
+    """A causal stack with a language-model head or a classification head.
 
-    Without `n_classes`, logits of the next token at each position. With it, logits of the
-    sequence's class, read off the last position, where the caller puts a token of its own.
+    The language-model head gives logits of the next token at each position. With `n_classes`, the
+    classification head gives logits of the sequence's class, from the last position, where the
+    caller puts a special token.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -25,12 +26,12 @@ class Decoder(Stack):
             self.head.weight = self.embedding.weight
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """tokens: [batch, time], the continuation of what the cache holds. Returns [batch, time,
-        vocab], or [batch, n_classes] of the classifier.
+        """tokens: [batch, time], the continuation of the tokens in the cache.
+
+        Returns logits, [batch, time, vocab], or [batch, n_classes] of a classifier.
 
         Raises:
-            ValueError: the sequence is longer than the positional encoding knows.
+            ValueError: the sequence is longer than the positional encoding allows.
         """
         states = self.states(tokens, cache=cache)
-        logits: Tensor = self.head(states[:, -1] if self.classifies else states)
-        return logits
+        return self.head(states[:, -1] if self.classifies else states)

@@ -8,11 +8,11 @@ from model.networks.stack import Stack, head
 
 
 class Encoder(Stack):
-    """A stack in which every position looks both ways, and one of two heads.
+    """A bidirectional stack with a masked-token head or a classification head.
 
-    Without `n_classes`, logits of the token that stands at each position: trained where the input
-    hides it. With it, logits of the sequence's class, read off the first position, where the caller
-    puts a token of its own.
+    The masked-token head gives logits of the token at each position, trained at positions where the
+    input hides the token. With `n_classes`, the classification head gives logits of the sequence's
+    class, from the first position, where the caller puts a special token.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -23,16 +23,15 @@ class Encoder(Stack):
         if config.tie_embeddings and not self.classifies:
             self.head.weight = self.embedding.weight
 
-    def forward(self, tokens: Tensor, real: Tensor | None = None) -> Tensor:
-        """tokens: [batch, time]; real: [batch, time], True for a token and False for padding, which
-        no position looks at; None for no padding. Each sequence needs a token, and the classifier
-        its first one.
+    def forward(self, tokens: Tensor, padding_mask: Tensor | None = None) -> Tensor:
+        """tokens: [batch, time]; padding_mask: [batch, time], True at tokens and False at padding,
+        which no position attends to, or None for no padding. Every sequence needs at least one
+        token, and for a classifier its first position must be a token.
 
-        Returns [batch, time, vocab], or [batch, n_classes] of the classifier.
+        Returns logits, [batch, time, vocab], or [batch, n_classes] of a classifier.
 
         Raises:
-            ValueError: the sequence is longer than the positional encoding knows.
+            ValueError: the sequence is longer than the positional encoding allows.
         """
-        states = self.states(tokens, real)
-        logits: Tensor = self.head(states[:, 0] if self.classifies else states)
-        return logits
+        states = self.states(tokens, padding_mask)
+        return self.head(states[:, 0] if self.classifies else states)

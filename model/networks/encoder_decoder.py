@@ -1,4 +1,4 @@
-"""The encoder-decoder, which turns one sequence into another (Vaswani 2017)."""
+"""The encoder-decoder transformer, which maps one sequence to another (Vaswani 2017)."""
 
 from torch import Tensor, nn
 
@@ -9,10 +9,11 @@ from model.networks.stack import Stack
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder reads the source; a causal decoder, which looks at its states, writes the target.
+    """An encoder for the source, and a causal decoder that attends to the encoder's states.
 
-    Each has `n_layers` layers and its own positions. With `tie_embeddings` the source, the target
-    and the head share one matrix (section 3.4); without, there are three.
+    Encoder and decoder have `n_layers` layers each, and positions of their own. With
+    `tie_embeddings` source, target and head share one matrix (section 3.4); otherwise there are
+    three.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -28,39 +29,42 @@ class EncoderDecoder(nn.Module):
             self.decoder.embedding = self.encoder.embedding
             self.head.weight = self.encoder.embedding.weight
 
-    def forward(self, source: Tensor, target: Tensor, source_real: Tensor | None = None) -> Tensor:
-        """source: [batch, keys]; target: [batch, time], which begins with a start token;
-        source_real: [batch, keys], True for a token and False for padding, None for no padding.
-        Padding at the end of a target needs no mask: nothing looks ahead.
+    def forward(
+        self, source: Tensor, target: Tensor, source_padding_mask: Tensor | None = None
+    ) -> Tensor:
+        """source: [batch, keys]; target: [batch, time], beginning with a start token;
+        source_padding_mask: [batch, keys], True at tokens and False at padding, or None for no
+        padding. Padding at the end of a target needs no mask, as the decoder is causal.
 
-        Returns logits of the target's token after each, [batch, time, vocab].
-
-        Raises:
-            ValueError: a sequence is longer than the positional encoding knows.
-        """
-        return self.decode(target, self.encode(source, source_real), source_real)
-
-    def encode(self, source: Tensor, source_real: Tensor | None = None) -> Tensor:
-        """source, source_real: as in `forward`. Returns its states, [batch, keys, d_model].
+        Returns logits of the next target token at each position, [batch, time, vocab].
 
         Raises:
-            ValueError: it is longer than the positional encoding knows.
+            ValueError: a sequence is longer than the positional encoding allows.
         """
-        return self.encoder.states(source, source_real)
+        return self.decode(target, self.encode(source, source_padding_mask), source_padding_mask)
+
+    def encode(self, source: Tensor, source_padding_mask: Tensor | None = None) -> Tensor:
+        """The encoder's states, [batch, keys, d_model]; arguments as in `forward`.
+
+        Raises:
+            ValueError: the source is longer than the positional encoding allows.
+        """
+        return self.encoder.states(source, source_padding_mask)
 
     def decode(
         self,
         target: Tensor,
         memory: Tensor,
-        source_real: Tensor | None = None,
+        source_padding_mask: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
-        """target: [batch, time], the continuation of what the cache holds; memory: what `encode`
-        returned. Returns [batch, time, vocab].
+        """target: [batch, time], the continuation of the tokens in the cache; memory: the result
+        of `encode`; source_padding_mask: as in `forward`. Returns logits, [batch, time, vocab].
 
         Raises:
-            ValueError: the target is longer than the positional encoding knows.
+            ValueError: the target is longer than the positional encoding allows.
         """
-        states = self.decoder.states(target, None, memory, source_real, cache)
-        logits: Tensor = self.head(states)
-        return logits
+        states = self.decoder.states(
+            target, memory=memory, memory_padding_mask=source_padding_mask, cache=cache
+        )
+        return self.head(states)

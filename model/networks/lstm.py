@@ -9,8 +9,8 @@ from model.config import ModelConfig
 class LSTM(nn.Module):
     """Token embedding, stacked LSTM layers of width d_model, language-model head.
 
-    The state starts at zero with every sequence, so it sees exactly the context that the
-    transformer sees. Initialised as PyTorch does, but for the embedding: see the comment.
+    The state starts at zero in every sequence, so the LSTM sees the same context as the
+    transformer. All weights but the embedding have PyTorch's default initialisation.
     """
 
     cacheable = True
@@ -21,27 +21,30 @@ class LSTM(nn.Module):
         self.vocab_size, self.context_length = config.vocab_size, config.context_length
         self.embedding = nn.Embedding(config.vocab_size, d_model)
         self.lstm = nn.LSTM(
-            d_model, d_model, depth, bias=config.bias, batch_first=True,
+            d_model,
+            d_model,
+            depth,
+            bias=config.bias,
+            batch_first=True,
             dropout=config.dropout if depth > 1 else 0.0,
-        )  # fmt: skip
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(d_model, config.vocab_size, bias=False)
-        # A tied matrix is also the head: unit variance there would start with confident nonsense.
+        # PyTorch's unit variance would give a tied head large logits, and so a large initial loss.
         nn.init.normal_(self.embedding.weight, std=d_model**-0.5)
         if config.tie_embeddings:
             self.head.weight = self.embedding.weight
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """tokens: [batch, time], the continuation of what the cache holds. Returns [batch, time,
-        vocab].
+        """tokens: [batch, time], the continuation of the tokens in the cache. Returns logits,
+        [batch, time, vocab].
         """
         x, state = self.dropout(self.embedding(tokens)), None
         if cache is not None and self in cache.kept:
-            # kept with the batch first; nn.LSTM wants [layers, batch, width]
+            # The cache has the batch dimension first; nn.LSTM takes [layers, batch, width].
             state = tuple(part.transpose(0, 1).contiguous() for part in cache.kept[self])
         states, state = self.lstm(x, state)
         if cache is not None:
             cache.kept[self] = tuple(part.transpose(0, 1) for part in state)
             cache.length += tokens.shape[1]
-        logits: Tensor = self.head(self.dropout(states))
-        return logits
+        return self.head(self.dropout(states))

@@ -9,10 +9,10 @@ from model.initialisation import INITIALISATIONS
 
 
 class MLP(nn.Module):
-    """softmax(U tanh(H x)), x the embeddings of the last `mlp_window` tokens side by side.
+    """softmax(U tanh(H x)), where x concatenates the embeddings of the last `mlp_window` tokens.
 
-    The paper's network without its optional direct connections. Embeddings are d_model wide, the
-    hidden layer d_ff. Before the start of a sequence stand zeros.
+    The network of the paper without its optional direct connections. Embeddings have width d_model
+    and the hidden layer has width d_ff. Before the first token x is padded with zeros.
     """
 
     cacheable = True
@@ -28,8 +28,8 @@ class MLP(nn.Module):
         INITIALISATIONS[config.initialisation](self, config)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
-        """tokens: [batch, time], the continuation of what the cache holds. Returns [batch, time,
-        vocab].
+        """tokens: [batch, time], the continuation of the tokens in the cache. Returns logits,
+        [batch, time, vocab].
         """
         x = self.embedding(tokens)  # [batch, time, d_model]
         if cache is not None and self in cache.kept:
@@ -40,6 +40,5 @@ class MLP(nn.Module):
         if cache is not None:
             cache.kept[self] = (x[:, x.shape[1] - (self.window - 1) :],)
             cache.length += tokens.shape[1]
-        side_by_side = x.unfold(1, self.window, 1).transpose(2, 3).flatten(2)
-        logits: Tensor = self.head(self.dropout(self.hidden(side_by_side).tanh()))
-        return logits
+        windows = x.unfold(1, self.window, 1).transpose(2, 3).flatten(2)
+        return self.head(self.dropout(self.hidden(windows).tanh()))

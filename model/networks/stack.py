@@ -1,4 +1,4 @@
-"""What every transformer consists of, whichever family it is."""
+"""The stack of layers of every transformer, and its output head."""
 
 import math
 
@@ -14,8 +14,8 @@ from model.sublayer import Sublayer, norm
 
 
 class Layer(nn.Module):
-    """Self-attention, cross-attention where there is another sequence, feed-forward; each in its
-    sublayer (Vaswani 2017, section 3.1).
+    """One layer: self-attention, cross-attention if `cross`, and feed-forward, each in a sublayer
+    (Vaswani 2017, section 3.1).
     """
 
     def __init__(self, config: ModelConfig, causal: bool, cross: bool) -> None:
@@ -28,23 +28,23 @@ class Layer(nn.Module):
         self,
         x: Tensor,
         position: NoPosition,
-        real: Tensor | None = None,
+        padding_mask: Tensor | None = None,
         memory: Tensor | None = None,
-        memory_real: Tensor | None = None,
+        memory_padding_mask: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
-        """x: [batch, time, d_model]. Returns the same shape. The rest: see `Stack.states`."""
-        x = self.attention(x, position, real, cache)
+        """x: [batch, time, d_model]; the rest as in `Stack.states`. Returns x's shape."""
+        x = self.attention(x, position, padding_mask, cache)
         if self.cross_attention is not None:
-            x = self.cross_attention(x, memory, memory_real, cache)
-        y: Tensor = self.feed_forward(x)
-        return y
+            x = self.cross_attention(x, memory, memory_padding_mask, cache)
+        return self.feed_forward(x)
 
 
 class Stack(nn.Module):
-    """Token embedding, positions, layers, final norm: from token ids to states.
+    """Token embedding, positions, layers and final norm: maps token ids to states.
 
-    The final norm stands only in the pre-norm network, whose last residual sum has none otherwise.
+    Only pre-norm networks have a final norm, because their last residual sum is not normalised
+    otherwise.
     """
 
     def __init__(self, config: ModelConfig, causal: bool, cross: bool = False) -> None:
@@ -60,32 +60,32 @@ class Stack(nn.Module):
     def states(
         self,
         tokens: Tensor,
-        real: Tensor | None = None,
+        padding_mask: Tensor | None = None,
         memory: Tensor | None = None,
-        memory_real: Tensor | None = None,
+        memory_padding_mask: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
-        """tokens: [batch, time], the continuation of what the cache holds; memory: [batch, keys,
-        d_model], the states that cross-attention looks at; real, memory_real: True for a token and
-        False for padding, [batch, time] and [batch, keys], None for no padding.
+        """The states after the last layer and the final norm: [batch, time, d_model].
 
-        Returns [batch, time, d_model].
+        tokens: [batch, time], the continuation of the tokens in the cache.
+        padding_mask: [batch, time], True at tokens and False at padding; None for no padding.
+        memory: [batch, keys, d_model], the states that cross-attention attends to.
+        memory_padding_mask: [batch, keys], as `padding_mask`, for the memory.
 
         Raises:
-            ValueError: the sequence is longer than the positional encoding knows.
+            ValueError: the sequence is longer than the positional encoding allows.
         """
         x = self.embedding(tokens) * self.embedding_scale
         x = self.dropout(self.position.embed(x, start=cache.length if cache else 0))
         for layer in self.layers:
-            x = layer(x, self.position, real, memory, memory_real, cache)
+            x = layer(x, self.position, padding_mask, memory, memory_padding_mask, cache)
         if cache is not None:
             cache.length += tokens.shape[1]
-        y: Tensor = self.final_norm(x)
-        return y
+        return self.final_norm(x)
 
 
 def head(config: ModelConfig) -> nn.Linear:
-    """From states to logits: of the vocabulary, or, of a classifier, of its classes."""
+    """The linear layer from states to logits, of classes if `n_classes` is set, else of tokens."""
     if config.n_classes is not None:
         return nn.Linear(config.d_model, config.n_classes, bias=config.bias)
     return nn.Linear(config.d_model, config.vocab_size, bias=False)

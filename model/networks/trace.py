@@ -1,20 +1,25 @@
-"""What shape a sequence has at every step of a network."""
+"""Shape traces: the shape of a sequence after every step of a network."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from model import build
 from model.attention import Attention, Kernel, Scoring, attention_weights
 from model.config import ModelConfig
+from model.networks.families import FAMILIES
 from model.position import NoPosition
 
 
 class Step(NamedTuple):
-    """A module, by its name in the network, what it is, what it returns, and the trainable numbers
-    that it is the first to use: a shared matrix counts once.
+    """One step of a forward pass.
+
+    module: name of the module in the network.
+    what: class of the module, or which tensor inside attention it is.
+    shape: shape of the module's output.
+    parameters: trainable numbers of the module; a shared matrix counts at its first use only.
     """
 
     module: str
@@ -24,67 +29,79 @@ class Step(NamedTuple):
 
 
 def shape_trace(config: ModelConfig, time: int = 1) -> list[Step]:
-    """The steps of a forward pass over one sequence of `time` tokens, in the order in which they
-    are taken; of an encoder-decoder, over a source and a target of that length.
+    """The steps of a forward pass over one sequence of `time` tokens, in order of execution. For an
+    encoder-decoder, source and target have `time` tokens each.
 
-    Nothing is computed and no weight is stored: the network is built on the "meta" device. Equal
-    layers are shown once. Attention shows its heads, with keys and values as the cache holds them.
+    The network is built on the "meta" device, so nothing is computed and no weight is stored.
+    Equal layers are listed once. Attention lists its heads, with keys and values as in the cache.
     """
     with torch.device("meta"):
-        model = build(config)
+        model = FAMILIES[config.family](config)
         tokens = torch.zeros(1, time, dtype=torch.long)
-    steps: list[Step] = []
-    counted: set[nn.Parameter] = set()
-
-    def note(name: str, what: str, shape: torch.Size, parameters: int = 0) -> None:
-        first_or_only = all(part == "0" for part in name.split(".") if part.isdigit())
-        if first_or_only:
-            steps.append(Step(name, what, tuple(shape), parameters))
-
-    def watched(name: str, attention: Attention) -> Kernel:
-        kernel = attention.attend
-
-        def attend(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: float) -> Tensor:
-            mixed = kernel(q, k, v, scoring, dropout)
-            parts = {"queries": q, "keys": k, "values": v}
-            parts |= {"weights": attention_weights(q, k, scoring), "mixed values": mixed}
-            for what, part in parts.items():
-                shared = what in ("keys", "values")
-                heads = attention.kv_heads if shared else attention.n_heads
-                note(name, what, torch.Size([part.shape[0], heads, *part.shape[2:]]))
-            return mixed
-
-        return attend
-
-    def watch(name: str, module: nn.Module) -> None:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            result = output[0] if isinstance(output, tuple) else output
-            note(name, type(module).__name__, result.shape, held(module))
-
-        module.register_forward_hook(hook)
-
-    def held(module: nn.Module) -> int:
-        new = set(module.parameters()) - counted
-        counted.update(new)
-        return sum(parameter.numel() for parameter in new)
-
-    def watched_embed(name: str, position: NoPosition) -> Callable[[Tensor, int], Tensor]:
-        embed = position.embed
-
-        def adding(x: Tensor, start: int = 0) -> Tensor:
-            y = embed(x, start)
-            if y is not x:
-                note(name, f"+ {type(position).__name__}", y.shape, held(position))
-            return y
-
-        return adding
-
+    trace = _Trace()
     for name, module in model.named_modules():
         if isinstance(module, Attention):
-            module.attend = watched(name, module)
+            module.attend = partial(trace.attend, name, module, module.attend)
         elif isinstance(module, NoPosition):
-            module.embed = watched_embed(name, module)  # type: ignore[assignment, method-assign]
+            embed = partial(trace.embed, name, module, module.embed)
+            module.embed = embed  # type: ignore[method-assign]
         elif not [*module.children()] and not isinstance(module, nn.Dropout | nn.Identity):
-            watch(name, module)
-    model(*([tokens, tokens] if config.family == "encoder_decoder" else [tokens]))
-    return steps
+            module.register_forward_hook(partial(trace.after_forward, name))
+    inputs = 2 if config.family == "encoder_decoder" else 1
+    model(*[tokens] * inputs)
+    return trace.steps
+
+
+class _Trace:
+    """Collects steps; its methods stand in for, or run after, the methods of the traced modules."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.counted: set[nn.Parameter] = set()
+
+    def add(self, name: str, what: str, shape: tuple[int, ...], parameters: int = 0) -> None:
+        if all(part == "0" for part in name.split(".") if part.isdigit()):  # the first layer
+            self.steps.append(Step(name, what, tuple(shape), parameters))
+
+    def new_parameters(self, module: nn.Module) -> int:
+        new = set(module.parameters()) - self.counted
+        self.counted |= new
+        return sum(parameter.numel() for parameter in new)
+
+    def after_forward(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        result = output[0] if isinstance(output, tuple) else output
+        self.add(name, type(module).__name__, result.shape, self.new_parameters(module))
+
+    def attend(
+        self,
+        name: str,
+        attention: Attention,
+        kernel: Kernel,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        scoring: Scoring,
+        dropout: float,
+    ) -> Tensor:
+        mixed = kernel(q, k, v, scoring, dropout)
+        tensors = {"queries": q, "keys": k, "values": v}
+        tensors |= {"weights": attention_weights(q, k, scoring), "mixed values": mixed}
+        for what, tensor in tensors.items():
+            # k and v have been repeated for all query heads; the cache holds them once.
+            heads = attention.kv_heads if what in ("keys", "values") else attention.n_heads
+            self.add(name, what, (tensor.shape[0], heads, *tensor.shape[2:]))
+        return mixed
+
+    def embed(
+        self,
+        name: str,
+        position: NoPosition,
+        embed: Callable[[Tensor, int], Tensor],
+        x: Tensor,
+        start: int = 0,
+    ) -> Tensor:
+        y = embed(x, start)
+        if y is not x:
+            what = f"+ {type(position).__name__}"
+            self.add(name, what, y.shape, self.new_parameters(position))
+        return y

@@ -1,4 +1,4 @@
-"""Our trainings by nanoGPT's recipes beside the losses that it publishes."""
+"""Calibration: trainings with nanoGPT's recipes, compared with the published losses."""
 
 from pathlib import Path
 
@@ -14,84 +14,90 @@ from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import records
 from report.verdicts.text import format_estimate, format_number, join_words, plural
 
-AGREES, DIFFERS, OPEN = "agrees", "differs", "undecided"
-
-
-def calibration(results: Path) -> HTML:
-    """Each recipe's mean over seeds beside what is published, the verdict, and a figure; from this
-    machine's own trainings where there are any, and else from the published ones.
-    """
-    own, theirs = results.parent / "calibration", results.parent / "reference" / "calibration"
-    folder = next((place for place in (own, theirs) if list(place.glob("*.parquet"))), None)
-    if folder is None:
-        return HTML(render("uncalibrated"))
-    runs = read_table(folder, "calibration")
-    drawn = [_drawn(some) for _, some in runs.groupby("recipe", sort=False) if _losses(some).size]
-    return join_html(
-        render("calibration", published=folder == theirs or (results / MANIFEST).exists()),
-        table(_HEAD, [_row(some) for _, some in runs.groupby("recipe", sort=False)], _NOTE),
-        *(figure.data for figure in drawn),
-    )
-
-
-_HEAD = ("recipe", "published", "ours", "seeds", "last", "agreement", "device", "revision")
+AGREES, DIFFERS, UNDECIDED = "agrees", "differs", "undecided"
+_HEAD = (
+    "recipe",
+    "published",
+    "ours",
+    "seeds",
+    "final loss",
+    "agreement",
+    "device",
+    "revision",
+)
 _NOTE = (
-    "Validation loss on Tiny Shakespeare, nats per character, its last tenth as a whole: the lowest"
-    " of the evaluations, mean ± half its 95 % interval. It agrees where the interval lies within"
-    " the margin about the published loss, and differs where it lies wholly outside."
+    "Validation loss on the last tenth of Tiny Shakespeare, in nats per character: the lowest loss"
+    " of all evaluations, mean ± half the width of the 95 % interval. Our loss agrees if the"
+    " interval lies within the margin around the published loss, and differs if it lies entirely"
+    " outside."
 )
 
 
-def agreement(found: Estimate, published: float, margin: float) -> str:
-    """Whether a mean is as published, by its 95 % interval and the recipe's margin."""
-    if found.low is None or found.high is None:
-        return OPEN
-    if published - margin < found.low and found.high < published + margin:
+def calibration(results: Path) -> HTML:
+    """Mean loss of each recipe over seeds, the published loss, their agreement, and a figure.
+
+    The trainings of this machine are shown if there are any, otherwise the published trainings.
+    """
+    own = results.parent / "calibration"
+    published = results.parent / "reference" / "calibration"
+    folder = next((place for place in (own, published) if list(place.glob("*.parquet"))), None)
+    if folder is None:
+        return HTML(render("uncalibrated"))
+    recipes = [runs for _, runs in read_table(folder, "calibration").groupby("recipe", sort=False)]
+    figures = [_figure(runs).data for runs in recipes if len(_losses(runs))]
+    is_published = folder == published or (results / MANIFEST).exists()
+    introduction = render("calibration", published=is_published)
+    return join_html(introduction, table(_HEAD, map(_cells, recipes), _NOTE), *figures)
+
+
+def agreement(ours: Estimate, published: float, margin: float) -> str:
+    """Whether a mean agrees with the published loss, by its 95 % interval and the margin."""
+    if ours.low is None or ours.high is None:
+        return UNDECIDED
+    low, high = published - margin, published + margin
+    if low < ours.low and ours.high < high:
         return AGREES
-    beyond = found.high < published - margin or found.low > published + margin
-    return DIFFERS if beyond else OPEN
+    return DIFFERS if ours.high < low or ours.low > high else UNDECIDED
 
 
 def _losses(runs: pd.DataFrame) -> "pd.Series[float]":
     return runs["lowest_loss"].dropna()
 
 
-def _row(runs: pd.DataFrame) -> tuple[str, ...]:
+def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
     first, losses = records(runs)[0], _losses(runs)
     stated = (first["recipe"], f"{first['published']:g} (±{first['margin']:g})")
     if losses.empty:
         return (*stated, "–", "–", "–", f"{first['status']}: {first['reason']}", "–", "–")
-    found = estimate(list(losses))
-    lost = len(runs) - len(losses)
-    return (
-        *stated,
-        format_estimate(found),
-        str(found.n) + (f", {plural(lost, 'run')} without a result" if lost else ""),
-        format_estimate(estimate(list(runs["val_loss"].dropna()))),
-        agreement(found, first["published"], first["margin"]),
-        *(join_words(sorted(set(runs[name].dropna()))) for name in ("device_name", "git_revision")),
-    )
+    ours = estimate(list(losses))
+    seeds = str(ours.n)
+    if failed := len(runs) - len(losses):
+        seeds += f", {plural(failed, 'run')} without a result"
+    final_loss = format_estimate(estimate(list(runs["val_loss"].dropna())))
+    verdict = agreement(ours, first["published"], first["margin"])
+    sources = [join_words(sorted(set(runs[c].dropna()))) for c in ("device_name", "git_revision")]
+    return (*stated, format_estimate(ours), seeds, final_loss, verdict, *sources)
 
 
-def _drawn(runs: pd.DataFrame) -> HTML:
-    """Each seed, their mean with its interval, and the published loss with its margin."""
+def _figure(runs: pd.DataFrame) -> HTML:
+    """Losses by seed, their mean with its interval, and the published loss with its margin."""
     first, losses = records(runs)[0], _losses(runs)
     published, margin = first["published"], first["margin"]
-    found = estimate(list(losses))
+    ours = estimate(list(losses))
     figure, axes = plt.subplots(figsize=(7.5, 1.5))
     axes.axvspan(published - margin, published + margin, color="0.9", linewidth=0)
     axes.axvline(published, color="0.3", linewidth=1)
     axes.plot(losses, [1] * len(losses), "o", alpha=0.6, markersize=5)
-    if found.low is not None and found.high is not None:
-        axes.plot([found.low, found.high], [0, 0], color="C0", linewidth=2)
-    axes.plot(found.mean, 0, "o", color="C0", markersize=6)
+    if ours.low is not None and ours.high is not None:
+        axes.plot([ours.low, ours.high], [0, 0], color="C0", linewidth=2)
+    axes.plot(ours.mean, 0, "o", color="C0", markersize=6)
     axes.set_yticks([0, 1], ["mean, 95 % interval", "seeds"])
     axes.set_ylim(-0.6, 1.6)
     axes.set(xlabel=f"validation loss (nats per character): {first['recipe']}")
     return show(
         figure,
-        alt=f"{first['recipe']}: published {published:g}, ours {format_estimate(found)}; by seed"
+        alt=f"{first['recipe']}: published {published:g}, ours {format_estimate(ours)}; by seed"
         f" {', '.join(map(format_number, losses))}.",
-        caption="Our seeds and their mean beside the published loss (line) and the margin about it"
-        " (grey).",
+        caption="Losses of our seeds and their mean, the published loss (line) and the margin"
+        " around the published loss (grey).",
     )

@@ -1,4 +1,4 @@
-"""A picture of the base network, in which every ablation stands beside the part that it changes."""
+"""Diagram of the base network, with the ablations that change each part."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from experiments.ablation import Ablation
 from report.html import render
 from report.verdicts.tables import Tables
 
-NETWORK, TASK, NONE = "another network", "task", "nothing"
-# The part that each field decides; all of the recipe that is not named is how it is trained.
+NETWORK, TASK, TRAINING, NONE = "another network", "task", "training", "nothing"
+# The part that each field belongs to. Recipe fields that are not listed belong to TRAINING.
 PART_OF = {
     "model.family": NETWORK,
     "model.mlp_window": NETWORK,
@@ -35,91 +35,98 @@ PART_OF = {
     "model.residual": "residual path",
     "model.embedding_scale": "embedding",
     "model.tie_embeddings": "output",
-    "model.initialisation": "training",
-    "model.dropout": "training",
+    "model.initialisation": TRAINING,
+    "model.dropout": TRAINING,
     "model.bias": "feed-forward",
 }
-_BESIDE = (NETWORK, TASK, "training")  # no part that anything flows through
-PARTS = tuple(dict.fromkeys((*PART_OF.values(), NONE)))
+PARTS = [*dict.fromkeys(PART_OF.values()), NONE]
 
 
 def picture(tables: Tables) -> HTML:
-    """The base network, read upwards, with links to the sections of the page."""
-    return HTML(render("picture", **_base_and_parts(tables)))
+    """The diagram as HTML, with links to the sections of the ablations."""
+    base, token = tables.study.base, tables.study.token
+    titles = {name: ablation.title for name, ablation in tables.ablations.items()}
+    parts = _ablations_by_part(tables)
+    return HTML(render("picture", parts=parts, titles=titles, base=base, token=token))
 
 
 def drawing(tables: Tables) -> str:
-    """The same as an SVG by itself, with names in place of links."""
-    found = _base_and_parts(tables)
-    base = found["base"]
-    boxes = [
-        ("output", f"output: logits of the next {found['token']}", False),
-        ("residual path", "⊕ residual sum", True),
-        ("feed-forward", f"feed-forward, {base.d_model} to {base.hidden_width} and back", True),
-        ("norm", f"{base.norm}, {base.norm_placement}", True),
-        ("", "⊕ residual sum", True),
-        ("attention", f"causal self-attention, {base.n_heads} heads", True),
-        ("", f"{base.norm}, {base.norm_placement}", True),
-        ("depth and width", f"{base.n_layers} such layers, width {base.d_model}", True),
-        ("positions", f"positions: {base.position}", False),
-        ("embedding", "token embedding", False),
-        ("context", f"tokens: {base.context_length} {found['token']}s", False),
-        ("another network", "in place of all of it", False),
-        ("task", "what it is trained for", False),
-        ("training", "how it is trained", False),
+    """The diagram as a standalone SVG, without links."""
+    base, token = tables.study.base, tables.study.token
+    ablations = _ablations_by_part(tables)
+    widths = f"{base.d_model} → {base.hidden_width} → {base.d_model}"
+    above = [("output", f"output: logits for the next {token}")]
+    layer = [
+        ("residual path", "⊕ residual sum"),
+        ("feed-forward", f"feed-forward: {widths}"),
+        ("norm", f"{base.norm}, {base.norm_placement}"),
+        ("", "⊕ residual sum"),
+        ("attention", f"causal self-attention: {base.n_heads} heads"),
+        ("", f"{base.norm}, {base.norm_placement}"),
+        ("depth and width", f"× {base.n_layers} layers, width {base.d_model}"),
     ]
-    rows: list[dict[str, Any]] = []
+    below = [
+        ("positions", f"positions: {base.position}"),
+        ("embedding", "token embedding"),
+        ("context", f"tokens: {base.context_length} {token}s"),
+    ]
+    beside = [
+        (NETWORK, "a different architecture"),
+        (TASK, "training task"),
+        (TRAINING, "optimisation and regularisation"),
+    ]
+    groups: list[list[dict[str, Any]]] = []
     y = 10
-    for part, words, inside in boxes:
-        y += 10 * (bool(rows) and inside != rows[-1]["inside"]) + 20 * (part == NETWORK)
-        marks = textwrap.wrap(" · ".join(found["parts"].get(part, [])), 62)
-        height = max(34, 18 * len(marks) + 4)
-        rows.append({"y": y, "height": height, "words": words, "marks": marks, "inside": inside})
-        y += height + 10
-    layer = [row for row in rows if row["inside"]]
-    flow = [row for row, (part, _, _) in zip(rows, boxes, strict=True) if part not in _BESIDE]
-    return str(render("network", suffix="svg", rows=rows, layer=layer, flow=flow, height=y))
+    for group, margin in ((above, 10), (layer, 10), (below, 20), (beside, 0)):
+        groups.append([])
+        for part, label in group:
+            lines = textwrap.wrap(" · ".join(ablations.get(part, [])), 62)
+            height = max(34, 18 * len(lines) + 4)
+            inside = group is layer
+            row = {"y": y, "height": height, "label": label, "ablations": lines, "inside": inside}
+            groups[-1].append(row)
+            y += height + 10
+        y += margin
+    rows = [row for group in groups for row in group]
+    flow = rows[: -len(beside)]
+    return str(render("network", "svg", rows=rows, layer=groups[1], flow=flow, height=y))
 
 
-def _base_and_parts(tables: Tables) -> dict[str, Any]:
-    """The base network, what its tokens are, and the ablations, by part and with their titles."""
-    parts: dict[str, list[str]] = {part: [] for part in PARTS}
-    titles = {}
+def _ablations_by_part(tables: Tables) -> dict[str, list[str]]:
+    by_part: dict[str, list[str]] = {part: [] for part in PARTS}
     for name in tables.present():
-        ablation = tables.ablations[name]
-        titles[name] = ablation.title
-        for part in parts_of(ablation, tables):
-            parts[part].append(name)
-    base = tables.study.base
-    return {"parts": parts, "titles": titles, "base": base, "token": tables.study.token}
+        for part in parts_of(tables.ablations[name], tables):
+            by_part[part].append(name)
+    return by_part
 
 
 def parts_of(ablation: Ablation, tables: Tables) -> list[str]:
-    """The parts in which an ablation's variants differ from each other, or, of a single one, from
-    the base. What a network of another kind differs in besides is not told.
+    """Parts in which the variants of an ablation differ from each other.
+
+    A single variant is compared with the base. For variants of another family, only the family is
+    reported.
     """
-    changed = [
-        # what only keeps the parameters equal is not what is asked about
-        {k: v for k, v in tables.differing(each).items() if k != f"model.{each.match_parameters}"}
-        for each in ablation.variants
-    ]
-    alike = [fields for fields in changed if "model.family" not in fields]
-    found = {PART_OF.get(field, "training") for field in _varied(alike)}
-    if len(alike) < len(changed):
-        found.add(NETWORK)
-    if any("recipe.task" in fields for fields in changed):
-        found.add(TASK)
-    return [part for part in PARTS if part in found] or [NONE]
+    changes = []
+    for variant in ablation.variants:
+        fields = tables.differing(variant)
+        # This field only compensates for the parameters that the variant adds or removes.
+        fields.pop(f"model.{variant.match_parameters}", None)
+        changes.append(fields)
+    same_family = [fields for fields in changes if "model.family" not in fields]
+    parts = {PART_OF.get(field, TRAINING) for field in _varied(same_family)}
+    if len(same_family) < len(changes):
+        parts.add(NETWORK)
+    if any("recipe.task" in fields for fields in changes):
+        parts.add(TASK)
+    return [part for part in PARTS if part in parts] or [NONE]
 
 
-def _varied(changed: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The fields that are not the same in all variants; of a single one, all that it changes."""
-    fields = {field for each in changed for field in each}
-    if len(changed) == 1:
+def _varied(changes: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Fields whose value is not the same in all variants; for one variant, all changed fields."""
+    fields = {field for change in changes for field in change}
+    if len(changes) == 1:
         return fields
-    same = object()
+    unchanged = object()
     return {
-        field
-        for field in fields
-        if any(each.get(field, same) != changed[0].get(field, same) for each in changed)
+        field for field in fields if len({change.get(field, unchanged) for change in changes}) > 1
     }

@@ -1,135 +1,141 @@
-"""How fast this machine trains, beside what that is compared with: what `make bench` measured."""
+"""Training speed of this machine, as measured by `make bench`."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from IPython.display import HTML
 
-from report.figures.charts import show
+from report.figures.charts import MARKED, draw_lines, log2_axis, palette, show
 from report.html import EMPTY, join_html, render, table
 from report.verdicts.tables import Tables
 from report.verdicts.text import plural
 
-_STUDY = ("between runs", "run, all done", "report, all done")
+_OVERHEADS = ("between runs", "run, all done", "report, all done")
+_SIZES = {"width": "width", "context": "context", "batch": "batch", "workers": "concurrent runs"}
 
 
-def against_plain_ratios(bench: pd.DataFrame) -> dict[str, list[float]]:
-    """Tokens a second of whole runs over the plain loop's of the same repeat, by precision."""
+def _speeds(bench: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.Series, pd.Series]]:
+    """Whole runs and the plain loop by setting: first row, tokens per second, and the speed as a
+    multiple of the plain loop in the same repetition. The series are indexed by repetition.
+    """
     plain = bench[bench["what"] == "plain loop"].set_index("repeat")["tokens_per_second"]
-    whole = bench[(bench["what"] == "whole runs") & ~bench["compiled"].astype(bool)]
+    compared = bench[bench["what"].isin(["plain loop", "whole runs"])]
+    for _, rows in compared.groupby(["what", "precision", "compiled"], sort=False):
+        speeds = rows.set_index("repeat")["tokens_per_second"]
+        yield rows.iloc[0], speeds, speeds / plain
+
+
+def plain_loop_ratios(bench: pd.DataFrame) -> dict[str, list[float]]:
+    """Tokens per second of whole runs divided by the plain loop's, by precision, [repetitions]."""
     return {
-        str(precision): list(some.set_index("repeat")["tokens_per_second"] / plain)
-        for precision, some in whole.groupby("precision", sort=False)
+        str(setting["precision"]): list(ratios)
+        for setting, _, ratios in _speeds(bench)
+        if setting["what"] == "whole runs" and not setting["compiled"]
     }
 
 
-def against_plain(tables: Tables) -> HTML:
-    """Whole runs in the study's runner beside the plain loop, paired by repeat."""
-    bench = tables.bench
-    plain = bench[bench["what"] == "plain loop"].set_index("repeat")["tokens_per_second"]
+def plain_loop_table(tables: Tables) -> HTML:
+    """Speed of whole runs compared with a plain training loop, paired by repetition."""
     rows = []
-    whole = bench[bench["what"].isin(["plain loop", "whole runs"])]
-    for _, some in whole.groupby(["what", "precision", "compiled"], sort=False):
-        first = some.iloc[0]
-        speeds = some.set_index("repeat")["tokens_per_second"]
-        how = f"{first['what']}, {first['precision']}" + (", compiled" * bool(first["compiled"]))
-        at_once = plural(int(first["workers"]), "run")
-        rows.append((how, at_once, _middle(speeds), _middle(speeds / plain, 2)))
+    for setting, speeds, ratios in _speeds(tables.bench):
+        name = f"{setting['what']}, {setting['precision']}"
+        if setting["compiled"]:
+            name += ", compiled"
+        concurrent = plural(int(setting["workers"]), "run")
+        rows.append((name, concurrent, _median(speeds), _median(ratios, 2)))
     if not rows:
         return HTML(render("unmeasured"))
-    head = ("nanoGPT's recipe for a processor", "at once", "tokens a second", "of the plain loop")
+    head = ("nanoGPT's CPU recipe", "concurrent", "tokens per second", "relative to the plain loop")
     note = (
-        "Median and range over repeats, each paired with the plain loop of its own repeat. Whole"
-        " runs count their start and their evaluations in; the plain loop, which has all cores for"
-        " one training, neither."
+        "Median and range over repetitions, each paired with the plain loop of the same repetition."
+        " Whole runs include start-up and evaluation; the plain loop includes neither and uses all"
+        " cores for a single training."
     )
     return HTML(table(head, rows, note))
 
 
-def to_quality(tables: Tables) -> HTML:
-    """Seconds to nanoGPT's final loss, and what a study takes besides training."""
+def time_to_loss(tables: Tables) -> HTML:
+    """Seconds to nanoGPT's final loss, and overheads of a study besides training."""
     bench = tables.bench
-    reached = bench[bench["loss"].notna()]
-    rows, reference = [], ""
-    if len(reached):
-        reference = str(reached["what"].iloc[0])
-        theirs = reached[reached["what"] == reference].set_index("repeat")["seconds"]
-        for what, some in reached.groupby("what", sort=False):
-            seconds = some.set_index("repeat")["seconds"]
-            cells = (_middle(seconds, 1), _middle(seconds / theirs, 2), _middle(some["loss"], 3))
-            rows.append((what, *cells))
-    head = ("one training", "seconds", f"of {reference}", "validation loss")
-    around = [
-        (what, _middle(some["seconds"], 2))
-        for what, some in bench[bench["what"].isin(_STUDY)].groupby("what", sort=False)
-    ]
-    note = (
-        "On Tiny Shakespeare, from a process not yet started to its end; the loss is that of all"
-        " that is validated on."
-    )
-    return join_html(
-        table(head, rows, note) if rows else "",
-        table(("around the training", "seconds"), around) if around else "",
-    )
+    trainings = bench[bench["loss"].notna()]
+    parts = []
+    if len(trainings):
+        reference = str(trainings["what"].iloc[0])
+        reference_rows = trainings[trainings["what"] == reference]
+        reference_seconds = reference_rows.set_index("repeat")["seconds"]
+        rows = []
+        for name, repeats in trainings.groupby("what", sort=False):
+            seconds = repeats.set_index("repeat")["seconds"]
+            ratio = _median(seconds / reference_seconds, 2)
+            rows.append((name, _median(seconds, 1), ratio, _median(repeats["loss"], 3)))
+        head = ("training", "seconds", f"relative to {reference}", "validation loss")
+        note = (
+            "Tiny Shakespeare, from the start of the process to its end. The loss is over the whole"
+            " validation split."
+        )
+        parts.append(table(head, rows, note))
+    overheads = bench[bench["what"].isin(_OVERHEADS)]
+    if len(overheads):
+        seconds_by_name = overheads.groupby("what", sort=False)["seconds"]
+        cells = [(name, _median(seconds, 2)) for name, seconds in seconds_by_name]
+        parts.append(table(("overhead", "seconds"), cells))
+    return join_html(*parts)
 
 
-def by_size(tables: Tables) -> HTML:
-    """Training alone by width, context, batch and workers: tokens a second, and the share of the
-    machine's peak.
-    """
-    rows = shares(tables.bench)
+def speed_by_size(tables: Tables) -> HTML:
+    """Tokens per second and share of the peak, by width, context, batch and concurrent runs."""
+    rows = with_share_of_peak(tables.bench)
     if rows.empty:
         return EMPTY
-    usual = rows.loc[rows["varied"] == "", list(_SIZES)].iloc[0]
+    default = rows.loc[rows["varied"] == "", list(_SIZES)].iloc[0]
+    colours = palette(list(rows["precision"].unique()))
     figure, panels = plt.subplots(2, len(_SIZES), figsize=(9.5, 5), sharey="row", sharex="col")
-    for place, (column, label) in enumerate(_SIZES.items()):
-        chosen = rows[rows["varied"].isin(["", column])]
-        for axes, y in zip(panels[:, place], ("tokens_per_second", "share"), strict=True):
-            sns.lineplot(
-                chosen, x=column, y=y, hue="precision", style="precision", markers=True,
-                dashes=False, errorbar=("pi", 100), estimator="median", ax=axes,
-                legend=place == len(_SIZES) - 1 and y == "share",
-            )  # fmt: skip
-            axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.set_ylim(bottom=0)
-            axes.set(xlabel=label, ylabel="tokens a second" if y != "share" else "% of the peak")
+    lines: dict[str, Any] = {
+        "column": "precision",
+        "errorbar": ("pi", 100),
+        "estimator": "median",
+    } | MARKED
+    for (top, bottom), (size, label) in zip(panels.T, _SIZES.items(), strict=True):
+        varied = rows[rows["varied"].isin(["", size])]
+        legend = size == "workers"
+        draw_lines(top, varied, colours, x=size, y="tokens_per_second", legend=False, **lines)
+        draw_lines(bottom, varied, colours, x=size, y="share", legend=legend, **lines)
+        top.set(ylabel="tokens per second", ylim=(0, None))
+        bottom.set(ylabel="% of the peak", ylim=(0, None), xlabel=label)
+        log2_axis(top)
+        log2_axis(bottom)
     panels[1, -1].legend(frameon=False)
     figure.tight_layout()
-    told = "; ".join(
-        f"{some.iloc[0]['precision']} {'/'.join(f'{some.iloc[0][name]:g}' for name in _SIZES)}:"
-        f" {_middle(some['tokens_per_second'])} and {_middle(some['share'])} %"
-        for _, some in rows.groupby(["precision", *_SIZES], sort=False)
+    values = "; ".join(
+        f"{precision} {'/'.join(f'{size:g}' for size in sizes)}:"
+        f" {_median(repeats['tokens_per_second'])} and {_median(repeats['share'])} %"
+        for (precision, *sizes), repeats in rows.groupby(["precision", *_SIZES], sort=False)
     )
+    setting = ", ".join(f"{label} {default[size]:g}" for size, label in _SIZES.items())
     return show(
         figure,
-        alt="Tokens a second and percent of the peak, by width/context/batch/runs: " + told,
-        caption="Training alone, median and range over repeats, of all runs at once together; one"
-        f" thing changed at a time from {_setting(usual)}, and with the context the batch, so that"
-        " a step has as many tokens. The peak is that of one thread's best square matrix product in"
-        " the same precision, measured in the same repeat.",
+        alt="Tokens per second and percent of the peak, by width/context/batch/runs: " + values,
+        caption="Training without start-up and evaluation: median and range over repetitions of the"
+        f" sum over concurrent runs. One size at a time is varied from {setting}; with the context,"
+        " the batch is adapted to keep the number of tokens per step. The peak is the best"
+        " square matrix product of one thread in the same precision and the same repetition.",
     )
 
 
-_SIZES = {"width": "width", "context": "context", "batch": "batch", "workers": "runs at once"}
-
-
-def shares(bench: pd.DataFrame) -> pd.DataFrame:
-    """The rows of "training" with `share`, the percentage of the peak that each run reached."""
+def with_share_of_peak(bench: pd.DataFrame) -> pd.DataFrame:
+    """The "training" rows with `share`, the percentage of the peak that each run reached."""
     products = bench[bench["what"] == "matrix product"]
     peaks = products[["precision", "repeat", "flops_per_second"]]
     rows = bench[bench["what"] == "training"].merge(
         peaks, on=["precision", "repeat"], suffixes=("", "_peak")
     )
-    rows["share"] = 100 * rows["flops_per_second"] / rows["workers"] / rows["flops_per_second_peak"]
-    return rows
+    per_run = rows["flops_per_second"] / rows["workers"]
+    return rows.assign(share=100 * per_run / rows["flops_per_second_peak"])
 
 
-def _setting(usual: pd.Series) -> str:
-    return ", ".join(f"{label} {usual[name]:g}" for name, label in _SIZES.items())
-
-
-def _middle(values: pd.Series, decimals: int = 0) -> str:
-    """The median, and the range."""
-    low, middle, high = values.min(), values.median(), values.max()
-    return f"{middle:,.{decimals}f} ({low:,.{decimals}f} to {high:,.{decimals}f})"
+def _median(values: "pd.Series[float]", decimals: int = 0) -> str:
+    """Median and range."""
+    median, low, high = values.median(), values.min(), values.max()
+    return f"{median:,.{decimals}f} ({low:,.{decimals}f} to {high:,.{decimals}f})"

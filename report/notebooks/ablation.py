@@ -19,33 +19,23 @@ from pathlib import Path
 
 from IPython.display import HTML, display
 
-from report.figures.charts import currency_curves, forest, learning_curves
-from report.figures.encodings import encodings, schedules
-from report.figures.probes import (
-    head_table,
-    layer_gradients,
-    length_curves,
-    position_curves,
-    pruning_curve,
-    samples,
-)
-from report.figures.sweeps import (
-    cost_curves,
-    cost_table,
-    depth_grid,
-    logit_table,
-    rate_curves,
-)
+from report.figures.costs import cost_curves, cost_table
+from report.figures.forest import forest
+from report.figures.heads import head_table, logit_table, pruning_curve
+from report.figures.layers import depth_grid, layer_gradients
+from report.figures.learning_rates import rate_search, schedules
+from report.figures.positions import encodings, loss_by_length, loss_by_position
+from report.figures.training_curves import learning_curves, learning_curves_by_cost
 from report.html import heading
 from report.page.claims import claims_of, rules, verdict_table
-from report.page.variant_tables import changes_table, metrics_table
+from report.page.variant_tables import changes_table, metrics_table, samples
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 claims = claims_of(Path(results), ablation)
 
 # %%
-HTML(heading(f"{ablation}-differs", "What differs"))
+HTML(heading(f"{ablation}-differs", "Variants"))
 
 # %%
 changes_table(tables, ablation)
@@ -69,13 +59,13 @@ HTML(heading(f"{ablation}-curves", "Training"))
 learning_curves(tables, ablation)
 
 # %%
-currency_curves(tables, ablation)
+learning_curves_by_cost(tables, ablation)
 
 # %%
-rate_curves(tables, ablation)
+rate_search(tables, ablation)
 
 # %%
-HTML(heading(f"{ablation}-ends", "How they ended"))
+HTML(heading(f"{ablation}-ends", "Final results"))
 
 # %%
 metrics_table(tables, ablation)
@@ -84,19 +74,21 @@ metrics_table(tables, ablation)
 forest(tables, [ablation])
 
 # %%
-looks = (
-    depth_grid,
-    cost_curves,
-    cost_table,
-    logit_table,
-    position_curves,
-    length_curves,
-    layer_gradients,
-    head_table,
-    pruning_curve,
-    samples,
-)
-found = [shown for look in looks if (shown := look(tables, ablation)).data]
-if found:
-    display(HTML(heading(f"{ablation}-closer", "A closer look")))
-    display(*found)
+further_figures = [
+    figure(tables, ablation)
+    for figure in (
+        depth_grid,
+        cost_curves,
+        cost_table,
+        logit_table,
+        loss_by_position,
+        loss_by_length,
+        layer_gradients,
+        head_table,
+        pruning_curve,
+        samples,
+    )
+]
+if outputs := [figure for figure in further_figures if figure.data]:
+    display(HTML(heading(f"{ablation}-closer", "Further measurements")))
+    display(*outputs)

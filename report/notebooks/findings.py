@@ -18,7 +18,7 @@ from pathlib import Path
 
 from IPython.display import HTML
 
-from report.figures.charts import forest
+from report.figures.forest import forest
 from report.figures.model_diagram import picture
 from report.html import heading
 from report.page.claims import claims_of, verdict_table
@@ -35,13 +35,13 @@ opening(tables, claims)
 picture(tables)
 
 # %%
-HTML(heading("findings-claims", "Every claim and its verdict"))
+HTML(heading("findings-claims", "All claims and verdicts"))
 
 # %%
 verdict_table(claims, sections=tables.present())
 
 # %%
-HTML(heading("findings-forest", "Every variant against its baseline"))
+HTML(heading("findings-forest", "All variants compared with their baselines"))
 
 # %%
 forest(tables, tables.present())

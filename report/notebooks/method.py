@@ -19,17 +19,17 @@ from pathlib import Path
 from IPython.display import HTML
 
 from report.html import heading
-from report.page.provenance import citation, failures, how_it_was_made, ledger
+from report.page.provenance import citation, facts, failures, ledger
 from report.page.published import against_reference
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 
 # %%
-how_it_was_made(tables)
+facts(tables)
 
 # %%
-HTML(heading("method-runs", "The runs"))
+HTML(heading("method-runs", "Runs"))
 
 # %%
 failures(tables)
@@ -38,7 +38,7 @@ failures(tables)
 ledger(tables)
 
 # %%
-HTML(heading("method-reference", "Against the reference"))
+HTML(heading("method-reference", "Comparison with the published results"))
 
 # %%
 against_reference(tables)

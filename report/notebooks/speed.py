@@ -16,16 +16,16 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
-from report.figures.speed import against_plain, by_size, to_quality
+from report.figures.speed import plain_loop_table, speed_by_size, time_to_loss
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 
 # %%
-against_plain(tables)
+plain_loop_table(tables)
 
 # %%
-to_quality(tables)
+time_to_loss(tables)
 
 # %%
-by_size(tables)
+speed_by_size(tables)

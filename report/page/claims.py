@@ -1,4 +1,4 @@
-"""The claims as the page shows them: verdicts, the rules and numbers behind, what is published."""
+"""Claims on the page: table of verdicts, and the rule, reason and published result of each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,88 +8,103 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.records.collect import read_table
-from report.html import render
-from report.verdicts.judge import CONTRADICTED, NOT_TESTED, SUPPORTED, UNDECIDED, VERDICTS
+from report.html import EMPTY, render
+from report.verdicts.judge import Verdict
 from report.verdicts.stats import LEVEL
 from report.verdicts.tables import records
-from report.verdicts.text import format_interval, format_number, format_p
+from report.verdicts.text import format_interval, format_number, format_p, join_words, plural
 
-TOLD = {
-    SUPPORTED: "The data support it",
-    CONTRADICTED: "The data contradict it",
-    UNDECIDED: "The data do not decide",
-    NOT_TESTED: "Not tested",
+_VERDICT_SENTENCES = {
+    Verdict.SUPPORTED: "Supported by the data",
+    Verdict.CONTRADICTED: "Contradicted by the data",
+    Verdict.UNDECIDED: "Not decided by the data",
+    Verdict.NOT_TESTED: "Not tested",
 }
 
 
 def claims_of(results: Path, ablation: str | None = None) -> pd.DataFrame:
-    """The table `claims`, whole or of one ablation.
+    """The table "claims" of a study, or its rows of one ablation.
 
     Raises:
-        UserError: it is missing, damaged, or of another version.
+        UserError: the table is missing, damaged, or of another version.
     """
     claims = read_table(results, "claims")
     return claims if ablation is None else claims[claims["ablation"] == ablation]
 
 
-def in_words(claims: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of the table `claims`, with their numbers as the page writes them."""
-    return [row | _words(row) for row in records(claims)]
+def count_verdicts(claims: pd.DataFrame) -> dict[str, int]:
+    """Number of claims by verdict, without verdicts that no claim has."""
+    counts = claims["verdict"].value_counts()
+    return {verdict: int(counts[verdict]) for verdict in Verdict if verdict in counts}
+
+
+def verdict_summary(claims: pd.DataFrame) -> str:
+    """Counts of the verdicts as text, "Of 4 claims: 3 supported and 1 undecided"."""
+    counts = [f"{n} {verdict}" for verdict, n in count_verdicts(claims).items()]
+    return f"Of {plural(len(claims), 'claim')}: {join_words(counts)}"
+
+
+def with_texts(claims: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the table "claims", with formatted numbers for the page added."""
+    return [row | _texts(row) for row in records(claims)]
+
+
+def _texts(row: dict[str, Any]) -> dict[str, str]:
+    low, high = row["low"], row["high"]
+    has_effect, exact = row["effect"] is not None, row["scale"] == "exact"
+    unit = row["unit"] if has_effect and row["unit"] else ""
+    interval, effect = format_interval(low, high), format_number(row["effect"], low, high)
+    measured = row["why"]
+    if has_effect and row["scale"] == "ratio":
+        effect = f"×{effect}"
+        measured = f"{effect} ({interval})"
+    elif has_effect:
+        measured = f"{effect} {unit} ({interval})"
+    return {
+        "effect_text": effect,
+        "interval_text": interval,
+        "unit": unit,
+        "n_text": "exact" if exact else f"{row['n']}/{row['planned']}",
+        "p_holm_text": format_p(row["p_holm"]),
+        "p_sign_flip_text": format_p(row["p_sign_flip"]),
+        "verdict_sentence": _VERDICT_SENTENCES[row["verdict"]],
+        # Counts and derivations hold in any setting; trained networks differ in data and size.
+        "comparability": "same setting" if exact else "other setting, compare the direction only",
+        "measured": measured,
+    }
 
 
 def verdict_table(claims: pd.DataFrame, sections: Sequence[str] | None = None) -> HTML:
-    """The claims with verdict, effect, interval, n and p; of the whole study to be filtered by
-    verdict, with links to those of the ablations' sections that the page has.
+    """Table of claims with verdict, effect, interval, n and p-values.
+
+    Args:
+        claims: rows of the table "claims".
+        sections: ablations that have a section on the page, to which their claims are linked. If
+            given, the table also gets buttons that filter by verdict.
     """
-    found = claims["verdict"].value_counts()
-    counts = {verdict: int(found[verdict]) for verdict in VERDICTS if verdict in found}
-    note = ""
-    seeded = claims[claims["p_sign_flip"].notna()]
-    if len(seeded):
-        most = int(seeded["n"].max())
-        if most >= 2 and 2 / 2**most > LEVEL:
-            note = (
-                f" With {most} paired seeds an exact sign-flip test cannot go below"
-                f" p = {2 / 2**most:.3g}, so it can never reach {LEVEL:g}; the verdicts rest on"
-                " Student's interval, which takes the differences to be about normal."
-            )
-    whole = sections is not None
     return HTML(
         render(
             "verdicts",
-            claims=in_words(claims),
-            counts=counts if whole else {},
+            claims=with_texts(claims),
+            counts={} if sections is None else count_verdicts(claims),
             sections=sections or (),
-            note=note,
+            note=_sign_flip_note(claims),
         )
     )
 
 
-def rules(claims: pd.DataFrame) -> HTML:
-    """Each verdict with the rule that gave it, and what is published beside what was measured."""
-    return HTML(render("rules", claims=in_words(claims)) if len(claims) else "")
-
-
-def _words(row: dict[str, Any]) -> dict[str, str]:
-    low, high = row["low"], row["high"]
-    interval = format_interval(low, high)
-    exact, ratio = row["scale"] == "exact", row["scale"] == "ratio"
-    effect = ("×" if ratio and row["effect"] is not None else "") + format_number(
-        row["effect"], low, high
+def _sign_flip_note(claims: pd.DataFrame) -> str:
+    """A warning if there are too few seeds for a significant sign-flip test."""
+    n = claims.loc[claims["p_sign_flip"].notna(), "n"].max()
+    if pd.isna(n) or n < 2 or 2 / 2**n <= LEVEL:
+        return ""
+    return (
+        f" With {n:.0f} paired seeds the smallest possible p-value of an exact sign-flip test is"
+        f" {2 / 2**n:.3g}, above the level of {LEVEL:g}. Verdicts are therefore based on Student's"
+        " interval, which assumes approximately normal differences."
     )
-    unit = row["unit"] or ""
-    measured = f"{effect}{'' if ratio else ' ' + unit}"
-    return {
-        "effect_text": effect,
-        "interval_text": interval,
-        "unit": "" if row["effect"] is None else unit,
-        "n_text": "exact" if exact else f"{row['n']}/{row['planned']}",
-        "p_holm_text": format_p(row["p_holm"]),
-        "p_sign_flip_text": format_p(row["p_sign_flip"]),
-        "told": TOLD[row["verdict"]],
-        # A number counted or derived is the same anywhere; nobody trained these networks on this.
-        "compared": "the same setting"
-        if exact
-        else "another setting: the direction alone compares",
-        "measured": row["why"] if row["effect"] is None else f"{measured} ({interval})",
-    }
+
+
+def rules(claims: pd.DataFrame) -> HTML:
+    """Each verdict with its rule, its reason, and the published and the measured result."""
+    return HTML(render("rules", claims=with_texts(claims))) if len(claims) else EMPTY

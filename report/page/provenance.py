@@ -1,152 +1,164 @@
-"""How the study was made: what a reader needs to judge it, to repeat it and to cite it."""
+"""How the study was made: corpus, hardware, versions, times, all runs, and the citation."""
 
 import dataclasses
 
 import pandas as pd
 from IPython.display import HTML
 
-from experiments.records.run_folder import FINISHED
-from report.html import details, join_html, render, table
-from report.page.summary import dates, title
+from experiments.records.run_folder import FINISHED, Status
+from report.html import details, join_html, paragraph, render, table
+from report.page.summary import run_dates, title
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_duration, format_number, join_words, plural
-
-
-def how_it_was_made(tables: Tables) -> HTML:
-    """Corpus, versions, hardware, time: what a reader needs to judge and to repeat it."""
-    study, runs = tables.study, tables.runs
-    over = runs[runs["status"] != "unfinished"]
-    lengths = ", ".join(f"{split} {n:,}" for split, n in study.corpus_lengths.items())
-
-    recipe, most = dataclasses.asdict(study.profile.recipe), over["peak_memory"].max()
-    base = study.base.relevant()
-    rows = [
-        ("profile", f"{study.profile_name}: {study.profile.purpose}"),
-        ("corpus", f"{study.corpus_name}, {study.token}s: {lengths}; {study.vocab_size} distinct"),
-        ("corpus hash", study.corpus_hash),
-        ("uniform guess", f"{format_number(tables.uniform_loss)} nats per character"),
-        ("unigram guess", f"{format_number(tables.unigram_loss)} nats per character"),
-        ("base network", ", ".join(f"{k}={v}" for k, v in base.items())),
-        ("base recipe", ", ".join(f"{k}={v}" for k, v in recipe.items())),
-        ("precision", _distinct(over, "recipe.precision")),
-        ("device", _distinct(over, "device_name")),
-        ("machine", _distinct(over, "hardware")),
-        ("Python, torch, numpy", " / ".join(_distinct(over, name) for name in _VERSIONS)),
-        ("packages, and code", " / ".join(_distinct(over, n) for n in ("environment", "code"))),
-        ("git revision", _distinct(over, "git_revision")),
-        ("data made", dates(over)),
-        ("time in workers", format_duration(float(over["wall_seconds"].fillna(0).sum()))),
-        ("of it training", format_duration(float(over["train_seconds"].fillna(0).sum()))),
-        ("of it probes", format_duration(float(over["probe_seconds"].fillna(0).sum()))),
-        ("most memory of a run", "–" if pd.isna(most) else f"{most / 1e6:,.0f} MB"),
-        ("time by the clock", _by_the_clock(tables.calls)),
-        ("what energy goes into", _spent(over)),
-        ("what a rerun would take", _rerun(over, tables.calls)),
-    ]
-    on_disk = len(list((tables.results / "runs").glob("*")))
-    if on_disk > len(runs):
-        rows.append(
-            ("left out", f"{on_disk - len(runs)} runs on disk that this study does not ask for")
-        )
-    return HTML(table(("what", "value"), rows))
-
 
 _VERSIONS = ("python_version", "torch_version", "numpy_version")
 
 
-def failures(tables: Tables) -> HTML:
-    """How many runs failed and diverged, and what is planned and not there."""
-    counts = tables.runs["status"].value_counts()
-    missing = tables.members[~tables.members["status"].isin([*FINISHED, "failed"])]
-    ended = [f"{plural(int(counts.get(how, 0)), 'run')} {how}" for how in ("failed", "diverged")]
-    if not len(missing):
-        return join_html(
-            render("paragraph", text=f"{join_words(ended)}. No planned run is missing.")
-        )
-    seeds: dict[str, list[str]] = {}
-    for row in records(missing):
-        seeds.setdefault(f"{row['ablation']}/{row['variant']}", []).append(str(row["seed"]))
-    lacking = [(name, ", ".join(sorted(these))) for name, these in sorted(seeds.items())]
-    told = f"{join_words(ended)}. {plural(len(missing), 'planned comparison')} not there:"
-    return join_html(render("paragraph", text=told), table(("variant", "seeds"), lacking))
-
-
-def ledger(tables: Tables) -> HTML:
-    """Every run there is, those that failed and diverged first, with the reason."""
-    order = {"failed": 0, "damaged": 1, "in flight": 2, "unfinished": 3, "diverged": 4}
-    runs = sorted(records(tables.runs), key=lambda row: order.get(row["status"], 5))
+def facts(tables: Tables) -> HTML:
+    """Corpus, versions, hardware and times, as needed to assess and to repeat the study."""
+    study, calls = tables.study, tables.calls
+    runs = tables.runs[tables.runs["status"] != Status.UNFINISHED]
+    lengths = ", ".join(f"{split} {n:,}" for split, n in study.corpus_lengths.items())
+    recipe = dataclasses.asdict(study.profile.recipe)
+    memory = runs["peak_memory"].max()
     rows = [
+        ("profile", f"{study.profile_name}: {study.profile.purpose}"),
+        ("corpus", f"{study.corpus_name}, {study.token}s: {lengths}; {study.vocab_size} distinct"),
+        ("corpus SHA-256", study.corpus_hash),
+        ("loss of a uniform guess", f"{format_number(tables.uniform_loss)} nats per character"),
+        ("loss of a unigram guess", f"{format_number(tables.unigram_loss)} nats per character"),
+        ("base network", ", ".join(f"{k}={v}" for k, v in study.base.relevant().items())),
+        ("base recipe", ", ".join(f"{k}={v}" for k, v in recipe.items())),
+        ("precision", distinct(runs, "recipe.precision")),
+        ("device", distinct(runs, "device_name")),
+        ("machine", distinct(runs, "hardware")),
+        ("Python, torch, numpy", " / ".join(distinct(runs, name) for name in _VERSIONS)),
         (
-            f"{row['ablation']}/{row['variant']}",
-            row["seed"],
-            row["status"],
-            format_number(row["val_loss"]),
-            "–" if row["wall_seconds"] is None else f"{row['wall_seconds']:.0f}",
-            row["started"] or "–",
-            row["run_id"],
-            row["reason"] or "",
-        )
-        for row in runs
+            "hashes of packages and code",
+            " / ".join(distinct(runs, n) for n in ("environment", "code")),
+        ),
+        ("git revision", distinct(runs, "git_revision")),
+        ("run dates", run_dates(runs)),
+        ("run time, total", _total_time(runs, "wall_seconds")),
+        ("run time, training only", _total_time(runs, "train_seconds")),
+        ("run time, probes only", _total_time(runs, "probe_seconds")),
+        ("peak memory of a run", "–" if pd.isna(memory) else f"{memory / 1e6:,.0f} MB"),
+        ("elapsed time", _elapsed(calls)),
+        ("resources", _resources(runs)),
+        ("estimated time of a rerun", _rerun(runs, calls)),
     ]
-    head = ("run", "seed", "status", "validation loss", "seconds", "began", "id", "reason")
-    note = "A run that several ablations share is named after the first. Times are UTC."
-    whole = table(head, rows, note, name="Ledger of all runs")
-    return join_html(details(f"Every one of {plural(len(rows), 'run')}", whole))
+    unplanned = len(list((tables.results / "runs").glob("*"))) - len(tables.runs)
+    if unplanned > 0:
+        rows.append(("ignored", f"{unplanned} runs on disk that are not part of this study"))
+    return HTML(table(("fact", "value"), rows))
 
 
-def citation(tables: Tables) -> HTML:
-    """How to refer to this page: its study, its data and its code."""
-    study, runs = tables.study, tables.runs
-    days = dates(runs)
-    return HTML(
-        render(
-            "citation",
-            title=title(study),
-            year=days[:4],
-            days=days,
-            runs=f"{len(runs):,}",
-            revisions=_distinct(runs, "git_revision"),
-            corpus=study.corpus_hash,
-        )
-    )
+def _total_time(runs: pd.DataFrame, column: str) -> str:
+    return format_duration(float(runs[column].fillna(0).sum()))
 
 
-def _distinct(runs: pd.DataFrame, column: str) -> str:
+def distinct(runs: pd.DataFrame, column: str) -> str:
+    """Distinct values of a column, separated by commas."""
     return ", ".join(sorted({str(value) for value in runs[column].dropna()})) or "–"
 
 
-def _spent(runs: pd.DataFrame) -> str:
-    """What a power meter would see: cores or cards at work, and arithmetic."""
+def _resources(runs: pd.DataFrame) -> str:
+    """Processor or GPU hours, and floating-point operations."""
     seconds = runs["wall_seconds"].fillna(0)
-    on_cards = runs["device"] == "cuda"
-    told = [
-        f"{float(spent.sum()) / 3600:.2g} {unit}"
-        for spent, unit in (
-            ((seconds * runs["threads"].fillna(1))[~on_cards], "core-hours"),
-            (seconds[on_cards], "hours of a run's share of a GPU"),
-        )
-        if len(spent)
-    ]
-    return f"{join_words(told) or 'nothing'}; {runs['flops'].sum():.3g} floating-point operations"
+    on_gpu = runs["device"] == "cuda"
+    core_hours = (seconds * runs["threads"].fillna(1))[~on_gpu].sum() / 3600
+    gpu_hours = seconds[on_gpu].sum() / 3600
+    resources = []
+    if not on_gpu.all():
+        resources.append(f"{core_hours:.2g} core-hours")
+    if on_gpu.any():
+        resources.append(f"{gpu_hours:.2g} run-hours on a GPU, which several runs may share")
+    hours = join_words(resources) or "none"
+    return f"{hours}; {runs['flops'].sum():.3g} floating-point operations"
 
 
 def _rerun(runs: pd.DataFrame, calls: pd.DataFrame) -> str:
-    """The same runs again, on a machine as busy as this one was."""
+    """Expected time of the same runs on the same machine."""
     if calls.empty:
         return "–"
     workers = int(calls["workers"].max())
     seconds = float(runs["wall_seconds"].fillna(0).sum()) / workers
-    return f"about {format_duration(seconds)} with {plural(workers, 'worker')}, the page left out"
+    return f"about {format_duration(seconds)} with {plural(workers, 'worker')}, without the page"
 
 
-def _by_the_clock(calls: pd.DataFrame) -> str:
-    """How long the calls took that trained, and how much of it the workers were at work."""
+def _elapsed(calls: pd.DataFrame) -> str:
+    """Time taken by the commands that trained runs, and the utilisation of their workers."""
     if calls.empty:
         return "–"
-    there = float((calls["seconds"] * calls["workers"]).sum())
-    share = 100 * float(calls["wall_seconds"].sum()) / there
+    available = float((calls["seconds"] * calls["workers"]).sum())
+    busy = 100 * float(calls["wall_seconds"].sum()) / available
     workers = ", ".join(str(n) for n in sorted(calls["workers"].unique()))
+    elapsed = format_duration(float(calls["seconds"].sum()))
     return (
-        f"{format_duration(float(calls['seconds'].sum()))} until the last page was begun, with {workers}"
-        f" workers, busy {share:.0f} % of it (calls that ran to their end)"
+        f"{elapsed} without the last page, with {workers} workers that were busy {busy:.0f} % of"
+        " the time (completed commands only)"
+    )
+
+
+def failures(tables: Tables) -> HTML:
+    """Number of failed and diverged runs, and the missing seeds of each variant."""
+    counts = tables.runs["status"].value_counts()
+    ended = join_words(
+        [
+            f"{plural(int(counts.get(status, 0)), 'run')} {status}"
+            for status in (Status.FAILED, Status.DIVERGED)
+        ]
+    )
+    over = [*FINISHED, Status.FAILED]
+    missing = tables.members[~tables.members["status"].isin(over)]
+    if missing.empty:
+        return join_html(paragraph(f"{ended}. No planned run is missing."))
+    rows = [
+        (f"{ablation}/{variant}", ", ".join(sorted(map(str, members["seed"]))))
+        for (ablation, variant), members in missing.groupby(["ablation", "variant"])
+    ]
+    text = f"{ended}. {plural(len(missing), 'planned run')} missing, counted once per ablation:"
+    return join_html(paragraph(text), table(("variant", "missing seeds"), rows))
+
+
+def ledger(tables: Tables) -> HTML:
+    """All runs, failed and diverged runs first, with the reason of the failure."""
+    order = [Status.FAILED, Status.DAMAGED, Status.IN_FLIGHT, Status.UNFINISHED, Status.DIVERGED]
+    rank = {str(status): i for i, status in enumerate(order)}
+    runs = sorted(records(tables.runs), key=lambda run: rank.get(run["status"], len(order)))
+    rows = [
+        (
+            f"{run['ablation']}/{run['variant']}",
+            run["seed"],
+            run["status"],
+            format_number(run["val_loss"]),
+            "–" if run["wall_seconds"] is None else f"{run['wall_seconds']:.0f}",
+            run["started"] or "–",
+            run["run_id"],
+            run["reason"] or "",
+        )
+        for run in runs
+    ]
+    head = ("run", "seed", "status", "validation loss", "seconds", "started", "id", "reason")
+    note = (
+        "A run that several ablations share is listed under the first. The validation loss is in"
+        " nats per target. Times are in UTC."
+    )
+    all_runs = table(head, rows, note, name="All runs")
+    return join_html(details(f"All {plural(len(rows), 'run')}", all_runs))
+
+
+def citation(tables: Tables) -> HTML:
+    """A BibTeX entry for this page, with the study, its data and its code."""
+    dates = run_dates(tables.runs)
+    return HTML(
+        render(
+            "citation",
+            title=title(tables.study),
+            year=dates[:4],
+            days=dates,
+            runs=f"{len(tables.runs):,}",
+            revisions=distinct(tables.runs, "git_revision"),
+            corpus=tables.study.corpus_hash,
+        )
     )

@@ -1,5 +1,6 @@
-"""`python -m report.page.publish results/<profile>`: a whole study becomes the reference that later ones
-are set beside, and the README tells what it found.
+"""Publishing a study: its tables become the reference, and the README reports its findings.
+
+`python -m report.page.publish results/<profile>` publishes a study.
 """
 
 import json
@@ -8,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import pandas as pd
 
 from experiments.errors import UserError
@@ -22,38 +22,40 @@ from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables
 
 
-@click.command()
-@click.argument("results", type=click.Path(path_type=Path))
-def main(results: Path) -> None:
-    """Publish the study in RESULTS, and what `make calibrate` left beside it."""
+def main(results: Path) -> int:
+    """Publish the study in `results`, and the calibration next to it. Returns the exit status."""
     try:
         folder = publish(results, ROOT / "results" / "reference")
         readme.refresh(ROOT, folder)
     except UserError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    click.echo(f"published {folder}, and the README's findings")
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"published {folder}, and the README's findings")
+    return 0
 
 
 def publish(results: Path, reference: Path) -> Path:
-    """Put a study's tables, and with them what made them, into the folder `reference`. Returns the
-    place of its profile there.
+    """Copy the tables of a study, with a manifest of their origin, to the folder `reference`.
+
+    Returns the folder of the study's profile in `reference`.
 
     Raises:
-        UserError: the study is not whole, or not of one state of the code, and this one.
+        UserError: the study is incomplete, or was not made by the current code at one commit.
     """
     if (results / "runs").exists():
         collect(results)
     judge_all(results)
     tables = Tables.load(results)
-    lacking = int((~tables.members["status"].isin(FINISHED)).sum())
-    if lacking:
-        raise UserError(f"{results} is not whole: {lacking} planned results are not there")
-    made_by = set(tables.runs["git_revision"])
+    missing = int((~tables.members["status"].isin(FINISHED)).sum())
+    if missing:
+        raise UserError(f"{results} is incomplete: {missing} planned results are missing")
     if set(tables.runs["code"]) != {code_fingerprint()}:
-        raise UserError(f"{results} was made by other code of training than this: see `make all`")
-    if len(made_by) != 1 or any(not name or name.endswith("+changes") for name in made_by):
-        raise UserError(f"{results} was not made by one commit: {', '.join(sorted(made_by))}")
+        raise UserError(
+            f"{results} was made by other training code than the current: run `make all`"
+        )
+    revisions = set(tables.runs["git_revision"])
+    if len(revisions) != 1 or any(not name or name.endswith("+changes") for name in revisions):
+        raise UserError(f"{results} was not made by one commit: {', '.join(sorted(revisions))}")
     folder = reference / tables.study.profile_name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -61,15 +63,15 @@ def publish(results: Path, reference: Path) -> Path:
         shutil.copy(file, folder)
     manifest = json.dumps(_manifest(tables, folder), indent=2, ensure_ascii=False)
     write_atomically(folder / MANIFEST, manifest.encode() + b"\n")
-    calibrated = results.parent / "calibration" / "calibration.parquet"
-    if calibrated.exists():
+    calibration = results.parent / "calibration" / "calibration.parquet"
+    if calibration.exists():
         (reference / "calibration").mkdir(exist_ok=True)
-        shutil.copy(calibrated, reference / "calibration")
+        shutil.copy(calibration, reference / "calibration")
     return folder
 
 
 def _manifest(tables: Tables, folder: Path) -> dict[str, Any]:
-    """Of what, where, when and by what the tables were made, and a checksum of each."""
+    """Origin of the tables (data, code, machines, dates), and a checksum of each table."""
     runs, study = tables.runs, tables.study
     environments = [
         json.loads((tables.results / "environments" / f"{name}.json").read_text())
@@ -99,4 +101,4 @@ def _distinct(values: "pd.Series[Any]") -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(Path(sys.argv[1])))

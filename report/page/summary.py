@@ -1,4 +1,4 @@
-"""The page's opening: what the study is, and what it found, in a few computed sentences."""
+"""Opening of the page: facts about the study, and a summary of the verdicts."""
 
 from typing import Any
 
@@ -6,80 +6,78 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.fingerprint import code_fingerprint
-from experiments.records.run_folder import FINISHED
+from experiments.records.run_folder import FINISHED, Status
 from experiments.records.study import Study
 from report.html import render
-from report.page.claims import in_words
-from report.verdicts.judge import CONTRADICTED, SUPPORTED, VERDICTS
+from report.page.claims import verdict_summary, with_texts
+from report.verdicts.judge import Verdict
 from report.verdicts.tables import Tables
 from report.verdicts.text import join_words, plural
 
-_FEW = 3
+_MOST_EFFECTS = 3
 
 
 def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
-    """What the study is, how much of it is there, and the findings in sentences."""
-    runs = _asked_for(tables)
-    lacking = int(runs.drop(labels=list(FINISHED), errors="ignore").sum())
-    counts = claims["verdict"].value_counts()
-    told = join_words([f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts])
-    rows = in_words(claims)
-    contradicted = [row for row in rows if row["verdict"] == CONTRADICTED]
+    """Facts about the study, warnings, counts of verdicts, and the most important claims."""
+    rows = with_texts(claims)
+    unfinished = _status_counts(tables).drop(labels=list(FINISHED), errors="ignore")
     return HTML(
         render(
             "opening",
             smoke=tables.study.profile_name == "smoke",
             facts=_facts(tables),
-            incomplete=bool(lacking),
-            elsewhere=_of_other_code(tables.runs),
-            told=f"Of {plural(len(claims), 'claim')}: {told}." if rows else "No claim is stated.",
-            largest=largest(rows),
-            contradicted=contradicted,
+            incomplete=bool(unfinished.sum()),
+            outdated=_outdated(tables.runs),
+            verdicts=f"{verdict_summary(claims)}." if rows else "There are no claims.",
+            largest=largest_effects(rows, Verdict.SUPPORTED),
+            contradicted=[row for row in rows if row["verdict"] == Verdict.CONTRADICTED],
             sections=tables.present(),
         )
     )
 
 
-def _of_other_code(runs: pd.DataFrame) -> str:
-    """Says how many runs were made by other code than this; empty where none was."""
+def _outdated(runs: pd.DataFrame) -> str:
+    """Number of runs made by other code than the current, "2 runs were made"; empty for none."""
     code = runs["code"].dropna()
-    other = int((code != code_fingerprint()).sum())
-    if not other:
-        return ""
-    return f"{plural(other, 'run')} {'was' if other == 1 else 'were'} made by other code"
+    n = int((code != code_fingerprint()).sum())
+    return f"{plural(n, 'run')} {'was' if n == 1 else 'were'} made" if n else ""
 
 
-def _asked_for(tables: Tables) -> "pd.Series[int]":
-    """How many of the runs that are compared stand how; one that waits for its rate has no id."""
-    repeated = tables.members["run_id"].duplicated() & tables.members["run_id"].notna()
+def _status_counts(tables: Tables) -> "pd.Series[int]":
+    """Number of planned runs by status. Runs shared between ablations count once."""
+    run_ids = tables.members["run_id"]  # null for a run whose learning rate is not chosen yet
+    repeated = run_ids.duplicated() & run_ids.notna()
     return tables.members.loc[~repeated, "status"].value_counts()
 
 
 def _facts(tables: Tables) -> list[tuple[str, str]]:
-    study, trained = tables.study, tables.runs[tables.runs["status"] != "unfinished"]
-    runs = _asked_for(tables)
-    machines = trained["device_name"].dropna().unique()
-    trials = int(tables.tuning["run_id"].nunique())
+    study, counts = tables.study, _status_counts(tables)
+    trained = tables.runs[tables.runs["status"] != Status.UNFINISHED]
+    machines = join_words(sorted(map(str, trained["device_name"].dropna().unique())))
+    runs = [f"{plural(int(n), 'run')} {status}" for status, n in counts.items() if n]
     return [
         ("corpus", study.corpus_name),
         ("profile", f"{study.profile_name}: {study.profile.purpose}"),
-        ("hardware", join_words(sorted(map(str, machines))) or "–"),
-        (
-            "runs",
-            join_words([plural(int(n), "run") + f" {status}" for status, n in runs.items() if n]),
-        ),
-        ("runs that chose learning rates", f"{trials:,}"),
-        ("failed", plural(int(runs.get("failed", 0)), "run")),
+        ("hardware", machines or "–"),
+        ("runs", join_words(runs)),
+        ("learning-rate search", plural(int(tables.tuning["run_id"].nunique()), "run")),
+        ("failed", plural(int(counts.get(Status.FAILED, 0)), "run")),
         ("seeds", f"{tables.complete_seeds()} complete of {study.seeds} planned"),
-        ("data made", dates(trained)),
+        ("run dates", run_dates(trained)),
     ]
 
 
-def largest(rows: list[dict[str, Any]], verdict: str = SUPPORTED) -> list[dict[str, Any]]:
-    """The claims of a verdict with the largest effects, of those that can be set side by side: of
-    differences in nats per character. A row has what the table `claims` has, and its words.
+def largest_effects(rows: list[dict[str, Any]], verdict: Verdict) -> list[dict[str, Any]]:
+    """Up to three claims of a verdict with the largest effects beyond their margins.
+
+    Only differences in nats per character are considered, because effects in other units cannot be
+    ranked against them.
+
+    Args:
+        rows: rows of `with_texts`.
+        verdict: verdict of the claims.
     """
-    alike = [
+    comparable = [
         row
         for row in rows
         if row["verdict"] == verdict
@@ -87,11 +85,11 @@ def largest(rows: list[dict[str, Any]], verdict: str = SUPPORTED) -> list[dict[s
         and row["unit"] == "nats per character"
         and abs(row["effect"]) > row["margin"]
     ]
-    return sorted(alike, key=lambda row: -abs(row["effect"]))[:_FEW]
+    return sorted(comparable, key=lambda row: -abs(row["effect"]))[:_MOST_EFFECTS]
 
 
-def dates(runs: pd.DataFrame) -> str:
-    """The day, or the days from first to last, on which runs began."""
+def run_dates(runs: pd.DataFrame) -> str:
+    """Day on which the runs were started, or the first and the last day."""
     days = runs["started"].dropna().str.slice(0, 10)
     if days.empty:
         return "–"
@@ -99,6 +97,6 @@ def dates(runs: pd.DataFrame) -> str:
 
 
 def title(study: Study) -> str:
-    """The page's title."""
+    """Title of the page."""
     name = f"Which parts of a transformer matter? {study.corpus_name}, profile {study.profile_name}"
     return f"SMOKE TEST, numbers mean nothing: {name}" if study.profile_name == "smoke" else name

@@ -1,79 +1,98 @@
-"""What an ablation compares, in tables: what each variant changes, and how it ended."""
+"""Tables of an ablation's variants: changed fields, final metrics, and generated samples."""
+
+from collections.abc import Callable
 
 from IPython.display import HTML
 
-from report.html import table
-from report.verdicts.stats import scaled
+from report.html import EMPTY, render, table
+from report.verdicts.effects import is_text, loss_column
+from report.verdicts.estimates import variant_estimate
+from report.verdicts.stats import Estimate, scaled
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_estimate
+from report.verdicts.text import format_estimate, join_words
 
 
 def changes_table(tables: Tables, ablation: str) -> HTML:
-    """What each variant changes of the base, a learning rate of its own included."""
+    """Fields in which each variant differs from the base, and the learning rate chosen for it."""
     chosen = tables.tuning[tables.tuning["chosen"] & (tables.tuning["ablation"] == ablation)]
-    tuning = {row["variant"]: f"{row['learning_rate']:g}" for row in records(chosen)}
+    tuned_rates = {row["variant"]: f"{row['learning_rate']:g}" for row in records(chosen)}
     rows = []
     for variant in tables.ablations[ablation].variants:
-        changed = tables.differing(variant).items()
-        differing = [
-            f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
-            for name, value in changed
+        changes = [
+            f"{field} = {value:g}" if isinstance(value, float) else f"{field} = {value}"
+            for field, value in tables.differing(variant).items()
         ]
         if variant.tuned_for:
-            rate = tuning.get(variant.tuned_for, "not chosen yet")
-            differing.append(f"recipe.learning_rate = {rate}, the best for {variant.tuned_for}")
-        rows.append((variant.name, ", ".join(differing) or "the base itself"))
-    return HTML(table(("variant", "differs from the base in"), rows))
+            rate = tuned_rates.get(variant.tuned_for, "not chosen yet")
+            changes.append(f"recipe.learning_rate = {rate}, the best for {variant.tuned_for}")
+        rows.append((variant.name, ", ".join(changes) or "none (the base)"))
+    return HTML(table(("variant", "changes from the base"), rows))
+
+
+_METRICS = {
+    "val_accuracy": "accuracy",
+    "val_exact_match": "exact match",
+    "perplexity": "perplexity",
+    "bits_per_character": "bits per character",
+    "parameters": "parameters",
+    "tokens_per_second": "tokens/s",
+    "train_seconds": "seconds",
+    "flops": "FLOPs",
+    "utilisation": "utilisation",
+}
+_FORMATS: dict[str, Callable[[Estimate], str]] = {
+    "parameters": lambda result: f"{result.mean:,.0f}",
+    "flops": lambda result: f"{result.mean:.3g}",
+    "utilisation": lambda result: format_estimate(scaled(result, 100)) + "\u00a0%",
+}
 
 
 def metrics_table(tables: Tables, ablation: str) -> HTML:
-    """Final metrics of every variant: mean and 95 % interval over its finished seeds."""
-    columns = {
-        "score": "validation loss",
-        "test_loss": "test loss",
-        "val_accuracy": "accuracy",
-        "val_exact_match": "all right",
-        "perplexity": "perplexity",
-        "bits_per_character": "bits per character",
-        "parameters": "parameters",
-        "tokens_per_second": "tokens/s",
-        "train_seconds": "seconds",
-        "flops": "FLOPs",
-        "utilisation": "of peak",
+    """Final metrics of every variant: mean and 95 % interval over its finished seeds.
+
+    Metrics that no variant has are left out.
+    """
+    losses = {
+        loss_column(tables, ablation).name: "validation loss",
+        loss_column(tables, ablation, "test_loss").name: "test loss",
     }
-    if tables.is_text(ablation):
-        del columns["val_exact_match"]  # no text is
+    columns = losses | _METRICS
+    if is_text(tables, ablation):
+        del columns["val_exact_match"]  # which is always zero for text
+    members = tables.members[tables.members["ablation"] == ablation]
+    head = ("variant", "runs", *columns.values())
     rows = []
     for variant in tables.ablations[ablation].variants:
-        mine = (tables.members["ablation"] == ablation) & (
-            tables.members["variant"] == variant.name
-        )
-        statuses = tables.members.loc[mine, "status"].value_counts()
-        cells = [variant.name, ", ".join(f"{n} {status}" for status, n in statuses.items())]
-        for column in columns:
-            found = tables.variant_estimate(ablation, variant.name, column)
-            if found is None:
-                cells.append("–")
-            elif column == "parameters":
-                cells.append(f"{found.mean:,.0f}")
-            elif column == "flops":
-                cells.append(f"{found.mean:.3g}")
-            elif column == "utilisation":
-                cells.append(format_estimate(scaled(found, 100)) + "\u00a0%")
-            else:
-                cells.append(format_estimate(found))
-        rows.append(tuple(cells))
+        statuses = members.loc[members["variant"] == variant.name, "status"].value_counts()
+        runs = ", ".join(f"{n} {status}" for status, n in statuses.items())
+        cells = [_metric(tables, ablation, variant.name, column) for column in columns]
+        rows.append((variant.name, runs, *cells))
+    used = [i for i in range(len(head)) if any(row[i] != "–" for row in rows)]
     note = (
-        "Mean ± half the 95 % interval over seeds; losses in nats per character of text, or per"
-        f" target of another kind; perplexity per {tables.study.token}."
-        " Accuracy is the share of targets that were the likeliest answer; all right, the share of"
-        " examples of which every target was; of peak,"
-        " the share of the operations per second that a matrix product reaches here by itself. A"
-        " diverged run counts as a uniform guess in the validation loss and is left out of the"
-        " other scores; parameters, speed, seconds and operations are of its training as far as it"
-        " came."
+        "Mean ± half the width of the 95 % interval over seeds; losses in"
+        f" {loss_column(tables, ablation).unit}; perplexity per {tables.study.token}. Accuracy:"
+        " share of targets that are the most likely prediction. Exact match: share of examples with"
+        " all targets predicted correctly. Utilisation: floating-point operations per second"
+        " relative to a matrix product alone on this machine. A diverged run counts as a uniform"
+        " guess in the validation loss and is left out of the other scores; parameters, speed,"
+        " seconds and operations include diverged runs up to their end."
     )
-    head = ("variant", "runs", *columns.values())
-    there = [place for place in range(len(head)) if any(row[place] != "–" for row in rows)]
-    shown = [tuple(row[place] for place in there) for row in rows]
-    return HTML(table([head[place] for place in there], shown, note))
+    return HTML(table([head[i] for i in used], [[row[i] for i in used] for row in rows], note))
+
+
+def _metric(tables: Tables, ablation: str, variant: str, column: str) -> str:
+    result = variant_estimate(tables, ablation, variant, column)
+    return "–" if result is None else _FORMATS.get(column, format_estimate)(result)
+
+
+def samples(tables: Tables, ablation: str) -> HTML:
+    """Text generated by each variant, collapsed."""
+    rows = tables.probe("samples", ablation)
+    if rows.empty:
+        return EMPTY
+    written = {
+        variant.name: records(rows[rows["variant"] == variant.name])
+        for variant in tables.ablations[ablation].variants
+    }
+    seeds = join_words([str(seed) for seed in sorted(set(rows["seed"]))])
+    return HTML(render("samples", written=written, seeds=seeds))

@@ -1,4 +1,4 @@
-"""How much training it takes to reach a loss, in tokens, seconds or floating-point operations."""
+"""Training that it takes to reach a loss: in tokens, seconds or floating-point operations."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,13 +8,13 @@ Numbers = npt.NDArray[np.float64]
 
 
 def first_reach(spent: Numbers, losses: Numbers, target: float) -> float:
-    """What had been spent when the loss first came down to the target, on straight lines between
-    the points of a curve, [points]; NaN where it never did.
+    """Amount spent when a loss first comes down to the target, interpolated linearly between the
+    points of a curve, [points]; NaN where the loss never does.
     """
-    there = np.flatnonzero(losses <= target)
-    if not len(there):
+    reached = np.flatnonzero(losses <= target)
+    if not len(reached):
         return float("nan")
-    i = int(there[0])
+    i = int(reached[0])
     if i == 0 or losses[i - 1] == losses[i]:
         return float(spent[i])
     share = (losses[i - 1] - target) / (losses[i - 1] - losses[i])
@@ -22,17 +22,24 @@ def first_reach(spent: Numbers, losses: Numbers, target: float) -> float:
 
 
 def spent_to_loss(curves: pd.DataFrame, variants: list[str], column: str) -> pd.DataFrame:
-    """By seed and variant, `column` of the curves spent until the loss that all of them reach: the
-    highest of the variants' lowest validation losses. curves: the validation points, with variant
-    and seed.
+    """Amount spent until the loss that all variants reach, [seeds, variants]. That loss is the
+    highest of the variants' lowest validation losses.
+
+    Args:
+        curves: validation points with variant and seed.
+        variants: names of the compared variants.
+        column: amount that is spent: "tokens", "seconds" or "flops".
     """
     chosen = curves[curves["variant"].isin(variants)].dropna(subset=["loss"]).sort_values("step")
-    rows = {}
-    for seed, points in chosen.groupby("seed"):
-        by_variant = dict(list(points.groupby("variant")))
-        target = max(float(some["loss"].min()) for some in by_variant.values())
-        rows[seed] = {
-            str(variant): first_reach(some[column].to_numpy(), some["loss"].to_numpy(), target)
-            for variant, some in by_variant.items()
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    lowest = chosen.groupby(["seed", "variant"])["loss"].min()
+    targets = lowest.groupby("seed").max()
+    rows = [
+        (
+            seed,
+            variant,
+            first_reach(points[column].to_numpy(), points["loss"].to_numpy(), targets[seed]),
+        )
+        for (seed, variant), points in chosen.groupby(["seed", "variant"])
+    ]
+    spent = pd.DataFrame(rows, columns=["seed", "variant", "spent"])
+    return spent.pivot(index="seed", columns="variant", values="spent")

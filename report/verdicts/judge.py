@@ -1,16 +1,18 @@
-"""Verdicts: each claim's effect, interval and p, and what its own rule makes of them."""
+"""Verdicts: the effect, interval and p-value of each claim, and the verdict by the claim's rule."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from experiments.ablation import Claim
-from experiments.metrics import COST_METRICS, METRICS
+from experiments.metrics import COST_METRICS
 from experiments.records.collect import write_table
-from experiments.records.run_folder import FINISHED
+from experiments.records.run_folder import Status
+from report.verdicts.effects import claim_effect
+from report.verdicts.explain import divergence, numbers, reason_not_tested, rule, unit
 from report.verdicts.stats import (
     Estimate,
     equivalence_p,
@@ -22,21 +24,22 @@ from report.verdicts.stats import (
     t_test_p,
 )
 from report.verdicts.tables import Tables
-from report.verdicts.text import format_interval, format_number, format_seeds, plural
 
-SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTED = VERDICTS = (
-    "supported",
-    "contradicted",
-    "undecided",
-    "not tested",
-)
+
+class Verdict(StrEnum):
+    """The verdict on a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "undecided"
+    NOT_TESTED = "not tested"
 
 
 def judge_all(results: Path) -> None:
-    """Write the table `claims`: a row per claim of every ablation.
+    """Write the table `claims`: one row for each claim of every ablation.
 
     Raises:
-        UserError: a table that it takes is missing, damaged, or of another version.
+        UserError: a table that the claims need is missing, damaged, or of another version.
     """
     tables = Tables.load(results)
     rows = [
@@ -50,64 +53,8 @@ def judge_all(results: Path) -> None:
 
 
 def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
-    """One row of the table `claims`, but for the correction over all of them."""
-    if claim.check:
-        return _judge_identity(tables, ablation, claim)
-    margin = float(np.log1p(claim.margin)) if claim.log else claim.margin
-    values = tables.values(ablation, claim)
-    members = tables.members
-    needed = members[
-        (members["ablation"] == ablation) & members["variant"].isin(list(claim.effect))
-    ]
-    row: dict[str, Any] = {
-        **_stated(ablation, claim),
-        "scale": "ratio" if claim.log else "difference",
-        "unit": unit(claim),
-        "margin": claim.margin,
-        "n": len(values),
-        "planned": int(needed["seed"].nunique()),
-        "diverged": int((needed["status"] == "diverged").sum()),
-    }
-    if claim.metric in COST_METRICS:
-        row["planned"] = len(values)
-        if not len(values):
-            return row | {"verdict": NOT_TESTED, "why": "it has not been measured yet"}
-    elif needed.empty:
-        lacking = "this corpus does not have what its task needs"
-        if tables.study.tokenizer == "bpe":
-            lacking = "its task needs places in the text, which are known by character alone"
-        return row | {"verdict": NOT_TESTED, "why": lacking}
-    elif len(values) == 0:
-        return row | {"verdict": NOT_TESTED, "why": _lacking(needed, claim)}
-    found = estimate(list(values))
-    verdict = decide(found, margin, claim)
-    array = values.to_numpy(dtype=float)
-    row |= {
-        "effect": _shown(found.mean, claim),
-        "low": _shown(found.low, claim),
-        "high": _shown(found.high, claim),
-        "p": _p(array, margin, claim),
-        "p_sign_flip": None if claim.equal or claim.no_worse else sign_flip_p(array),
-        "verdict": verdict,
-    }
-    if verdict == UNDECIDED and claim.metric not in COST_METRICS:
-        distance = distance_to_decision(found.mean, margin, claim)
-        row["seeds_needed"] = seeds_needed(array, distance)
-    return row | {"why": _why(row, claim) + _diverged(needed, claim)}
-
-
-def _judge_identity(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
-    """A claim that is checked without any run."""
-    row = _stated(ablation, claim) | {"scale": "exact", "n": 0, "planned": 0, "diverged": 0}
-    if claim.check not in tables.identities.index:
-        return row | {"verdict": NOT_TESTED, "why": "it has not been checked in these results"}
-    found = tables.identities.loc[claim.check]
-    return row | {"verdict": SUPPORTED if found["holds"] else CONTRADICTED, "why": found["why"]}
-
-
-def _stated(ablation: str, claim: Claim) -> dict[str, Any]:
-    """What the ablation file says of a claim."""
-    return {
+    """A claim's row of the table `claims`, without the correction of p over all claims."""
+    stated: dict[str, Any] = {
         "claim": claim.id,
         "ablation": ablation,
         "sentence": claim.sentence,
@@ -115,38 +62,83 @@ def _stated(ablation: str, claim: Claim) -> dict[str, Any]:
         "published": claim.published,
         "rule": rule(claim),
     }
+    if claim.check:
+        return stated | _judge_identity(tables, claim)
+    values = claim_effect(tables, ablation, claim).to_numpy(dtype=float)
+    members = tables.members
+    needed = members[
+        (members["ablation"] == ablation) & members["variant"].isin(list(claim.effect))
+    ]
+    about_costs = claim.metric in COST_METRICS
+    row = stated | {
+        "scale": "ratio" if claim.log else "difference",
+        "unit": unit(claim),
+        "margin": claim.margin,
+        "n": len(values),
+        "planned": len(values) if about_costs else int(needed["seed"].nunique()),
+        "diverged": int((needed["status"] == Status.DIVERGED).sum()),
+    }
+    if not len(values):
+        why = reason_not_tested(needed, claim, tables.study.tokenizer)
+        return row | {"verdict": Verdict.NOT_TESTED, "why": why}
+    margin = float(np.log1p(claim.margin)) if claim.log else claim.margin
+    result = estimate(values)
+    verdict = decide(result, margin, claim)
+    row |= {
+        "effect": _unlogged(result.mean, claim),
+        "low": _unlogged(result.low, claim),
+        "high": _unlogged(result.high, claim),
+        "p": _p(values, margin, claim),
+        "p_sign_flip": None if claim.equal or claim.no_worse else sign_flip_p(values),
+        "verdict": verdict,
+    }
+    if verdict == Verdict.UNDECIDED and not about_costs:
+        row["seeds_needed"] = seeds_needed(values, distance_to_decision(result.mean, margin, claim))
+    return row | {"why": numbers(row, claim) + divergence(needed, claim)}
 
 
-def _p(values: npt.NDArray[np.float64], margin: float, claim: Claim) -> float | None:
-    if claim.equal:
-        return equivalence_p(values, margin)
-    return no_worse_p(values, margin) if claim.no_worse else t_test_p(values)
+def _judge_identity(tables: Tables, claim: Claim) -> dict[str, Any]:
+    """The verdict on a claim that is checked without any run."""
+    row: dict[str, Any] = {"scale": "exact", "n": 0, "planned": 0, "diverged": 0}
+    if claim.check not in tables.identities.index:
+        return row | {"verdict": Verdict.NOT_TESTED, "why": "the check has not been run"}
+    result = tables.identities.loc[claim.check]
+    verdict = Verdict.SUPPORTED if result["holds"] else Verdict.CONTRADICTED
+    return row | {"verdict": verdict, "why": result["why"]}
 
 
-def decide(found: Estimate, margin: float, claim: Claim) -> str:
-    """The verdict on an interval. `margin` is the smallest effect that counts.
+def decide(effect: Estimate, margin: float, claim: Claim) -> Verdict:
+    """The verdict on a claim by the 95 % interval of its effect.
 
-    An effect is claimed: supported above +margin, contradicted below zero or within ±margin.
-    No effect is claimed: supported within ±margin, contradicted wholly beyond it on one side.
-    No effect to the worse: supported above -margin, contradicted below.
+    A claim of a difference is supported above +margin, and contradicted below zero or within
+    ±margin. A claim of no difference (`equal`) is supported within ±margin, and contradicted
+    beyond +margin or beyond -margin. A claim of no worse (`no_worse`) is supported above -margin,
+    and contradicted below. All other intervals leave a claim undecided.
+
+    Args:
+        effect: mean effect with its interval.
+        margin: the smallest effect that counts; of a ratio, its logarithm, as in `effect`.
+        claim: the claim.
     """
-    if found.low is None or found.high is None:
-        return UNDECIDED
-    within = -margin < found.low and found.high < margin
+    low, high = effect.low, effect.high
+    if low is None or high is None:
+        return Verdict.UNDECIDED
+    within = -margin < low and high < margin
     if claim.no_worse:
-        worse = found.high < -margin
-        return SUPPORTED if found.low > -margin else CONTRADICTED if worse else UNDECIDED
-    if claim.equal:
-        beyond = found.low > margin or found.high < -margin
-        return SUPPORTED if within else CONTRADICTED if beyond else UNDECIDED
-    if found.low > margin:
-        return SUPPORTED
-    return CONTRADICTED if found.high < 0 or within else UNDECIDED
+        supported, contradicted = low > -margin, high < -margin
+    elif claim.equal:
+        supported, contradicted = within, low > margin or high < -margin
+    else:
+        supported, contradicted = low > margin, high < 0 or within
+    if supported:
+        return Verdict.SUPPORTED
+    return Verdict.CONTRADICTED if contradicted else Verdict.UNDECIDED
 
 
 def distance_to_decision(mean: float, margin: float, claim: Claim) -> float:
-    """How far the mean lies from the nearest bound that would decide, were the interval narrow: in
-    the effect's unit, and of a ratio in its logarithm, as mean and margin are.
+    """Distance of a mean effect from the nearest bound beyond which a narrow interval decides.
+
+    `mean` and `margin` have the same unit; of a ratio, both are logarithms.
     """
     if claim.no_worse:
         return abs(mean + margin)
@@ -157,89 +149,12 @@ def distance_to_decision(mean: float, margin: float, claim: Claim) -> float:
     return max(margin - abs(mean), -mean)
 
 
-def rule(claim: Claim) -> str:
-    """The rule in words."""
-    if claim.check:
-        return "Supported if it holds when it is checked, contradicted if not; nothing is trained."
-    if claim.log:
-        least = f"a ratio of {1 + claim.margin:g}"
-        none, inside = "1", f"between {1 / (1 + claim.margin):.3g} and {1 + claim.margin:g}"
-    else:
-        least, none, inside = f"+{claim.margin:g}", "0", f"within ±{claim.margin:g}"
-    worst = f"{1 / (1 + claim.margin):.3g}" if claim.log else f"−{claim.margin:g}"
-    if claim.no_worse:
-        says = f"Supported if the 95 % interval lies above {worst}, contradicted if wholly below"
-    elif claim.equal:
-        says = f"Supported if the 95 % interval lies {inside}, contradicted if wholly outside"
-    else:
-        says = (
-            f"Supported if the 95 % interval lies wholly above {least}, contradicted if wholly"
-            f" below {none} or {inside}"
-        )
-    of_what = f" The effect is what exceeds {claim.threshold:g}." if claim.threshold else ""
-    return f"{says}; else undecided.{of_what} The margin: {claim.why_margin}."
+def _p(values: npt.NDArray[np.float64], margin: float, claim: Claim) -> float | None:
+    if claim.equal:
+        return equivalence_p(values, margin)
+    return no_worse_p(values, margin) if claim.no_worse else t_test_p(values)
 
 
-def unit(claim: Claim) -> str:
-    """The unit of a claim's effect."""
-    if claim.log:
-        return f"ratio of {claim.metric.replace('_', ' ')}"
-    return (METRICS | COST_METRICS)[claim.metric]
-
-
-def _over(claim: Claim, n: int) -> str:
-    """What the interval is taken over."""
-    if claim.metric == "measured_seconds":
-        return plural(n, "repeat")
-    if claim.metric in COST_METRICS:
-        return plural(n, "doubling") + " of the length"
-    return format_seeds(n)
-
-
-def _shown(value: float | None, claim: Claim) -> float | None:
-    return value if value is None or not claim.log else float(np.exp(value))
-
-
-def _why(row: dict[str, Any], claim: Claim) -> str:
-    """The numbers that decided, in a sentence."""
-    effect, low, high, n = row["effect"], row["low"], row["high"], row["n"]
-    name = "ratio" if claim.log else "effect"
-    if claim.threshold:
-        name = f"what exceeds {claim.threshold:g} is"
-    if low is None:
-        return (
-            f"{name} {format_number(effect)} from {_over(claim, n)}: an interval takes two at least"
-        )
-    text = f"{name} {format_number(effect, low, high)}, 95 % interval {format_interval(low, high)}"
-    text += f" over {_over(claim, n)}"
-    if row["verdict"] == UNDECIDED and claim.metric not in COST_METRICS:
-        needed = row["seeds_needed"]
-        text += (
-            f"; about {needed} seeds would decide"
-            if needed
-            else ("; more seeds than can sensibly be run would be needed")
-        )
-    return text
-
-
-def _lacking(needed: pd.DataFrame, claim: Claim) -> str:
-    """Why no seed has a value. needed: the members that a claim weighs."""
-    over = needed["status"].isin(FINISHED)
-    if over.groupby(needed["seed"]).all().any():
-        metric = claim.metric.replace("_", " ")
-        return f"no seed has a value of {metric} for every run it needs" + _diverged(needed, claim)
-    counts = needed.loc[~over, "status"].value_counts()
-    return "no seed has every run it needs: " + ", ".join(f"{n} {s}" for s, n in counts.items())
-
-
-def _diverged(needed: pd.DataFrame, claim: Claim) -> str:
-    """What became of the runs that diverged, in words to be added; nothing where none did."""
-    lost = needed[needed["status"] == "diverged"]
-    if claim.metric == "val_loss":
-        fates = {"counted as a uniform guess": len(lost)}
-    elif claim.metric.endswith("_to_loss"):
-        fates = {"counted up to there": len(lost)}
-    else:
-        known = int(lost[claim.metric].notna().sum()) if claim.metric in lost else 0
-        fates = {"counted with what was measured": known, "left out": len(lost) - known}
-    return "".join(f"; {plural(n, 'run')} diverged, {fate}" for fate, n in fates.items() if n)
+def _unlogged(value: float | None, claim: Claim) -> float | None:
+    """A value as the claim shows it: a ratio where the effect is the logarithm of a ratio."""
+    return float(np.exp(value)) if claim.log and value is not None else value

@@ -1,13 +1,15 @@
-"""What is wrong in an ablation's file is told with its line, its field and the nearest name."""
+"""Mistakes in an ablation file are refused in one line that says where and what is allowed."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from experiments import catalogue
-from experiments.ablation import Times, Variant, cross, custom, vary, without_each
+from experiments.ablation import Ablation, Claim, Variant
 from experiments.catalogue import load_ablations
+from experiments.cli import main as command_line
 from experiments.errors import UserError
 from experiments.plan import preliminary_plan
 from experiments.profiles import PROFILES
@@ -41,155 +43,181 @@ ABLATION = Ablation(
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file of an ablation, alone in its folder."""
+    """The path of an ablation's file that is alone in its folder."""
     package = __import__("experiments.ablations").ablations
     monkeypatch.setattr(package, "__path__", [str(tmp_path)])
     monkeypatch.setattr(catalogue, "FOLDER", tmp_path)
-    name = f"mine_{tmp_path.name}"  # no other test has imported it
-    return tmp_path / f"{name}.py"
+    return tmp_path / f"mine_{tmp_path.name}.py"  # a name that no other test has imported
 
 
-def refusal(file: Path, text: str) -> str:
-    """What is said about it, from the line on."""
+def refusal(file: Path, text: str) -> tuple[str, str]:
+    """The line number (or "") and the message of the refusal of a file with this text."""
     file.write_text(text)
     with pytest.raises(UserError) as refused:
         preliminary_plan(PROFILES["smoke"], 1)
-    place, name, said = str(refused.value).partition(f"/{file.name}:")
-    assert place.endswith(file.parent.name)
-    assert name
-    return said
+    message = str(refused.value)
+    assert "\n" not in message
+    match = re.fullmatch(rf"experiments/ablations/{file.name}:(\d*):? (.*)", message)
+    assert match
+    return match[1], match[2]
 
 
-def test_the_file_itself_is_right(file: Path):
+def test_a_file_without_mistakes_is_loaded_and_planned(file: Path):
     file.write_text(RIGHT)
     assert [*load_ablations()] == [file.stem.replace("_", "-")]
     assert len(preliminary_plan(PROFILES["smoke"], 1)) > 2
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "line", "said"),
-    [
-        (
-            '"model.n_layers"',
-            '"model.n_layer"',
-            10,
-            "no field 'model.n_layer', did you mean 'model.n_layers'?",
-        ),
-        ('"rmsnorm"}', '"rmsnrm"}', 11, "norm='rmsnrm' cannot work: .*, did you mean 'rmsnorm'?"),
-        (
-            '"model.n_layers": 1',
-            '"model.n_layers": 0',
-            10,
-            "n_layers=0 cannot work: it must be a whole",
-        ),
-        (
-            'tuned_for="small"',
-            'tuned_for="smal"',
-            11,
-            "tuned_for of 'rms': there is no 'smal', did you mean 'small'?",
-        ),
-        (
-            'baseline="small"',
-            'baseline="smoll"',
-            8,
-            "baseline: there is no 'smoll', did you mean 'small'?",
-        ),
-        ('"rms": -1', '"rmm": -1', 18, "effect of 'mine': there is no 'rmm', did you mean 'rms'?"),
-        (
-            "margin=0.1",
-            'margin=0.1, metric="val_los"',
-            19,
-            "metric of 'mine': there is no 'val_los', did you mean 'val_loss'?",
-        ),
-        (
-            '["positions"]',
-            '["position"]',
-            23,
-            "probes: there is no 'position', did you mean 'positions'?",
-        ),
-        (
-            '            why_margin="a test",\n',
-            "",
-            15,
-            "claim 'mine' needs a check, or an effect with margin",
-        ),
-        (
-            "sentence=",
-            "sentense=",
-            14,
-            "unexpected keyword argument 'sentense', did you mean 'sentence'?",
-        ),
-        (
-            "Claim, Variant, vary",
-            "Claim, Varient, vary",
-            3,
-            "cannot import name 'Varient' .*, did you mean 'Variant'?",
-        ),
-        (
-            "variants=[\n",
-            "variants=[\n        *vary('n_headz', [1, 2]),\n",
-            10,
-            "no field 'n_headz', did you mean 'n_heads'?",
-        ),
-        ('"A title"', '"A title', 6, "unterminated string literal"),
-        ("ABLATION = ", "ABLATIONS = ", "", "it states no ABLATION"),
-        ('Variant("rms"', 'Variant("small"', 10, "two variants are called 'small'"),
-        ("variants=[\n", "variants=[\n        vary('n_heads', [1, 2]),\n", 9, "a star before it"),
-        (
-            '"small", {"model.n_layers": 1}',
-            '"small", "model.n_layers"',
-            10,
-            "the changes of variant 'small' are no",
-        ),
-        ('{"small": 1,', '{"small": "1",', 18, "'mine': small is '1', and no number"),
-        ("margin=0.1", "margin=None", 19, "'mine': margin is None, and no number"),
-        ("Claim, Variant, vary", "Claim, vary", 10, "'Variant' is not defined: import it from"),
-    ],
-)
-def test_a_mistake_has_its_line_and_the_nearest_name(
-    file: Path, right: str, wrong: str, line: int | str, said: str
+# What is replaced in RIGHT, its replacement, the line if Python gives one, and the message.
+MISTAKES = [
+    (
+        '"model.n_layers"',
+        '"model.n_layer"',
+        "10",
+        "variant 'small': no field 'model.n_layer', did you mean 'model.n_layers'?",
+    ),
+    (
+        'tuned_for="small"',
+        'match_parameters="d_f"',
+        "11",
+        "variant 'rms': no field 'd_f', did you mean 'd_ff'?",
+    ),
+    (
+        '"rmsnorm"}',
+        '"rmsnrm"}',
+        "",
+        "variant 'rms': norm='rmsnrm' cannot work: .*, did you mean 'rmsnorm'?",
+    ),
+    (
+        '"model.n_layers": 1',
+        '"model.n_layers": 0',
+        "",
+        "variant 'small': n_layers=0 cannot work: it must be a whole",
+    ),
+    (
+        'tuned_for="small"',
+        'tuned_for="smal"',
+        "5",
+        "tuned_for of variant 'rms': no variant 'smal', did you mean 'small'?",
+    ),
+    (
+        'baseline="small"',
+        'baseline="smoll"',
+        "5",
+        "baseline: no variant 'smoll', did you mean 'small'?",
+    ),
+    ('"rms": -1', '"rmm": -1', "5", "claim 'mine': no variant 'rmm', did you mean 'rms'?"),
+    (
+        "margin=0.1",
+        'margin=0.1, metric="val_los"',
+        "14",
+        "claim 'mine': no metric 'val_los', did you mean 'val_loss'?",
+    ),
+    (
+        "margin=0.1",
+        'margin=0.1, metric="measured_seconds"',
+        "14",
+        "claim 'mine': no cost 'small': there are attention reference, ",
+    ),
+    (
+        'effect={"small": 1, "rms": -1}',
+        'check="head-costs"',
+        "14",
+        "claim 'mine': no check 'head-costs', did you mean 'head-cost'?",
+    ),
+    ('["positions"]', '["position"]', "5", "probes: no probe 'position', did you mean 'positions'"),
+    (
+        '            why_margin="a test",\n',
+        "",
+        "14",
+        "claim 'mine' needs a check, or an effect with margin and why_margin",
+    ),
+    (
+        "margin=0.1",
+        'margin=0.1, check="head-cost"',
+        "14",
+        "claim 'mine' needs a check, or an effect with margin and why_margin",
+    ),
+    (
+        "margin=0.1",
+        "margin=0.1, equal=True, no_worse=True",
+        "14",
+        "claim 'mine' has equal and no_worse: choose one of them",
+    ),
+    ("sentence=", "sentense=", "14", "unexpected keyword argument 'sentense'"),
+    ("Claim, Variant, vary", "Claim, Varient, vary", "3", "cannot import name 'Varient' from"),
+    (
+        "variants=[\n",
+        "variants=[\n        *vary('n_headz', [1, 2]),\n",
+        "10",
+        "no field 'n_headz', did you mean 'n_heads'?",
+    ),
+    ('"A title"', '"A title', "6", "unterminated string literal"),
+    ("ABLATION = ", "ABLATIONS = ", "", "it has no ABLATION"),
+    ("ABLATION = Ablation(", "ABLATION = dict(", "", "ABLATION is not an Ablation"),
+    ('Variant("rms"', 'Variant("small"', "5", "variants: 'small' appears 2 times"),
+    (
+        "variants=[\n",
+        "variants=[\n        vary('n_heads', [1, 2]),\n",
+        "5",
+        "variants: a list in place of a Variant: put a star before it",
+    ),
+    ("claims=[\n", "claims=[\n        7,\n", "5", "claims: 7 is not a Claim"),
+    (
+        '"small", {"model.n_layers": 1}',
+        '"small", "model.n_layers"',
+        "10",
+        "variant 'small': changes must be {'model.field': value}, not 'model.n_layers'",
+    ),
+    ('{"small": 1,', '{"small": "1",', "14", "claim 'mine': small must be a number, not '1'"),
+    ("margin=0.1", "margin=None", "14", "claim 'mine': margin must be a number, not None"),
+    (
+        "margin=0.1",
+        "margin=0.1, threshold=True",
+        "14",
+        "claim 'mine': threshold must be a number, not True",
+    ),
+    ("Claim, Variant, vary", "Claim, vary", "10", "name 'Variant' is not defined"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "line", "message"), MISTAKES)
+def test_a_mistake_is_refused_with_the_nearest_name(
+    file: Path, right: str, wrong: str, line: str, message: str
 ):
     assert RIGHT.count(right) == 1
-    told = refusal(file, RIGHT.replace(right, wrong))
-    at, _, rest = told.partition(" ") if line == "" else told.partition(": ")
-    assert at == str(line)
-    assert re.search(said, rest)
+    refused_line, refused_message = refusal(file, RIGHT.replace(right, wrong))
+    assert refused_line == line
+    assert re.search(message, refused_message)
 
 
-def test_vary_names_what_it_varies():
-    assert [v.name for v in vary("n_heads", [1, 2])] == ["heads-1", "heads-2"]
-    assert vary("n_heads", [2]) == [Variant("heads-2", {"model.n_heads": 2})]
-    assert vary("recipe.steps", [Times(2)]) == [Variant("steps-2x", {"recipe.steps": Times(2)})]
-    assert [v.name for v in vary("position", ["none", "rope"])] == ["none", "rope"]
-    assert [v.name for v in vary("dropout", [0.1], called="drop")] == ["drop-0.1"]
-    assert [v.name for v in vary("tie_embeddings", [False])] == ["tie-embeddings-false"]
+def test_two_claims_of_one_ablation_cannot_have_the_same_id():
+    claim = Claim(id="twice", sentence="", said_by="", check="head-cost")
+    with pytest.raises(ValueError, match="claims: 'twice' appears 2 times"):
+        Ablation(
+            title="",
+            question="",
+            baseline="base",
+            variants=[Variant("base")],
+            claims=[claim, claim],
+        )
 
 
-def test_cross_is_every_one_with_every_other():
-    found = cross(vary("n_heads", [1, 2]), vary("norm", ["layernorm", "rmsnorm"]))
-    names = ["heads-1-layernorm", "heads-1-rmsnorm", "heads-2-layernorm", "heads-2-rmsnorm"]
-    assert [v.name for v in found] == names
-    assert found[1].changes == {"model.n_heads": 1, "model.norm": "rmsnorm"}
-    with pytest.raises(ValueError, match=r"two axes change model\.n_heads"):
-        cross(vary("n_heads", [1]), vary("n_heads", [2]))
+def test_two_ablations_cannot_have_claims_with_the_same_id(file: Path):
+    file.write_text(RIGHT)
+    second = file.with_name(f"{file.stem}_too.py")
+    expected = f"experiments/ablations/{second.name}: claim 'mine' is in experiments/ablations/"
+    assert refusal(second, RIGHT) == ("", expected.partition(": ")[2] + f"{file.name} already")
 
 
-def test_a_strong_variant_loses_one_part_at_a_time():
-    strong = Variant("all", {"model.norm": "rmsnorm", "model.n_kv_heads": 2})
-    found = without_each(strong, {"model.norm": "layernorm"})
-    assert found == [
-        strong,
-        Variant("all-without-rmsnorm", {"model.n_kv_heads": 2, "model.norm": "layernorm"}),
-        Variant("all-without-kv-heads-2", {"model.norm": "rmsnorm"}),
-    ]
-    assert without_each(strong, {"norm": "layernorm"}) == found
-    with pytest.raises(ValueError, match=r"'all' does not change model\.dropout"):
-        without_each(strong, {"dropout": 0.1})
-    tuned = Variant("tuned", {"model.norm": "rmsnorm"}, tuned_for="all")
-    for build in (without_each, lambda variant: cross([variant])):
-        with pytest.raises(ValueError, match="a rate or a match is for the variants that come out"):
-            build(tuned)
-
-
-def test_a_function_of_ones_own_is_named_by_where_it_stands():
-    assert custom(refusal) == f"{__name__}:refusal"
+def test_the_command_line_refuses_a_mistake_in_one_line_with_status_2(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    file.write_text(RIGHT.replace('baseline="small"', 'baseline="smoll"'))
+    monkeypatch.setattr(sys, "argv", ["experiments", "list"])
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main()
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: experiments/ablations/{file.name}:5: baseline: no variant")
+    assert error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Code and versions are known by what they do: comments and layout do not count."""
+"""Fingerprints of code change with what the code does, not with comments and layout."""
 
 import dataclasses
 import importlib
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from experiments import fingerprint
+from experiments.files import ROOT
 from experiments.fingerprint import _files, code_fingerprint, fingerprint_of
-from experiments.records.provenance import environment, packages
-from experiments.records.run_folder import record_environment
+from experiments.records.provenance import environment, packages, record_environment
 from experiments.spec import RunSpec
 
 CODE = '''
@@ -19,7 +19,7 @@ CODE = '''
 import math
 
 def area(r: float) -> float:
-    """Of a circle."""
+    """Area of a circle."""
     return math.pi * r**2  # πr²
 
 class Empty:
@@ -27,7 +27,7 @@ class Empty:
 '''
 
 
-def test_comments_docstrings_and_layout_do_not_count():
+def test_comments_docstrings_and_layout_do_not_change_the_fingerprint():
     plain = fingerprint_of({"a": CODE})
     bare = "import math\ndef area(r:float)->float: return (math.pi*r ** 2)\nclass Empty: pass"
     assert len(plain) == 12
@@ -39,18 +39,21 @@ def test_comments_docstrings_and_layout_do_not_count():
     assert fingerprint_of({"b": CODE}) != plain
 
 
-def test_what_decides_a_runs_numbers_counts_and_the_rest_does_not():
+def test_the_fingerprint_covers_networks_training_and_probes_and_nothing_else():
     files = _files()
-    networks = {
-        f"model/{file.name}" for file in Path(fingerprint.__file__).parents[1].glob("model/*.py")
-    }
-    assert networks - files <= {"model/__main__.py", "model/presets.py", "model/trace.py"}
-    assert {f"experiments/{name}.py" for name in ("train", "tasks", "loss", "probes")} <= files
-    assert not {f"experiments/{name}.py" for name in ("runner", "progress", "__main__")} & files
+    for folder in ("model", "experiments/training", "experiments/probes"):
+        names = {
+            str(path.relative_to(ROOT))
+            for path in (ROOT / folder).rglob("*.py")
+            if path.name != "__init__.py"
+        }
+        assert names - files <= {"model/presets.py", "model/networks/trace.py"}, folder
+    for room in ("running", "cli", "benchmarks", "theory"):
+        assert not [file for file in files if file.startswith(f"experiments/{room}/")]
     assert environment()["code"] == code_fingerprint()
 
 
-def test_all_versions_are_left_with_the_results(tmp_path: Path):
+def test_the_versions_of_all_packages_are_written_with_the_results(tmp_path: Path):
     record_environment(tmp_path)
     (file,) = (tmp_path / "environments").iterdir()
     assert file.stem == environment()["environment"]
@@ -58,7 +61,7 @@ def test_all_versions_are_left_with_the_results(tmp_path: Path):
     assert any(name.startswith("torch==") for name in packages())
 
 
-OWN = '''"""Words."""
+MECHANISM = '''"""Words."""
 
 def kerple(config):
     """Words."""
@@ -69,33 +72,35 @@ ABLATION = "words"
 
 
 @pytest.fixture
-def own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file of an ablation with a mechanism of its own."""
+def mechanism_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of an ablation's file with a custom mechanism."""
     package = importlib.import_module("experiments.ablations")
     monkeypatch.setattr(package, "__path__", [str(tmp_path / "experiments" / "ablations")])
-    monkeypatch.setattr(fingerprint, "_ROOT", tmp_path)
-    fingerprint.fingerprint_of_own.cache_clear()
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    fingerprint.mechanism_fingerprint.cache_clear()
     file = tmp_path / "experiments" / "ablations" / f"mine_{tmp_path.name}.py"
     file.parent.mkdir(parents=True)
-    file.write_text(OWN)
+    file.write_text(MECHANISM)
     return file
 
 
-def test_a_mechanism_of_ones_own_is_part_of_the_identity(spec: RunSpec, own_file: Path):
+def test_editing_a_custom_mechanism_changes_the_run_id(spec: RunSpec, mechanism_file: Path):
     def run_id(text: str) -> str:
-        own_file.write_text(text)
-        fingerprint.fingerprint_of_own.cache_clear()
-        position = f"experiments.ablations.{own_file.stem}:kerple"
+        mechanism_file.write_text(text)
+        fingerprint.mechanism_fingerprint.cache_clear()
+        position = f"experiments.ablations.{mechanism_file.stem}:kerple"
         model = dataclasses.replace(spec.model, position=position)
         return dataclasses.replace(spec, model=model).run_id
 
-    first = run_id(OWN)
-    assert run_id(OWN.replace("words", "other words").replace("Words", "Other words")) == first
-    assert run_id(OWN.replace("n_heads", "n_layers")) != first
+    first = run_id(MECHANISM)
+    assert (
+        run_id(MECHANISM.replace("words", "other words").replace("Words", "Other words")) == first
+    )
+    assert run_id(MECHANISM.replace("n_heads", "n_layers")) != first
 
 
 @pytest.mark.parametrize(
-    ("position", "said"),
+    ("position", "message"),
     [
         ("os:system", "it must be a function of an ablation"),
         ("experiments.records.run_folder:RunFolder", "it must be a function of an ablation"),
@@ -104,9 +109,11 @@ def test_a_mechanism_of_ones_own_is_part_of_the_identity(spec: RunSpec, own_file
         ("experiments.ablations.{stem}:ABLATION", "its file has no 'ABLATION'"),
     ],
 )
-def test_what_is_no_mechanism_is_never_called(spec: RunSpec, own_file: Path, position, said):
-    model = dataclasses.replace(spec.model, position=position.format(stem=own_file.stem))
-    with pytest.raises(ValueError, match=re.escape(said)):
+def test_a_reference_that_is_not_to_a_mechanism_is_refused(
+    spec: RunSpec, mechanism_file: Path, position: str, message: str
+):
+    model = dataclasses.replace(spec.model, position=position.format(stem=mechanism_file.stem))
+    with pytest.raises(ValueError, match=re.escape(message)):
         dataclasses.replace(spec, model=model)
     with pytest.raises(ValueError, match="cannot work"):
         dataclasses.replace(spec.model, position="experiments.ablations.x: rm")

@@ -1,4 +1,4 @@
-"""Run identity: what decides the numbers decides the id, and what cannot work is refused."""
+"""Run specs: which values change the run id, and which values are refused."""
 
 import dataclasses
 
@@ -8,58 +8,72 @@ from experiments.spec import Recipe, RunSpec
 from model import ModelConfig
 
 
-def test_everything_that_decides_the_numbers_changes_the_id(spec: RunSpec):
+def test_values_that_decide_the_numbers_change_the_run_id(spec: RunSpec):
+    recipe, model = spec.recipe, spec.model
     others = [
         dataclasses.replace(spec, seed=1),
         dataclasses.replace(spec, corpus="c1"),
-        dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, precision="bf16")),
-        dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, compiled=True)),
-        dataclasses.replace(spec, model=dataclasses.replace(spec.model, position="none")),
-        dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, learning_rate=1e-3)),
+        dataclasses.replace(spec, tuning=True),
+        dataclasses.replace(spec, recipe=dataclasses.replace(recipe, precision="bf16")),
+        dataclasses.replace(spec, recipe=dataclasses.replace(recipe, compiled=True)),
+        dataclasses.replace(spec, recipe=dataclasses.replace(recipe, learning_rate=1e-3)),
+        dataclasses.replace(spec, model=dataclasses.replace(model, position="none")),
     ]
-    assert len({run.run_id for run in [spec, *others]}) == 7
+    assert len({run.run_id for run in [spec, *others]}) == 8
 
 
-def test_the_id_does_not_depend_on_how_the_spec_came_about(spec: RunSpec):
+def test_probes_do_not_change_the_run_id(spec: RunSpec):
+    assert dataclasses.replace(spec, probes=("heads",)).run_id == spec.run_id
+
+
+def test_a_spec_read_from_json_is_equal_and_has_the_same_run_id(spec: RunSpec):
     assert RunSpec.from_json(spec.to_json()) == spec
     assert RunSpec.from_json(spec.to_json()).run_id == spec.run_id
 
 
-def test_an_lstm_has_one_id_whatever_transformer_fields_it_carries(spec: RunSpec):
+def test_transformer_fields_do_not_change_the_run_id_of_an_lstm(spec: RunSpec):
     lstm = dataclasses.replace(spec, model=dataclasses.replace(spec.model, family="lstm"))
     heads = dataclasses.replace(lstm, model=dataclasses.replace(lstm.model, n_heads=2))
     assert lstm.run_id == heads.run_id
 
 
+# Model and recipe of a run, and further changes of each that leave the run the same.
 SAME_RUNS = [
-    ({}, {"dropout": 0}, {"learning_rate": 1}, {"learning_rate": 1.0}),
-    ({"n_classes": 3}, {"tie_embeddings": False}, {"task": "genre"}, {"task": "genre"}),
-    ({"norm_placement": "none"}, {"norm": "rmsnorm"}, {}, {}),
-    ({}, {}, {"schedule": "constant"}, {"final_learning_rate_ratio": 0.5}),
+    ({}, {"learning_rate": 1}, {"dropout": 0}, {"learning_rate": 1.0}),
+    ({"n_classes": 3}, {"task": "genre"}, {"tie_embeddings": False}, {}),
+    ({"norm_placement": "none"}, {}, {"norm": "rmsnorm"}, {}),
+    ({}, {"schedule": "constant"}, {}, {"final_learning_rate_ratio": 0.5}),
     ({"family": "bigram"}, {}, {}, {"learning_rate": 0.5, "optimizer": "adam"}),
 ]
 
 
-@pytest.mark.parametrize(("model", "its_model", "recipe_", "its_recipe"), SAME_RUNS)
-def test_what_changes_no_number_changes_no_id(spec, model, its_model, recipe_, its_recipe):
-    one = dataclasses.replace(
+@pytest.mark.parametrize(("model", "recipe_changes", "more_model", "more_recipe"), SAME_RUNS)
+def test_values_that_the_run_does_not_use_leave_the_run_id_the_same(
+    spec: RunSpec, model: dict, recipe_changes: dict, more_model: dict, more_recipe: dict
+):
+    first = dataclasses.replace(
         spec,
         model=dataclasses.replace(spec.model, **model),
-        recipe=dataclasses.replace(spec.recipe, **recipe_),
+        recipe=dataclasses.replace(spec.recipe, **recipe_changes),
     )
-    other = dataclasses.replace(
-        one,
-        model=dataclasses.replace(one.model, **its_model),
-        recipe=dataclasses.replace(one.recipe, **its_recipe),
+    second = dataclasses.replace(
+        first,
+        model=dataclasses.replace(first.model, **more_model),
+        recipe=dataclasses.replace(first.recipe, **more_recipe),
     )
-    assert one.run_id == other.run_id
-    assert RunSpec.from_json(one.to_json()).run_id == one.run_id
+    assert first.run_id == second.run_id
+    assert RunSpec.from_json(first.to_json()).run_id == first.run_id
 
 
 @pytest.mark.parametrize("seed", [-1, "x", 1.0, True])
-def test_a_seed_is_a_whole_number(spec: RunSpec, seed):
+def test_a_seed_that_is_not_a_whole_number_is_refused(spec: RunSpec, seed: object):
     with pytest.raises(ValueError, match=r"seed=.* must be a whole number"):
         dataclasses.replace(spec, seed=seed)
+
+
+def test_tuning_that_is_not_a_boolean_is_refused(spec: RunSpec):
+    with pytest.raises(ValueError, match=r"tuning=1 cannot work: it must be true or false"):
+        dataclasses.replace(spec, tuning=1)
 
 
 @pytest.mark.parametrize(
@@ -70,26 +84,31 @@ def test_a_seed_is_a_whole_number(spec: RunSpec, seed):
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
+        ("learning_rate", 10**400),
+        ("learning_rate", True),
         ("warmup_steps", 7),
         ("schedule", "linear"),
         ("label_smoothing", 1.0),
         ("beta2", 1.0),
         ("weight_decay", -0.1),
+        ("weight_decay", None),
         ("gradient_clip", "1"),
         ("compiled", 1),
         ("precision", "fp16"),
     ],
 )
-def test_a_recipe_that_cannot_work_is_refused_by_name(recipe: Recipe, field: str, value: object):
+def test_a_recipe_value_that_cannot_work_is_refused_by_field_name(
+    recipe: Recipe, field: str, value: object
+):
     with pytest.raises(ValueError, match=rf"{field}=.* it must be"):
         dataclasses.replace(recipe, **{field: value})
 
 
 @pytest.mark.parametrize("family", ["encoder", "encoder_decoder"])
-def test_a_network_that_the_task_cannot_train_is_refused(
+def test_a_family_that_cannot_be_trained_on_the_task_is_refused(
     config: ModelConfig, recipe: Recipe, family: str
 ):
-    """An encoder would be shown the very token that it has to predict."""
+    """An encoder would see the token that it has to predict."""
     model = dataclasses.replace(config, family=family)
     with pytest.raises(ValueError, match=f"family='{family}' cannot work"):
         RunSpec(model=model, recipe=recipe, corpus="0", seed=0)

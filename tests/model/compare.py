@@ -1,4 +1,4 @@
-"""How a network is held against a reference: weights made alike, differences measured."""
+"""Helpers that compare a network with a reference implementation that has the same weights."""
 
 import dataclasses
 
@@ -18,15 +18,16 @@ def changed(**fields) -> ModelConfig:
 
 
 def randomise(model: nn.Module, embedding_std: float = 0.3) -> nn.Module:
-    """float64 weights large enough for every part to show, gains and biases included. What such a
-    model writes depends on what it reads only where its embeddings are large as well.
+    """Set random float64 weights, gains and biases included, large enough for every part to matter.
+
+    What such a model generates depends on its input only if its embeddings are large as well.
     """
     torch.manual_seed(0)
     for name, parameter in model.named_parameters():
-        gain = parameter.dim() == 1 and name.endswith("weight")
-        embedding = name.endswith("embedding.weight") or name.endswith("position.table")
-        std = embedding_std if embedding else 0.3
-        nn.init.normal_(parameter, mean=0.5 if gain else 0.0, std=std)
+        is_gain = parameter.dim() == 1 and name.endswith("weight")
+        is_embedding = name.endswith(("embedding.weight", "position.table"))
+        std = embedding_std if is_embedding else 0.3
+        nn.init.normal_(parameter, mean=0.5 if is_gain else 0.0, std=std)
     return model.double().eval()
 
 
@@ -35,13 +36,13 @@ def tokens(time: int = TIME) -> Tensor:
     return torch.randint(CONFIG.vocab_size, (3, time))
 
 
-def padding(time: int = TIME) -> Tensor:
-    """Which of three sequences' positions hold a token: all, all but one, five."""
+def padding_mask(time: int = TIME) -> Tensor:
+    """The padding mask of three sequences, with `time`, `time` - 1 and 5 tokens: True at tokens."""
     return torch.arange(time) < torch.tensor([time, time - 1, 5])[:, None]
 
 
 def agree(what: str, ours: Tensor, theirs: Tensor, tolerance: float) -> None:
-    """Fails beyond the tolerance; `pytest -rP` shows the difference that was seen."""
+    """Fail if the largest difference exceeds the tolerance; `pytest -rP` shows the difference."""
     assert ours.shape == theirs.shape
     difference = (ours - theirs).abs().max().item()
     print(f"{what}: largest difference {difference:.1e}")
@@ -49,17 +50,17 @@ def agree(what: str, ours: Tensor, theirs: Tensor, tolerance: float) -> None:
 
 
 Pair = tuple[tuple[Tensor, ...], Tensor]
-"""Parameters of ours that, one below the other, are one of theirs."""
+"""Parameters of ours, and the parameter of theirs that they make when concatenated."""
 
 
 def agree_in_outputs_and_gradients(
     what: str, outputs: tuple[Tensor, Tensor], inputs: list[Tensor], pairs: list[Pair]
 ) -> None:
-    """outputs: ours and theirs; inputs: what both were given."""
+    """outputs: ours and theirs; inputs: the tensors that both were given."""
     agree(f"{what}, outputs", *outputs, 1e-10)
     torch.manual_seed(2)
     target = torch.randn_like(outputs[0])
-    ours = [*inputs, *(mine for pair in pairs for mine in pair[0])]
+    ours = [*inputs, *(parameter for pair in pairs for parameter in pair[0])]
     theirs = [*inputs, *(pair[1] for pair in pairs)]
     gradients = [
         torch.cat([g.flatten() for g in torch.autograd.grad((y * target).sum(), parameters)])
@@ -69,30 +70,32 @@ def agree_in_outputs_and_gradients(
 
 
 def matched(
-    mine: nn.Module | tuple[nn.Module, ...], its: nn.Module, prefix: str = ""
+    ours: nn.Module | tuple[nn.Module, ...], theirs: nn.Module, prefix: str = ""
 ) -> list[Pair]:
-    """Weight and bias of our layer, or of several put together, with theirs."""
-    parts = mine if isinstance(mine, tuple) else (mine,)
+    """Pairs for weight and bias of our layer, or of several layers that are one of theirs."""
+    parts = ours if isinstance(ours, tuple) else (ours,)
     return [
-        (tuple(getattr(part, name) for part in parts), getattr(its, prefix + name))
+        (tuple(getattr(part, name) for part in parts), getattr(theirs, prefix + name))
         for name in ("weight", "bias")
     ]
 
 
 def copy(pairs: list[Pair], ours: nn.Module, theirs: nn.Module) -> None:
-    """Copy ours into theirs; fails where either has a parameter that no pair has."""
-    assert {id(mine) for pair in pairs for mine in pair[0]} == {id(p) for p in ours.parameters()}
+    """Copy our weights into theirs; fail if any parameter of either is in no pair."""
+    assert {id(parameter) for pair in pairs for parameter in pair[0]} == {
+        id(p) for p in ours.parameters()
+    }
     assert {id(pair[1]) for pair in pairs} == {id(p) for p in theirs.parameters()}
     with torch.no_grad():
-        for mine, its in pairs:
-            its.copy_(torch.cat(mine))
+        for parameters, parameter in pairs:
+            parameter.copy_(torch.cat(parameters))
 
 
 def renamed(model: nn.Module, names: dict[str, str]) -> dict[str, Tensor]:
-    """The weights under another implementation's names."""
-    found = {}
+    """The model's weights under the names of another implementation."""
+    weights = {}
     for name, value in model.state_dict().items():
         for ours, theirs in names.items():
             name = name.replace(ours, theirs)
-        found[name] = value.clone()
-    return found
+        weights[name] = value.clone()
+    return weights

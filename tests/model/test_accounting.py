@@ -1,4 +1,4 @@
-"""Parameters, FLOPs and cache from the config alone, against what is counted on built networks."""
+"""Parameters, FLOPs and cache sizes from the config, against counts on built networks."""
 
 import dataclasses
 import subprocess
@@ -43,7 +43,7 @@ NETWORKS = [
     )
 ]
 
-# What stands in a parameter's name, in order, and the component that it then belongs to.
+# The component of a parameter, by the first of these words that the parameter's name contains.
 COMPONENTS = {
     "counts": "counts",
     "norm": "norms",
@@ -73,7 +73,7 @@ def forward(model: nn.Module, config: ModelConfig, time: int) -> torch.Tensor:
     return model(tokens, tokens) if config.family == "encoder_decoder" else model(tokens)
 
 
-def test_parameters_by_component(config: ModelConfig):
+def test_parameters_by_component_equal_those_of_the_built_network(config: ModelConfig):
     counted: dict[str, int] = {}
     for name, parameter in build(config).named_parameters():
         component = next(COMPONENTS[part] for part in COMPONENTS if part in name)
@@ -83,9 +83,8 @@ def test_parameters_by_component(config: ModelConfig):
 
 
 @pytest.mark.parametrize("time", [16, 5])
-def test_flops_are_those_of_the_matrix_products(config: ModelConfig, time: int):
-    """Counted by PyTorch on the products themselves. Backwards, a fused kernel makes some scores a
-    second time, which the definition does not."""
+def test_flops_equal_the_counted_matrix_products(config: ModelConfig, time: int):
+    """Only the reference kernel is counted: the fused one computes scores again in its backward."""
     model = on_meta(dataclasses.replace(config, attention="reference"))
     with FlopCounterMode(display=False) as counter:
         forward(model, config, time)
@@ -98,13 +97,13 @@ def test_flops_are_those_of_the_matrix_products(config: ModelConfig, time: int):
     assert sum(flops_by_component(config, time).values()) == flops_per_token(config, time)
 
 
-def test_a_fused_forward_pass_counts_the_same(config: ModelConfig):
+def test_a_fused_forward_pass_has_the_same_flops(config: ModelConfig):
     with FlopCounterMode(display=False) as counter:
         forward(on_meta(dataclasses.replace(config, attention="fused")), config, 16)
     assert counter.get_total_flops() == round(32 * flops_per_token(config))
 
 
-def test_the_cache_takes_the_bytes_that_are_stated(config: ModelConfig):
+def test_cache_bytes_equal_the_memory_of_a_filled_cache(config: ModelConfig):
     model, tokens = build(config), torch.randint(11, (1, 9))
     cache = Cache()
     if config.family == "encoder":
@@ -118,7 +117,7 @@ def test_the_cache_takes_the_bytes_that_are_stated(config: ModelConfig):
     assert cache.nbytes == cache_bytes(config, 9)
 
 
-def test_fewer_key_and_value_heads_shrink_the_cache_by_their_share():
+def test_fewer_key_and_value_heads_shrink_the_cache_in_proportion():
     full, grouped = (dataclasses.replace(BASE, n_kv_heads=n) for n in (4, 1))
     assert cache_bytes(full, 100) == 4 * cache_bytes(grouped, 100)
     assert cache_bytes(full, 100, 2) == 2 * 3 * 24 * 100 * 2
@@ -127,34 +126,37 @@ def test_fewer_key_and_value_heads_shrink_the_cache_by_their_share():
 @pytest.mark.parametrize(
     ("name", "parameters", "within"),
     [
-        ("vaswani-base", 65e6, 0.03),  # the papers round, and theirs has no bias in attention
+        ("vaswani-base", 65e6, 0.03),  # rounded in the paper, whose attention has no bias
         ("vaswani-big", 213e6, 0.01),
         ("gpt2", 124_439_808, 0),  # as released
         ("llama-7b", 6_738_415_616, 0),  # as released
         ("bert-base", 110e6, 0.02),
     ],
 )
-def test_networks_of_the_papers(name: str, parameters: float, within: float):
+def test_parameters_of_the_presets_agree_with_the_papers(
+    name: str, parameters: float, within: float
+):
     assert abs(parameter_count(PRESETS[name]) - parameters) <= within * parameters
     counted = sum(p.numel() for p in on_meta(PRESETS[name]).parameters())
     assert counted == parameter_count(PRESETS[name])
 
 
-def test_the_base_transformer_by_hand():
-    """Attention 4d² + 4d, feed-forward 2·d·d_ff + d_ff + d, norms 2d: 6 layers, then 6 of which
-    each has a second attention and norm."""
+def test_parameters_of_the_base_transformer_by_hand():
+    """Attention 4d² + 4d, feed-forward 2·d·d_ff + d_ff + d, norm 2d. The encoder has 6 layers; the
+    decoder has 6 layers with a second attention and norm each.
+    """
     d, d_ff = 512, 2048
     attention, feed_forward, norm = 4 * d * d + 4 * d, 2 * d * d_ff + d_ff + d, 2 * d
     encoder = 6 * (attention + feed_forward + 2 * norm)
     decoder = 6 * (2 * attention + feed_forward + 3 * norm)
     shared = parameter_count(PRESETS["vaswani-base"])
     assert shared == encoder + decoder + 37_000 * d
-    course = dataclasses.replace(PRESETS["vaswani-base"], vocab_size=32_000, tie_embeddings=False)
-    assert parameter_count(course) == encoder + decoder + 3 * 32_000 * d
-    assert parameter_count(course) == pytest.approx(93e6, rel=0.005)
+    untied = dataclasses.replace(PRESETS["vaswani-base"], vocab_size=32_000, tie_embeddings=False)
+    assert parameter_count(untied) == encoder + decoder + 3 * 32_000 * d
+    assert parameter_count(untied) == pytest.approx(93e6, rel=0.005)
 
 
-def test_heads_of_one_width_cost_what_one_wide_head_does():
+def test_the_number_of_heads_changes_neither_parameters_nor_flops():
     costs = {
         (parameter_count(config), flops_per_token(config))
         for config in (dataclasses.replace(BASE, n_heads=n) for n in (1, 2, 4, 12))
@@ -162,7 +164,7 @@ def test_heads_of_one_width_cost_what_one_wide_head_does():
     assert len(costs) == 1
 
 
-def test_shape_trace_follows_a_token_through_attention():
+def test_shape_trace_lists_the_shapes_inside_attention():
     config = dataclasses.replace(BASE, n_kv_heads=2, position="learned")
     steps = shape_trace(config, time=5)
     shapes = {(step.module, step.what): step.shape for step in steps}
@@ -179,17 +181,19 @@ def test_shape_trace_follows_a_token_through_attention():
     assert [steps[0].module, steps[-1].module] == ["embedding", "head"]
 
 
-def test_every_family_can_be_traced(config: ModelConfig):
-    """Every trainable number shows up once, at least where there is a single layer."""
+def test_shape_trace_of_every_family_ends_at_the_logits_and_counts_every_parameter_once(
+    config: ModelConfig,
+):
+    """One layer only, because equal layers are listed once."""
     steps = shape_trace(dataclasses.replace(config, n_layers=1))
     assert steps[-1].shape[-1] == (config.n_classes or config.vocab_size)
-    if config.family != "bigram":  # its counts are no module's
+    if config.family != "bigram":  # whose counts are in no submodule
         counted = sum(step.parameters for step in steps)
         assert counted == parameter_count(dataclasses.replace(config, n_layers=1))
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_networks_of_the_papers_can_be_traced(name: str):
+def test_every_preset_has_a_shape_trace(name: str):
     assert shape_trace(PRESETS[name])
 
 
@@ -202,7 +206,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_prints_the_tables():
+def test_the_network_command_prints_presets_parameters_and_shapes():
     listing = command()
     assert listing.returncode == 0
     assert all(name in listing.stdout for name in PRESETS)
@@ -227,7 +231,9 @@ def test_the_command_prints_the_tables():
         (("gpt2", "--time", "1025"), "context_length=1024"),
     ],
 )
-def test_a_mistake_gets_one_line_and_exit_2(arguments: tuple[str, ...], word: str):
+def test_a_mistake_in_the_network_command_gives_one_line_and_exit_status_2(
+    arguments: tuple[str, ...], word: str
+):
     done = command(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")

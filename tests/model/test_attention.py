@@ -1,4 +1,4 @@
-"""Attention against its definition."""
+"""Attention kernels, masks, grouped queries and the recording of weights."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ def random_qkv() -> list[torch.Tensor]:
     return [torch.randn(2, 3, 7, 8, dtype=torch.float64, requires_grad=True) for _ in range(3)]
 
 
-def test_rows_sum_to_one_and_are_zero_above_the_diagonal():
+def test_causal_weights_sum_to_one_and_are_zero_above_the_diagonal():
     q, k, _ = random_qkv()
     weights = attention_weights(q, k, Scoring(8**-0.5))
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 7, dtype=torch.float64))
@@ -30,8 +30,8 @@ def test_rows_sum_to_one_and_are_zero_above_the_diagonal():
     assert (weights.tril() > 0).sum() == 2 * 3 * 7 * 8 // 2
 
 
-def test_weights_by_hand():
-    # one head of width 4, so scores are halved: q·k = 2 ln 3 for both keys, then softmax
+def test_attention_weights_by_hand():
+    # Head width 4 halves the scores: 0 and ln 3, so the weights of the second query are 1 : 3.
     q = torch.tensor([[[[1.0, 0, 0, 0], [1.0, 0, 0, 0]]]])
     k = torch.tensor([[[[0.0, 0, 0, 0], [2 * torch.log(torch.tensor(3.0)), 0, 0, 0]]]])
     expected = torch.tensor([[[[1.0, 0.0], [0.25, 0.75]]]])
@@ -47,8 +47,8 @@ def test_fused_equals_reference_in_outputs_and_gradients(
 ):
     inputs = random_qkv()
     bias = torch.randn(3, 7, 7, dtype=torch.float64) if biased else None
-    real = torch.arange(7) < torch.tensor([[7], [4]]) if padded else None
-    scoring = Scoring(scale, causal, real, bias)
+    padding_mask = torch.arange(7) < torch.tensor([[7], [4]]) if padded else None
+    scoring = Scoring(scale, causal, padding_mask, bias)
     outputs, gradients = [], []
     for attend in (attend_reference, attend_fused):
         y = attend(*inputs, scoring)
@@ -61,8 +61,10 @@ def test_fused_equals_reference_in_outputs_and_gradients(
 @pytest.mark.parametrize("attend", [attend_reference, attend_fused])
 @pytest.mark.parametrize("queries", [1, 3])
 @pytest.mark.parametrize("biased", [False, True])
-def test_the_last_queries_alone_get_what_all_together_do(attend, queries: int, biased: bool):
-    """As with a cache: few queries, and the keys of the whole sequence."""
+def test_the_last_queries_alone_get_the_same_output_as_with_all_queries(
+    attend, queries: int, biased: bool
+):
+    """As with a cache: few queries, and keys of the whole sequence."""
     q, k, v = random_qkv()
     bias = torch.randn(3, 7, 7, dtype=torch.float64) if biased else None
     last = None if bias is None else bias[:, -queries:]
@@ -72,16 +74,17 @@ def test_the_last_queries_alone_get_what_all_together_do(attend, queries: int, b
 
 
 @pytest.mark.parametrize("attend", [attend_reference, attend_fused])
-def test_dropout_drops(attend):
+def test_dropout_changes_the_output_of_attention(attend):
     inputs = (*random_qkv(), Scoring(1.0))
     assert not torch.equal(attend(*inputs, 0.5), attend(*inputs, 0.0))
 
 
 @pytest.mark.parametrize("masking", ["before_softmax", "after_softmax"])
-def test_what_is_padded_has_no_weight(masking: str):
+def test_keys_at_padding_have_zero_weight(masking: str):
     q, k, _ = random_qkv()
-    real = torch.arange(7) < torch.tensor([[7], [4]])
-    weights = attention_weights(q, k, Scoring(1.0, causal=False, real=real, masking=masking))
+    padding_mask = torch.arange(7) < torch.tensor([[7], [4]])
+    scoring = Scoring(1.0, causal=False, padding_mask=padding_mask, masking=masking)
+    weights = attention_weights(q, k, scoring)
     assert (weights[1, :, :, 4:] == 0).all()
     assert (weights[1, :, :, :4] > 0).all()
     assert (weights[0] > 0).all()
@@ -89,7 +92,7 @@ def test_what_is_padded_has_no_weight(masking: str):
     assert torch.allclose(sums, torch.ones_like(sums)) == (masking == "before_softmax")
 
 
-def test_recording_changes_nothing_and_ends(config: ModelConfig):
+def test_recording_attention_changes_no_output_and_stops_after_the_block(config: ModelConfig):
     torch.manual_seed(0)
     model, tokens = build(config).double(), torch.randint(config.vocab_size, (2, 9))
     plain = model(tokens)
@@ -105,22 +108,25 @@ def test_recording_changes_nothing_and_ends(config: ModelConfig):
     assert not weights
 
 
-def test_recorded_weights_times_values_are_what_the_layer_mixes(config: ModelConfig):
-    """The weights are those that the model used, not some others."""
+def test_recorded_weights_times_values_equal_the_input_of_the_output_projection(
+    config: ModelConfig,
+):
     torch.manual_seed(0)
     model, tokens = build(config).double(), torch.randint(config.vocab_size, (2, 9))
     attention = model.layers[1].attention.inner
-    seen = {}
-    attention.output.register_forward_hook(lambda _, x, y: seen.update(mixed=x[0]))
-    attention.qkv.register_forward_hook(lambda _, x, y: seen.update(qkv=y))
+    tensors = {}
+    attention.output.register_forward_hook(lambda _, x, y: tensors.update(mixed=x[0]))
+    attention.qkv.register_forward_hook(lambda _, x, y: tensors.update(qkv=y))
     with recorded_attention(model) as weights:
         model(tokens)
-    v = seen["qkv"][..., -config.d_model :].unflatten(-1, (4, -1)).transpose(1, 2)
+    v = tensors["qkv"][..., -config.d_model :].unflatten(-1, (4, -1)).transpose(1, 2)
     mixed = weights["layers.1.attention.inner"] @ v
-    torch.testing.assert_close(mixed.transpose(1, 2).flatten(2), seen["mixed"])
+    torch.testing.assert_close(mixed.transpose(1, 2).flatten(2), tensors["mixed"])
 
 
-def test_masking_after_the_softmax_leaks_and_dilutes(config: ModelConfig):
+def test_masking_after_the_softmax_leaks_the_future_and_rows_sum_to_less_than_one(
+    config: ModelConfig,
+):
     q, k, _ = random_qkv()
     weights = attention_weights(q, k, Scoring(1.0, masking="after_softmax"))
     assert (weights.triu(diagonal=1) == 0).all()
@@ -150,13 +156,13 @@ def test_grouped_queries_equal_full_heads_with_repeated_keys_and_values(
 
 
 @pytest.mark.parametrize("position", POSITIONS)
-def test_under_autocast_attention_is_in_bfloat16_throughout(config: ModelConfig, position: str):
-    """A position that turned queries and keys into float32 would take the slow way round."""
+def test_queries_keys_and_values_are_bfloat16_under_autocast(config: ModelConfig, position: str):
+    """A positional encoding must not turn queries and keys into float32, which is slower."""
     model = build(dataclasses.replace(config, position=position))
-    seen = set()
+    dtypes = set()
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *more) -> torch.Tensor:
-        seen.update(each.dtype for each in (q, k, v))
+        dtypes.update(tensor.dtype for tensor in (q, k, v))
         return attend_fused(q, k, v, *more)
 
     for module in model.modules():
@@ -164,10 +170,10 @@ def test_under_autocast_attention_is_in_bfloat16_throughout(config: ModelConfig,
             module.attend = attend
     with torch.autocast("cpu", dtype=torch.bfloat16):
         model(torch.zeros(1, 8, dtype=torch.long)).sum().backward()
-    assert seen == {torch.bfloat16}
+    assert dtypes == {torch.bfloat16}
 
 
-def test_short_bfloat16_on_a_processor_is_the_definition_and_long_is_not():
+def test_fused_attention_uses_the_reference_for_up_to_512_bfloat16_keys_on_a_cpu():
     torch.manual_seed(0)
     for length, same in ((512, True), (513, False)):
         q, k, v = torch.randn(3, 1, 1, length, 8).bfloat16()

@@ -1,4 +1,4 @@
-"""A config is refused with its field named, or it builds, runs and counts right."""
+"""Configs: refusals name the field, and every valid config builds a network that runs."""
 
 import dataclasses
 from typing import get_args
@@ -23,7 +23,6 @@ GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_he
         ("norm_placement", "before"),
         ("activation", None),
         ("n_heads", 3),
-        ("n_heads", 8),  # heads of width 1 cannot rotate in pairs
         ("n_layers", 0),
         ("d_model", -8),
         ("d_model", 8.0),
@@ -32,7 +31,7 @@ GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_he
         ("n_kv_heads", 3),
         ("n_kv_heads", 0),
         ("norm", "batchnorm"),
-        ("masking", "after_softmax"),  # the fused kernel, the default, cannot
+        ("masking", "after_softmax"),  # not with the default attention, "fused"
         ("attention_scale", 1),
         ("mlp_window", 0),
         ("bigram_smoothing", 0.0),
@@ -42,9 +41,19 @@ GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_he
         ("dropout", "0.1"),
     ],
 )
-def test_what_cannot_work_is_refused_by_name(field, value):
+def test_an_impossible_value_is_refused_with_the_name_of_its_field(field, value):
     with pytest.raises(ValueError, match=rf"{field}=.* it must be"):
         ModelConfig(**GOOD | {field: value})
+
+
+@pytest.mark.parametrize("change", [{"n_heads": 8}, {"d_model": 6}])
+def test_odd_heads_for_rope_are_refused_with_the_names_of_d_model_and_n_heads(change: dict):
+    fields = GOOD | change
+    refusal = (
+        f"d_model={fields['d_model']} with n_heads={fields['n_heads']} cannot work: d_model / "
+    )
+    with pytest.raises(ValueError, match=refusal + r"n_heads must be even for position='rope'"):
+        ModelConfig(**fields)
 
 
 configs = st.builds(
@@ -81,7 +90,7 @@ configs = st.builds(
 
 @settings(max_examples=100, deadline=None)
 @given(configs, st.sampled_from([None, 2, 5]))
-def test_any_valid_config_builds_runs_and_counts_its_parameters(
+def test_any_valid_config_builds_a_network_that_runs_and_has_the_counted_parameters(
     config: ModelConfig, n_classes: int | None
 ):
     if config.family in ("encoder", "decoder"):
@@ -89,8 +98,8 @@ def test_any_valid_config_builds_runs_and_counts_its_parameters(
     model = build(config)
     tokens = torch.randint(config.vocab_size, (2, config.context_length))
     logits = model(tokens, tokens) if config.family == "encoder_decoder" else model(tokens)
-    whole = (2, config.context_length, config.vocab_size)
-    assert logits.shape == ((2, config.n_classes) if config.n_classes else whole)
+    token_logits = (2, config.context_length, config.vocab_size)
+    assert logits.shape == ((2, config.n_classes) if config.n_classes else token_logits)
     assert logits.isfinite().all()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if trained:
@@ -100,7 +109,7 @@ def test_any_valid_config_builds_runs_and_counts_its_parameters(
     assert sum(p.numel() for p in model.parameters()) == parameter_count(config)
 
 
-def test_classes_are_at_least_two_and_of_an_encoder_or_a_decoder():
+def test_n_classes_must_be_at_least_two_and_needs_an_encoder_or_a_decoder():
     for wrong in (1, 0, True, 2.0):
         with pytest.raises(ValueError, match=r"n_classes=.* it must be"):
             ModelConfig(**GOOD, family="encoder", n_classes=wrong)
@@ -120,7 +129,7 @@ def test_classes_are_at_least_two_and_of_an_encoder_or_a_decoder():
         ("encoder_decoder", {"mlp_window": 2, "bigram_smoothing": 0.1}),
     ],
 )
-def test_fields_that_a_family_does_not_read_change_nothing_and_are_left_out(
+def test_fields_that_a_family_does_not_read_change_no_output_and_are_not_relevant(
     config: ModelConfig, family: str, others: dict
 ):
     one = dataclasses.replace(config, family=family)
@@ -163,12 +172,13 @@ OTHER_VALUES = {
 
 
 def behaviour(config: ModelConfig) -> tuple:
-    """All that a field can change: what is kept, what is computed, when it drops out."""
+    """Everything that a field can change: logits in training, shapes of weights, and kernels."""
     torch.manual_seed(0)
     model = build(config)
     tokens = torch.randint(11, (2, 9), generator=torch.Generator().manual_seed(1))
-    real = torch.arange(9) < torch.tensor([[9], [5]])
-    inputs = {"encoder": (tokens, real), "encoder_decoder": (tokens, tokens, real)}
+    padding_mask = torch.arange(9) < torch.tensor([[9], [5]])
+    inputs = {"encoder": (tokens, padding_mask)}
+    inputs["encoder_decoder"] = (tokens, tokens, padding_mask)
     if config.family == "bigram":
         model.count(tokens[:, :-1], tokens[:, 1:])
     torch.manual_seed(2)
@@ -180,8 +190,9 @@ def behaviour(config: ModelConfig) -> tuple:
 
 @pytest.mark.parametrize("family", get_args(Family))
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(ModelConfig)])
-def test_a_field_that_is_read_does_something(config: ModelConfig, family: str, field: str):
-    """No option is accepted and ignored."""
+def test_every_relevant_field_changes_the_behaviour_of_the_network(
+    config: ModelConfig, family: str, field: str
+):
     if field == "family":
         return
     one = dataclasses.replace(config, family=family)
@@ -191,14 +202,13 @@ def test_a_field_that_is_read_does_something(config: ModelConfig, family: str, f
         assert field not in ("vocab_size", "context_length")
         return
     other = dataclasses.replace(one, **{field: OTHER_VALUES[field]})
-    found, its = behaviour(one), behaviour(other)
-    if field == "context_length":  # a network's own length is an attribute of it
+    if field == "context_length":  # changes generation only
         assert build(one).context_length != build(other).context_length
     else:
-        assert found != its
+        assert behaviour(one) != behaviour(other)
 
 
-def test_importing_the_package_does_not_import_torch():
+def test_importing_model_and_the_ablation_interface_does_not_import_torch():
     import subprocess
     import sys
 

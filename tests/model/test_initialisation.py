@@ -1,4 +1,4 @@
-"""How weights start."""
+"""Initial weights of every scheme and family."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ from model import ModelConfig, build
 
 @pytest.fixture
 def config() -> ModelConfig:
-    """Wide enough for standard deviations to be measured."""
+    """A network wide enough for measuring standard deviations."""
     return ModelConfig(
         vocab_size=500, context_length=8, d_model=128, n_layers=2, n_heads=4, d_ff=512
     )
@@ -23,7 +23,7 @@ def std(tensor: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("residual", [True, False])
-def test_gpt2(config: ModelConfig, residual: bool):
+def test_gpt2_standard_deviations(config: ModelConfig, residual: bool):
     torch.manual_seed(0)
     model = build(dataclasses.replace(config, residual=residual))
     shrink = math.sqrt(2 * config.n_layers) if residual else 1.0
@@ -35,7 +35,7 @@ def test_gpt2(config: ModelConfig, residual: bool):
     assert std(model.embedding.weight) == pytest.approx(0.02, rel=0.05)
 
 
-def test_xavier(config: ModelConfig):
+def test_xavier_bounds_with_queries_keys_and_values_apart(config: ModelConfig):
     torch.manual_seed(0)
     model = build(dataclasses.replace(config, initialisation="xavier", n_kv_heads=1))
     for layer in model.layers:
@@ -51,17 +51,17 @@ def test_xavier(config: ModelConfig):
     assert std(model.embedding.weight) == pytest.approx(128**-0.5, rel=0.05)
 
 
-def test_xavier_takes_keys_and_values_of_cross_attention_apart(config: ModelConfig):
+def test_xavier_bounds_of_cross_attention_with_keys_and_values_apart(config: ModelConfig):
     torch.manual_seed(0)
     changes = {"family": "encoder_decoder", "initialisation": "xavier"}
     model = build(dataclasses.replace(config, **changes))
-    for part in model.networks.decoder.layers[0].cross_attention.inner.key_value.weight.chunk(2):
+    for part in model.decoder.layers[0].cross_attention.inner.key_value.weight.chunk(2):
         bound = math.sqrt(6 / (128 + 128))
         assert 0.95 * bound < part.abs().max() <= bound
 
 
 @pytest.mark.parametrize("initialisation", ["gpt2", "xavier"])
-def test_biases_are_zero_and_gains_one(config: ModelConfig, initialisation: str):
+def test_biases_start_at_zero_and_norm_gains_at_one(config: ModelConfig, initialisation: str):
     for module in build(dataclasses.replace(config, initialisation=initialisation)).modules():
         if isinstance(module, nn.Linear) and module.bias is not None:
             assert (module.bias == 0).all()
@@ -69,7 +69,7 @@ def test_biases_are_zero_and_gains_one(config: ModelConfig, initialisation: str)
             assert (module.weight == 1).all()
 
 
-def test_embedding_scale_multiplies_the_tokens_and_not_the_head(config: ModelConfig):
+def test_embedding_scale_multiplies_the_embeddings_and_not_the_head(config: ModelConfig):
     torch.manual_seed(0)
     plain = build(dataclasses.replace(config, tie_embeddings=False)).double()
     scaled = build(dataclasses.replace(config, tie_embeddings=False, embedding_scale=True)).double()
@@ -79,7 +79,7 @@ def test_embedding_scale_multiplies_the_tokens_and_not_the_head(config: ModelCon
     torch.testing.assert_close(plain(tokens), scaled(tokens), rtol=1e-12, atol=1e-12)
 
 
-def test_lstm_embeddings_start_so_that_a_tied_head_is_not_sure(config: ModelConfig):
+def test_lstm_embeddings_start_small_enough_for_a_tied_head(config: ModelConfig):
     torch.manual_seed(0)
     model = build(dataclasses.replace(config, family="lstm"))
     assert std(model.embedding.weight) == pytest.approx(128**-0.5, rel=0.05)

@@ -1,4 +1,4 @@
-"""Positional encodings against their formulas."""
+"""Positional encodings against their formulas, and beyond the training length."""
 
 import dataclasses
 import math
@@ -24,7 +24,7 @@ def test_sinusoidal_table_against_the_formula():
     ("initialisation", "scaled", "factor"),
     [("gpt2", False, 0.02), ("gpt2", True, 0.02 * 32**0.5), ("xavier", True, 1.0)],
 )
-def test_sinusoidal_is_added_at_the_scale_of_the_embeddings(
+def test_sinusoidal_positions_are_scaled_to_the_initial_embeddings(
     config: ModelConfig, initialisation: str, scaled: bool, factor: float
 ):
     config = dataclasses.replace(config, initialisation=initialisation, embedding_scale=scaled)
@@ -44,26 +44,25 @@ def test_rope_scores_depend_on_the_offset_alone(config: ModelConfig):
     for offset in range(-4, 5):
         diagonal = scores.diagonal(offset)
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=0, atol=1e-6)
-    assert scores[0].std() > 0.01  # and do depend on the offset
+    assert scores[0].std() > 0.01  # and they do depend on the offset
 
 
-def test_rope_turns_by_the_papers_angles(config: ModelConfig):
+def test_rope_rotates_by_the_angles_of_the_paper(config: ModelConfig):
     rotary, half = Rotary(config), config.head_dim // 2
     one = torch.zeros(1, 1, config.context_length, config.head_dim)
-    one[..., 0] = 1.0  # the first pair turns by one radian a position
+    one[..., 0] = 1.0  # the first pair rotates by one radian per position
     turned, _ = rotary.rotate(one, one)
     angle = torch.arange(config.context_length).float()
     torch.testing.assert_close(turned[0, 0, :, 0], angle.cos())
     torch.testing.assert_close(turned[0, 0, :, half], angle.sin())
 
 
-def test_learned_positions_are_parameters(config: ModelConfig):
+def test_learned_positions_are_one_parameter_row_per_position(config: ModelConfig):
     names = dict(build(dataclasses.replace(config, position="learned")).named_parameters())
     assert names["position.table"].shape == (config.context_length, config.d_model)
 
 
-def test_without_positions_earlier_tokens_may_be_shuffled_in_one_layer(config: ModelConfig):
-    """The last token's logits see a set, not a sequence; with any encoding they see the order."""
+def test_one_layer_ignores_the_order_of_earlier_tokens_only_without_positions(config: ModelConfig):
     tokens = torch.tensor([[1, 2, 3, 4, 5, 6]])
     shuffled = torch.tensor([[4, 2, 5, 1, 3, 6]])
     for position in POSITIONS:
@@ -81,7 +80,7 @@ def test_alibi_slopes_against_the_paper():
     assert alibi_slopes(1).tolist() == [2**-8]
 
 
-def test_alibi_takes_slope_times_distance_off_the_scores(config: ModelConfig):
+def test_alibi_subtracts_slope_times_distance_from_the_scores(config: ModelConfig):
     bias = POSITIONS["alibi"](config).bias(5, 5)
     slopes = alibi_slopes(config.n_heads)
     for query in range(5):
@@ -102,8 +101,9 @@ def test_shift_property_of_the_sinusoidal_table():
 
 
 @pytest.mark.parametrize("position", ["none", "sinusoidal", "rope", "alibi"])
-def test_beyond_the_training_length_goes_on_by_the_same_rule(config: ModelConfig, position: str):
-    """A model made for short sequences reads long ones as one made for long ones does."""
+def test_longer_inputs_give_the_logits_of_a_model_made_for_longer_inputs(
+    config: ModelConfig, position: str
+):
     short = dataclasses.replace(config, position=position)
     model = build(short).double()
     long = build(dataclasses.replace(short, context_length=4 * config.context_length)).double()
@@ -116,7 +116,7 @@ def test_beyond_the_training_length_goes_on_by_the_same_rule(config: ModelConfig
     )
 
 
-def test_learned_positions_end_with_a_word(config: ModelConfig):
+def test_learned_positions_refuse_inputs_beyond_the_context_length(config: ModelConfig):
     model = build(dataclasses.replace(config, position="learned"))
     tokens = torch.zeros(1, config.context_length + 1, dtype=torch.long)
     with pytest.raises(ValueError, match=r"position='learned' knows context_length=16 .* not 17"):
@@ -124,7 +124,7 @@ def test_learned_positions_end_with_a_word(config: ModelConfig):
 
 
 def shuffled_alike(config: ModelConfig, causal: bool) -> bool:
-    """Whether attention to shuffled positions is attention, shuffled: float64."""
+    """Whether shuffling the inputs of attention shuffles its outputs in the same way."""
     torch.manual_seed(0)
     attention = SelfAttention(config, causal).double()
     position = POSITIONS[config.position](config).double()
@@ -145,7 +145,9 @@ def test_attention_is_permutation_equivariant_without_positions_and_mask(
 
 
 @pytest.mark.parametrize("position", ["sinusoidal", "rope", "alibi"])
-def test_what_grew_while_only_reading_can_be_trained_through(config: ModelConfig, position: str):
+def test_position_tables_grown_in_inference_mode_can_be_trained_through(
+    config: ModelConfig, position: str
+):
     model = build(dataclasses.replace(config, position=position))
     tokens = torch.zeros(2, config.context_length + 4, dtype=torch.long)
     with torch.inference_mode():

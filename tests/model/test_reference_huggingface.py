@@ -1,9 +1,9 @@
-"""Whole networks against Hugging Face's, with the same weights: logits, and what they write."""
+"""Logits and generated tokens against Hugging Face's networks with the same weights."""
 
 import pytest
 import torch
 import transformers
-from compare import CONFIG, agree, changed, padding, randomise, renamed, tokens
+from compare import CONFIG, agree, changed, padding_mask, randomise, renamed, tokens
 from torch import Tensor, nn
 
 from model import build
@@ -34,7 +34,7 @@ def gpt2(tied: bool = True, embedding_std: float = 0.3) -> tuple[nn.Module, nn.M
     }
     weights = renamed(ours, names)
     for name, value in weights.items():
-        if ".c_" in name and value.dim() == 2:  # theirs keeps these matrices transposed
+        if ".c_" in name and value.dim() == 2:  # these matrices are transposed in theirs
             weights[name] = value.T
     config = transformers.GPT2Config(
         vocab_size=CONFIG.vocab_size,
@@ -94,7 +94,7 @@ def llama(kv_heads: int = 2, embedding_std: float = 0.3) -> tuple[nn.Module, nn.
 
 
 def mpt(heads: int) -> tuple[nn.Module, nn.Module]:
-    """ALiBi; with heads that are no power of two, too."""
+    """ALiBi, also with a number of heads that is not a power of two."""
     config = changed(position="alibi", n_heads=heads, bias=False)
     ours = randomise(build(config))
     names = {
@@ -121,8 +121,8 @@ def mpt(heads: int) -> tuple[nn.Module, nn.Module]:
 
 
 def bert(n_classes: int | None) -> tuple[nn.Module, nn.Module]:
-    """Post-norm, learned positions, GELU. Theirs has a norm after the embeddings, a second kind of
-    embedding and a layer more before each head: ours has none of them, so theirs are taken out.
+    """Post-norm, learned positions, GELU. The parts of BERT that ours does not have are taken out:
+    the norm after the embeddings, the segment embedding and the layer before each head.
     """
     config = changed(
         family="encoder", norm_placement="post", position="learned", n_classes=n_classes
@@ -169,51 +169,53 @@ def bert(n_classes: int | None) -> tuple[nn.Module, nn.Module]:
 
 
 def split_qkv(weights: dict[str, Tensor], widths: list[int], names: list[str]) -> dict[str, Tensor]:
-    """Queries, keys and values each under a name of their own, where ours are one matrix."""
-    for fused in [found for found in weights if "qkv" in found]:
+    """Split our matrix of queries, keys and values into three matrices with these names."""
+    for fused in [name for name in weights if "qkv" in name]:
         for name, value in zip(names, weights.pop(fused).split(widths), strict=True):
             weights[fused.replace("qkv", name)] = value
     return weights
 
 
-def test_gpt2_logits():
+def test_logits_equal_those_of_gpt2():
     ours, theirs = gpt2()
     agree("GPT2LMHeadModel, logits", ours(tokens()), theirs(tokens()).logits, 1e-10)
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
-def test_llama_logits(kv_heads: int):
+def test_logits_equal_those_of_llama(kv_heads: int):
     ours, theirs = llama(kv_heads)
-    # theirs computes the angles of the rotation in float32, whatever the weights are
+    # Theirs always computes the rotation angles in float32.
     agree("LlamaForCausalLM, logits", ours(tokens()), theirs(tokens()).logits, 1e-6)
 
 
 @pytest.mark.parametrize("heads", [4, 6])
-def test_mpt_logits(heads: int):
+def test_logits_equal_those_of_mpt(heads: int):
     ours, theirs = mpt(heads)
-    # theirs computes the softmax in float32, whatever the weights are
+    # Theirs always computes the softmax in float32.
     agree("MptForCausalLM, logits", ours(tokens()), theirs(tokens()).logits, 1e-6)
 
 
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("n_classes", [None, 3])
-def test_bert_logits(n_classes: int | None, padded: bool):
+def test_logits_equal_those_of_bert(n_classes: int | None, padded: bool):
     ours, theirs = bert(n_classes)
-    real = padding() if padded else torch.ones_like(padding())
-    mine = ours(tokens(), real if padded else None)
-    its = theirs(tokens(), attention_mask=real.long()).logits
-    if n_classes is None:  # what stands at padding means nothing
-        mine, its = mine[real], its[real]
-    agree(f"{type(theirs).__name__}, logits", mine, its, 1e-10)
+    mask = padding_mask() if padded else torch.ones_like(padding_mask())
+    our_logits = ours(tokens(), mask if padded else None)
+    their_logits = theirs(tokens(), attention_mask=mask.long()).logits
+    if n_classes is None:  # logits at padding have no meaning
+        our_logits, their_logits = our_logits[mask], their_logits[mask]
+    agree(f"{type(theirs).__name__}, logits", our_logits, their_logits, 1e-10)
 
 
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("network", ["gpt2", "llama"])
-def test_they_write_the_same(network: str, beams: int, cached: bool):
+def test_greedy_decoding_and_beam_search_generate_the_same_tokens(
+    network: str, beams: int, cached: bool
+):
     ours, theirs = gpt2(False, 9.0) if network == "gpt2" else llama(2, 9.0)
     start, new = tokens(4), CONFIG.context_length - 4
-    written = theirs.generate(
+    expected = theirs.generate(
         start,
         attention_mask=torch.ones_like(start),
         max_new_tokens=new,
@@ -223,16 +225,16 @@ def test_they_write_the_same(network: str, beams: int, cached: bool):
         pad_token_id=0,
     )
     if beams == 1:
-        mine = generate(ours, start, new, temperature=0, cached=cached)
+        generated = generate(ours, start, new, temperature=0, cached=cached)
     else:
-        mine = beam_search(ours, start, new, beams=beams, cached=cached)
-    assert torch.equal(mine, written)
-    assert len(set(mine[:, 4:].flatten().tolist())) > 3  # no single token over and over
+        generated = beam_search(ours, start, new, beams=beams, cached=cached)
+    assert torch.equal(generated, expected)
+    assert len(set(generated[:, 4:].flatten().tolist())) > 3  # not one token repeated
 
 
 @pytest.mark.parametrize("top_k", [None, 3, 50])
 @pytest.mark.parametrize("top_p", [None, 0.1, 0.8, 1.0])
-def test_filters(top_k: int | None, top_p: float | None):
+def test_top_k_and_top_p_filters_equal_theirs(top_k: int | None, top_p: float | None):
     torch.manual_seed(0)
     logits = 2 * torch.randn(5, 13, dtype=torch.float64)
     expected = logits

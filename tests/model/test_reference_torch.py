@@ -1,4 +1,4 @@
-"""Attention and layers against PyTorch's own, with the same weights: outputs and gradients."""
+"""Outputs and gradients against PyTorch's own attention and layers with the same weights."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from compare import (
     changed,
     copy,
     matched,
-    padding,
+    padding_mask,
     randomise,
 )
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from model.position import NoPosition
 from model.sublayer import Sublayer
 
 KERNELS = ["reference", "fused"]
-FUTURE = torch.ones(TIME, TIME, dtype=torch.bool).triu(1)  # theirs: True is hidden
+FUTURE = torch.ones(TIME, TIME, dtype=torch.bool).triu(1)  # in theirs, True is hidden
 
 
 def random(*shape: int) -> Tensor:
@@ -36,12 +36,12 @@ def self_attention_pairs(ours: SelfAttention, theirs: nn.MultiheadAttention) -> 
 
 
 def cross_attention_pairs(ours: CrossAttention, theirs: nn.MultiheadAttention) -> list[Pair]:
-    together = matched((ours.query, ours.key_value), theirs, "in_proj_")
-    return [*together, *matched(ours.output, theirs.out_proj)]
+    projections = matched((ours.query, ours.key_value), theirs, "in_proj_")
+    return [*projections, *matched(ours.output, theirs.out_proj)]
 
 
 def layer_pairs(ours: Layer, theirs: nn.Module) -> list[Pair]:
-    """Of theirs, a TransformerEncoderLayer or TransformerDecoderLayer."""
+    """theirs: a TransformerEncoderLayer or a TransformerDecoderLayer."""
     pairs = self_attention_pairs(ours.attention.inner, theirs.self_attn)
     norms = [ours.attention.norm, ours.feed_forward.norm]
     if ours.cross_attention is not None:
@@ -57,38 +57,40 @@ def layer_pairs(ours: Layer, theirs: nn.Module) -> list[Pair]:
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("padded", [False, True])
-def test_self_attention(causal: bool, padded: bool, kernel: str):
-    """No mask, causal, padding, and both together."""
+def test_self_attention_equals_multihead_attention(causal: bool, padded: bool, kernel: str):
+    """With no mask, a causal mask, padding, and both together."""
     config = changed(attention=kernel)
     ours = randomise(SelfAttention(config, causal))
     theirs = nn.MultiheadAttention(24, 4, batch_first=True, dtype=torch.float64)
     pairs = self_attention_pairs(ours, theirs)
     copy(pairs, ours, theirs)
-    x, real = random(3, TIME, 24), padding() if padded else None
+    x, mask = random(3, TIME, 24), padding_mask() if padded else None
     y, weights = theirs(
-        x, x, x,
-        key_padding_mask=~real if padded else None,
+        x,
+        x,
+        x,
+        key_padding_mask=~mask if padded else None,
         attn_mask=FUTURE if causal else None,
         average_attn_weights=False,
-    )  # fmt: skip
+    )
     with recorded_attention(ours) as recorded:
-        ours(x, NoPosition(config), real, None)
+        ours(x, NoPosition(config), mask, None)
     agree("MultiheadAttention, weights", recorded[""], weights, 1e-10)
-    mine = ours(x, NoPosition(config), real, None)
-    agree_in_outputs_and_gradients("MultiheadAttention", (mine, y), [x], pairs)
+    output = ours(x, NoPosition(config), mask, None)
+    agree_in_outputs_and_gradients("MultiheadAttention", (output, y), [x], pairs)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("padded", [False, True])
-def test_cross_attention(padded: bool, kernel: str):
+def test_cross_attention_equals_multihead_attention(padded: bool, kernel: str):
     ours = randomise(CrossAttention(changed(attention=kernel)))
     theirs = nn.MultiheadAttention(24, 4, batch_first=True, dtype=torch.float64)
-    x, memory, real = random(3, 7, 24), random(3, TIME, 24), padding() if padded else None
+    x, memory, mask = random(3, 7, 24), random(3, TIME, 24), padding_mask() if padded else None
     pairs = cross_attention_pairs(ours, theirs)
     copy(pairs, ours, theirs)
-    y, _ = theirs(x, memory, memory, key_padding_mask=~real if padded else None)
-    mine = ours(x, memory, real, None)
-    agree_in_outputs_and_gradients("MultiheadAttention, cross", (mine, y), [x, memory], pairs)
+    y, _ = theirs(x, memory, memory, key_padding_mask=~mask if padded else None)
+    output = ours(x, memory, mask, None)
+    agree_in_outputs_and_gradients("MultiheadAttention, cross", (output, y), [x, memory], pairs)
 
 
 def layer_settings(placement: str, activation: str) -> dict:
@@ -109,7 +111,7 @@ def layer_settings(placement: str, activation: str) -> dict:
 @pytest.mark.parametrize("placement", ["pre", "post"])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("padded", [False, True])
-def test_layer_without_cross_attention(
+def test_layer_without_cross_attention_equals_transformer_encoder_layer(
     causal: bool, padded: bool, placement: str, activation: str, kernel: str
 ):
     config = changed(norm_placement=placement, activation=activation, attention=kernel)
@@ -117,47 +119,47 @@ def test_layer_without_cross_attention(
     theirs = nn.TransformerEncoderLayer(**layer_settings(placement, activation))
     pairs = layer_pairs(ours, theirs)
     copy(pairs, ours, theirs)
-    x, real = random(3, TIME, 24), padding() if padded else None
-    mine = ours(x, NoPosition(config), real)
+    x, mask = random(3, TIME, 24), padding_mask() if padded else None
+    output = ours(x, NoPosition(config), mask)
     y = theirs(
         x,
         src_mask=FUTURE if causal else None,
-        src_key_padding_mask=~real if padded else None,
+        src_key_padding_mask=~mask if padded else None,
     )
-    agree_in_outputs_and_gradients("TransformerEncoderLayer", (mine, y), [x], pairs)
+    agree_in_outputs_and_gradients("TransformerEncoderLayer", (output, y), [x], pairs)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("placement", ["pre", "post"])
 @pytest.mark.parametrize("padded", [False, True])
-def test_layer_with_cross_attention(padded: bool, placement: str, activation: str, kernel: str):
-    """Causal over its own sequence, padding in the other."""
+def test_layer_with_cross_attention_equals_transformer_decoder_layer(
+    padded: bool, placement: str, activation: str, kernel: str
+):
+    """Causal self-attention, and padding in the memory."""
     config = changed(norm_placement=placement, activation=activation, attention=kernel)
     ours = randomise(Layer(config, causal=True, cross=True))
     theirs = nn.TransformerDecoderLayer(**layer_settings(placement, activation))
     pairs = layer_pairs(ours, theirs)
     copy(pairs, ours, theirs)
-    x, memory, real = random(3, TIME, 24), random(3, TIME, 24), padding() if padded else None
-    mine = ours(x, NoPosition(config), None, memory, real)
-    y = theirs(
-        x, memory, tgt_mask=FUTURE, memory_key_padding_mask=~real if padded else None
-    )  # fmt: skip
-    agree_in_outputs_and_gradients("TransformerDecoderLayer", (mine, y), [x, memory], pairs)
+    x, memory, mask = random(3, TIME, 24), random(3, TIME, 24), padding_mask() if padded else None
+    output = ours(x, NoPosition(config), None, memory, mask)
+    y = theirs(x, memory, tgt_mask=FUTURE, memory_key_padding_mask=~mask if padded else None)
+    agree_in_outputs_and_gradients("TransformerDecoderLayer", (output, y), [x, memory], pairs)
 
 
-def test_encoder_decoder_against_torch_transformer():
-    """Whole stacks, pre-norm with their final norms, from embeddings to states."""
+def test_encoder_decoder_equals_torch_transformer():
+    """Whole pre-norm stacks with final norms, from embeddings to states."""
     config = changed(family="encoder_decoder", norm_placement="pre", position="none")
     ours = randomise(build(config))
     theirs = nn.Transformer(
         num_encoder_layers=2, num_decoder_layers=2, **layer_settings("pre", "gelu")
     )
     pairs = []
-    for mine, its in ((ours.encoder, theirs.encoder), (ours.decoder, theirs.decoder)):
-        pairs += matched(mine.final_norm, its.norm)
-        for layer, other in zip(mine.layers, its.layers, strict=True):
-            pairs += layer_pairs(layer, other)
+    for stack, their_stack in ((ours.encoder, theirs.encoder), (ours.decoder, theirs.decoder)):
+        pairs += matched(stack.final_norm, their_stack.norm)
+        for layer, their_layer in zip(stack.layers, their_stack.layers, strict=True):
+            pairs += layer_pairs(layer, their_layer)
     copy(
         pairs,
         nn.ModuleList(
@@ -176,14 +178,14 @@ def test_encoder_decoder_against_torch_transformer():
         ours.encoder.embedding(source),
         ours.decoder.embedding(target),
         tgt_mask=FUTURE[:7, :7],
-        src_key_padding_mask=~padding(),
-        memory_key_padding_mask=~padding(),
+        src_key_padding_mask=~padding_mask(),
+        memory_key_padding_mask=~padding_mask(),
     )
-    agree("Transformer", ours(source, target, padding()), ours.head(states), 1e-10)
+    agree("Transformer", ours(source, target, padding_mask()), ours.head(states), 1e-10)
 
 
-def test_lstm_cell_by_cell():
-    """The whole model against PyTorch's single-step cell, which shares no code path with it."""
+def test_lstm_equals_torch_lstm_cells_step_by_step():
+    """`nn.LSTMCell` shares no code path with the model."""
     config = changed(family="lstm", tie_embeddings=False)
     ours = randomise(build(config))
     torch.manual_seed(4)

@@ -1,4 +1,4 @@
-"""A sublayer: where its norm and its residual connection are."""
+"""Sublayers: where the norm and the residual connection act."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from model.sublayer import Sublayer
 
 
 def sublayer(config: ModelConfig, **changes) -> Sublayer:
-    """A sublayer whose f is doubling, so that what stands around it shows."""
+    """A sublayer around f(x) = 2x."""
     doubling = nn.Linear(config.d_model, config.d_model, bias=False)
     nn.init.eye_(doubling.weight).data.mul_(2)
     return Sublayer(dataclasses.replace(config, **changes), doubling)
@@ -29,11 +29,11 @@ def test_sublayer_placements_by_their_formulas(config: ModelConfig):
         ("none", False): 2 * x,
     }
     for (placement, residual), expected in cases.items():
-        found = sublayer(config, norm_placement=placement, residual=residual)(x)
-        torch.testing.assert_close(found, expected)
+        output = sublayer(config, norm_placement=placement, residual=residual)(x)
+        torch.testing.assert_close(output, expected)
 
 
 @pytest.mark.parametrize(("placement", "norms"), [("pre", 5), ("post", 4), ("none", 0)])
-def test_norms_are_where_they_should_be(config: ModelConfig, placement, norms):
+def test_number_of_norms_of_a_network_for_each_placement(config: ModelConfig, placement, norms):
     network = build(dataclasses.replace(config, norm_placement=placement))
     assert sum(isinstance(module, nn.LayerNorm) for module in network.modules()) == norms

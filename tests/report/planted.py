@@ -93,7 +93,7 @@ def plant(
     )
     study.save(results)
     base = np.random.default_rng(0).normal(2.0, 0.3, size=max(1, len(effects)))
-    for member in study.plan(results).members:
+    for member in study.plan(results).comparison_runs:
         if member.spec.seed >= len(effects):
             continue
         effect = effects[member.spec.seed] if member.variant == ODD_NAME else 0.0

@@ -1,4 +1,4 @@
-"""One run by hand: its weights give the numbers that the study has, and wrong words one line."""
+"""`train`, `sample` and `evaluate`: the kept weights give the losses of the study."""
 
 import subprocess
 from pathlib import Path
@@ -19,17 +19,17 @@ from model import build
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
-    """A study of which some runs are over."""
+    """A study in which some runs are finished."""
     folder = tmp_path_factory.mktemp("place")
     results = folder / "results" / "smoke"
     results.mkdir(parents=True)
     corpus = prepare_corpus(str(text_file), folder / "data")
     study = Study.of(PROFILES["smoke"], corpus, seeds=1)
     study.save(results)
-    specs = unique_runs(study.plan(results, ["heads", "continuation", "ladder"]).members)
-    some = [spec for spec in specs if spec.model.n_heads == 1 or spec.model.family == "bigram"]
-    some += [spec for spec in specs if spec.recipe.task == "continuation"][:1]
-    list(Local().run(some, Job(corpus, results, {}), ["cpu", "cpu"]))
+    specs = unique_runs(study.plan(results, ["heads", "continuation", "ladder"]).comparison_runs)
+    chosen = [spec for spec in specs if spec.model.n_heads == 1 or spec.model.family == "bigram"]
+    chosen += [spec for spec in specs if spec.recipe.task == "continuation"][:1]
+    list(Local().run(chosen, Job(corpus, results, {}), ["cpu", "cpu"]))
     return folder
 
 
@@ -38,16 +38,18 @@ def by_hand(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", ["heads/heads-1", "ladder/bigram/seed-0"])
-def test_the_weights_give_the_losses_of_the_study(place: Path, name: str):
+def test_evaluate_and_sample_use_weights_that_give_the_losses_of_the_study(place: Path, name: str):
     results = place / "results" / "smoke"
     plan = Study.load(results).plan(results)
     ablation, variant = name.split("/")[:2]
-    (spec,) = [m.spec for m in plan.members if (m.ablation, m.variant) == (ablation, variant)]
+    (spec,) = [
+        m.spec for m in plan.comparison_runs if (m.ablation, m.variant) == (ablation, variant)
+    ]
     summary = RunFolder(results, spec.run_id).summary()
     assert summary
     done = by_hand(place, "evaluate", name)
     assert done.returncode == 0, done.stderr
-    assert "its weights were not kept: training it again" in done.stderr
+    assert "the weights of the run were not kept: training it again" in done.stderr
     assert "here, and was" not in done.stderr  # it came out the same
     for split in ("train", "val", "test"):
         assert f"{split:5} loss {summary[f'{split}_loss']:.4f}" in done.stdout
@@ -60,49 +62,35 @@ def test_the_weights_give_the_losses_of_the_study(place: Path, name: str):
     assert other.stdout != again.stdout
 
 
-def test_what_is_set_is_what_is_trained(place: Path, text_file: Path):
+def test_train_applies_every_change_and_damaged_weights_are_trained_again(
+    place: Path, text_file: Path
+):
     changes = [
-        "--set",
         "model.position=none",
-        "--set",
         "recipe.steps=4",
-        "--set",
         "model.bias=false",
-    ]
-    words = [
-        "train",
-        *changes,
-        "--seed",
-        "7",
-        "--corpus",
-        str(text_file),
-        "--set",
         "recipe.warmup_steps=1",
     ]
-    done = by_hand(place, *words)
+    options = [word for change in changes for word in ("--set", change)]
+    done = by_hand(place, "train", *options, "--seed", "7", "--corpus", str(text_file))
     assert done.returncode == 0, done.stderr
     run_id = done.stdout.split("sample ")[1].split()[0]
     folder = RunFolder(place / "results" / "smoke" / "by-hand", run_id)
     spec = folder.spec()
-    assert (spec.model.position, spec.model.bias, spec.recipe.steps, spec.seed) == (
-        "none",
-        False,
-        4,
-        7,
-    )
+    assert (spec.model.position, spec.model.bias) == ("none", False)
+    assert (spec.recipe.steps, spec.recipe.warmup_steps, spec.seed) == (4, 1, 7)
     load_weights(build(spec.model), folder.weights)
     assert not (place / "results" / "smoke" / "runs" / run_id).exists()
-    # a weight that is not as it was written is noticed, and the run made again
-    whole = folder.weights.read_bytes()
-    folder.weights.write_bytes(flipped(whole, -1))
+    weights = folder.weights.read_bytes()
+    folder.weights.write_bytes(flipped(weights, -1))
     assert by_hand(place, "evaluate", run_id).returncode == 0
-    assert folder.weights.read_bytes() == whole
+    assert folder.weights.read_bytes() == weights
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["sample", "heads/heads-11"], "no run 'heads/heads-11/0' in"),
+        (["sample", "heads/heads-11"], "unknown run 'heads/heads-11/0'"),
         (["sample", "heads/heads-11"], "did you mean 'heads/heads-1/0'?"),
         (["sample", "zz"], "'zz' is no run in"),
         (["sample", ""], "is the beginning of several runs"),
@@ -115,12 +103,12 @@ def test_what_is_set_is_what_is_trained(place: Path, text_file: Path):
         (["train", "--set", "recipe.steps=NaN"], "steps=nan cannot work"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_line(
-    place: Path, text_file: Path, words: list[str], said: str
+def test_bad_runs_prompts_and_changes_are_refused_in_one_line(
+    place: Path, text_file: Path, words: list[str], message: str
 ):
     corpus = ["--corpus", str(text_file)] if words[0] == "train" else []
     done = by_hand(place, *words, *corpus)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert "Traceback" not in done.stderr

@@ -12,8 +12,9 @@ from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.files import write_sealed
 from experiments.profiles import PROFILES
+from experiments.records.calls import record_call
 from experiments.records.collect import collect, read_table, write_table
-from experiments.records.run_folder import RunFolder, record_call
+from experiments.records.run_folder import RunFolder
 from experiments.records.schema import COLUMNS, VERSION, schema
 from experiments.records.study import Study
 
@@ -27,7 +28,9 @@ def study(corpus: Corpus, tmp_path: Path) -> Study:
 
 def test_failed_diverged_and_unfinished_runs_have_their_rows(study: Study, tmp_path: Path):
     specs = list(
-        {member.spec.run_id: member.spec for member in study.plan(tmp_path).members}.values()
+        {
+            member.spec.run_id: member.spec for member in study.plan(tmp_path).comparison_runs
+        }.values()
     )
     summaries = [
         {"status": "done", "val_loss": 1.0},
@@ -51,12 +54,12 @@ def test_failed_diverged_and_unfinished_runs_have_their_rows(study: Study, tmp_p
     assert runs["val_loss"].notna().sum() == 1
     assert runs["perplexity"].dropna().item() == pytest.approx(2.718281828)
     planned, membership = study.plan(tmp_path), read_table(tmp_path, "membership")
-    assert len(membership) == len(planned.members) + len(planned.waiting)
-    assert membership["run_id"].isna().sum() == len(planned.waiting) > 0
+    assert len(membership) == len(planned.comparison_runs) + len(planned.untuned)
+    assert membership["run_id"].isna().sum() == len(planned.untuned) > 0
 
 
 def test_a_run_of_two_ablations_has_one_row_and_two_memberships(study: Study, tmp_path: Path):
-    members = study.plan(tmp_path).members
+    members = study.plan(tmp_path).comparison_runs
     shared = next(m.spec for m in members if m.ablation == "lstm-baseline" and m.variant[0] == "t")
     RunFolder(tmp_path, shared.run_id).start(shared)
     collect(tmp_path)
@@ -72,7 +75,7 @@ def test_runs_of_another_study_stay_out(study: Study, tmp_path: Path):
 
 
 def test_a_line_cut_short_is_left_out(study: Study, tmp_path: Path):
-    spec = study.plan(tmp_path).members[0].spec
+    spec = study.plan(tmp_path).comparison_runs[0].spec
     folder = RunFolder(tmp_path, spec.run_id)
     folder.start(spec)
     point = {"step": 1, "tokens": 2, "seconds": 0.5, "split": "val", "loss": None}
@@ -94,7 +97,7 @@ RUBBISH = (
 
 def test_one_bad_file_costs_no_other_run_its_row(study: Study, tmp_path: Path):
     """Whatever any file of a results folder turns into, it is read as before or said to be bad."""
-    for member in study.plan(tmp_path).members[:3]:
+    for member in study.plan(tmp_path).comparison_runs[:3]:
         probes = {"heads": '{"heads": [{"layer": 0, "head": 0}]}'}
         leave_finished(tmp_path, member.spec, metrics='{"step": 1, "loss": 2.5}\n', probes=probes)
     record_call(tmp_path, trained=3)

@@ -51,18 +51,14 @@ def spec(spec: RunSpec) -> RunSpec:
 @pytest.mark.parametrize("how", ["cut", "flipped"])
 @pytest.mark.parametrize("name", ["metrics.jsonl", "checkpoint.json", "checkpoint-*.safetensors"])
 def test_a_damaged_run_is_set_aside_and_named_and_trained_again(
-    spec: RunSpec, corpus: Corpus, tmp_path: Path, capsys, monkeypatch, how: str, name: str
+    spec: RunSpec, corpus: Corpus, tmp_path: Path, capsys, how: str, name: str
 ):
-    monkeypatch.setattr("experiments.running.runner.is_measured", lambda *_: True)
     undisturbed = numbers(whole(spec, corpus, tmp_path / "one"))
     folder = stopped(spec, corpus, tmp_path / "cpu", at=20)
     (file,) = folder.path.glob(name)
     damage(file, how)
     job = Job(corpus, tmp_path / "cpu", {})
-    monkeypatch.setattr("experiments.running.runner._run_program", lambda *_: None)
-    outcome = run_study(
-        [PlannedRun("planted", "base", spec)], job, ["cpu"], Local(), fail_fast=False
-    )
+    outcome = run_study([PlannedRun("planted", "base", spec)], job, ["cpu"], Local())
     assert (outcome.trained, outcome.failed) == (1, {})
     told = capsys.readouterr().out
     assert "damaged: seed 0 planted/base: " in told

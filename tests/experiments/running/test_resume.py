@@ -1,4 +1,4 @@
-"""Stopped at any moment, a run goes on to the numbers that it would have had."""
+"""A run that is stopped and resumed ends with the numbers of an undisturbed run."""
 
 import dataclasses
 from pathlib import Path
@@ -8,8 +8,9 @@ from stopping import lengthened, numbers, stopped, whole
 
 from experiments.data.corpus import Corpus
 from experiments.records.run_folder import RunFolder
+from experiments.running.executor import Progress
 from experiments.running.job import Job
-from experiments.running.local import Progress, run_local
+from experiments.running.local import Local
 from experiments.spec import RunSpec
 from experiments.training.checkpoint import Checkpoint
 
@@ -21,7 +22,7 @@ def spec(spec: RunSpec) -> RunSpec:
 
 @pytest.mark.parametrize("family", ["decoder", "lstm", "bigram"])
 @pytest.mark.parametrize("optimizer", ["adamw", "adam"])
-def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
+def test_a_run_that_is_killed_three_times_ends_with_the_numbers_of_an_undisturbed_run(
     spec: RunSpec, corpus: Corpus, tmp_path: Path, family: str, optimizer: str
 ):
     spec = dataclasses.replace(
@@ -35,21 +36,21 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
         folder = stopped(spec, corpus, tmp_path / "other", at)
         assert folder.summary() is None
         assert folder.status() == "unfinished"
-        found = folder.checkpoint()
-        steps.append(found["step"] if found else 0)
+        checkpoint = folder.checkpoint()
+        steps.append(checkpoint["step"] if checkpoint else 0)
     assert steps == sorted(steps)
-    assert steps[-1] >= 48  # it went on, and did not begin anew
+    assert steps[-1] >= 48  # resumed, and not started again
     folder = whole(spec, corpus, tmp_path / "other")
     assert numbers(folder) == undisturbed
     assert not list(folder.path.glob("checkpoint*"))
     assert not (folder.path / "worker.json").exists()
 
 
-def test_a_failed_run_keeps_what_it_had_and_is_retried_from_there(
+def test_a_failed_run_keeps_its_points_and_is_resumed_from_its_checkpoint(
     spec: RunSpec, corpus: Corpus, tmp_path: Path
 ):
     job = Job(corpus, tmp_path, {}, checkpoint_seconds=0.0)
-    for event in run_local([spec], job, ["cpu"]):
+    for event in Local().run([spec], job, ["cpu"]):
         if isinstance(event, Progress) and event.step >= 30:
             worker = RunFolder(tmp_path, spec.run_id).worker()
             if worker:
@@ -68,25 +69,24 @@ def test_a_failed_run_keeps_what_it_had_and_is_retried_from_there(
 @pytest.mark.parametrize(
     "other", [{"code": "b", "environment": "v"}, {"code": "a", "environment": "w"}]
 )
-def test_no_run_is_half_made_by_other_code_or_versions(
+def test_a_checkpoint_made_by_other_code_or_versions_is_not_resumed(
     spec: RunSpec, corpus: Corpus, tmp_path: Path, other: dict[str, str]
 ):
-    """What a checkpoint holds is never mixed with what other code goes on with."""
-    mine = {"code": "a", "environment": "v"}
-    assert stopped(spec, corpus, tmp_path, 30, mine).checkpoint()["step"] >= 27
-    events = run_local([spec], Job(corpus, tmp_path, mine), ["cpu"])
+    same = {"code": "a", "environment": "v"}
+    assert stopped(spec, corpus, tmp_path, 30, same).checkpoint()["step"] >= 27
+    events = Local().run([spec], Job(corpus, tmp_path, same), ["cpu"])
     steps = [event.step for event in events if isinstance(event, Progress)]
     assert min(steps) > 20
-    assert stopped(spec, corpus, tmp_path / "other", 30, mine).checkpoint()["step"] >= 27
-    events = run_local([spec], Job(corpus, tmp_path / "other", other), ["cpu"])
+    assert stopped(spec, corpus, tmp_path / "other", 30, same).checkpoint()["step"] >= 27
+    events = Local().run([spec], Job(corpus, tmp_path / "other", other), ["cpu"])
     steps = [event.step for event in events if isinstance(event, Progress)]
     assert min(steps) <= 3
-    one, again = (RunFolder(place, spec.run_id) for place in (tmp_path, tmp_path / "other"))
-    assert numbers(one)[1:] == numbers(again)[1:]
-    assert not list(again.path.glob("checkpoint*"))
+    resumed = RunFolder(tmp_path, spec.run_id)
+    restarted = RunFolder(tmp_path / "other", spec.run_id)
+    assert numbers(resumed)[1:] == numbers(restarted)[1:]
+    assert not list(restarted.path.glob("checkpoint*"))
 
 
-def test_checkpoints_keep_their_distance(spec: RunSpec, tmp_path: Path):
-    checkpoint = Checkpoint(tmp_path, None, every=1000.0)
-    checkpoint.save(3, 1.0, None, None)  # too soon to look at anything
-    assert not list(tmp_path.iterdir())
+def test_checkpoint_is_due_only_after_its_interval(tmp_path: Path):
+    assert not Checkpoint(tmp_path, every=1000.0).due
+    assert Checkpoint(tmp_path, every=0.0).due

@@ -1,4 +1,4 @@
-"""Trackers show what the tables hold: every point of every run, where its name says, once."""
+"""Trackers show every point of every run once, under the names of its ablations."""
 
 import dataclasses
 import sys
@@ -12,14 +12,15 @@ from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.plan import PlannedRun
 from experiments.records.run_folder import RunFolder
+from experiments.running.executor import Progress, Started
 from experiments.running.job import Job
-from experiments.running.local import Local, Progress, Started
+from experiments.running.local import Local
 from experiments.running.trackers import tracked, tracker_named
 from experiments.spec import RunSpec
 
 
 class Notebook:
-    """A tracker that remembers."""
+    """A tracker that keeps what it is shown."""
 
     name = "notebook"
 
@@ -48,7 +49,7 @@ class Page:
 
 @pytest.fixture
 def members(spec: RunSpec) -> list[PlannedRun]:
-    """Two runs; one of them stands in two ablations, the other only tries a learning rate."""
+    """Three members with two runs: one run is in two ablations, one is a learning-rate trial."""
     trial = dataclasses.replace(spec, seed=1000)
     return [
         PlannedRun("heads", "heads-4", spec),
@@ -63,7 +64,7 @@ def train(members: list[PlannedRun], book: Any, corpus: Corpus, results: Path) -
     list(tracked(events, book, members, results))
 
 
-def told(points: list[tuple[int, dict[str, float]]]) -> list[tuple[int, str, float]]:
+def shown(points: list[tuple[int, dict[str, float]]]) -> list[tuple[int, str, float]]:
     return [
         (step, name.partition("/")[0], value)
         for step, values in points
@@ -77,7 +78,7 @@ def recorded(results: Path, member: PlannedRun) -> list[tuple[int, str, float]]:
     return [(point["step"], point["split"], point["loss"]) for point in points]
 
 
-def test_every_point_is_told_once_wherever_its_run_stands(
+def test_every_point_is_shown_once_in_every_ablation_of_its_run(
     members: list[PlannedRun], corpus: Corpus, tmp_path: Path
 ):
     book = Notebook()
@@ -85,35 +86,35 @@ def test_every_point_is_told_once_wherever_its_run_stands(
     labels = ["heads/heads-4/seed-0", "depth/base/seed-0", "ladder/mlp/seed-1000-rate-0.3x"]
     assert book.begun == labels
     for label, member in zip(labels, members, strict=True):
-        assert told(book.points[label]) == recorded(tmp_path, member)
+        assert shown(book.points[label]) == recorded(tmp_path, member)
         summary = RunFolder(tmp_path, member.spec.run_id).summary()
         assert summary
         assert book.summaries[label] == summary
 
 
-def test_runs_that_were_over_before_are_told_of_and_no_run_twice(
+def test_runs_that_finished_before_are_shown_and_no_run_is_shown_twice(
     members: list[PlannedRun], corpus: Corpus, tmp_path: Path
 ):
     list(Local().run([members[0].spec], Job(corpus, tmp_path, {}), ["cpu"]))
     first, second = Notebook(), Notebook()
     list(tracked((), first, members, tmp_path))
     assert first.begun == ["heads/heads-4/seed-0", "depth/base/seed-0"]
-    assert told(first.points[first.begun[0]]) == recorded(tmp_path, members[0])
+    assert shown(first.points[first.begun[0]]) == recorded(tmp_path, members[0])
     list(tracked((), second, members, tmp_path))
     assert second.begun == []
-    # another recipe is another run, whatever its name
+    # Another recipe is another run, even under the same name.
     changed = dataclasses.replace(members[0].spec, seed=3)
     list(Local().run([changed], Job(corpus, tmp_path, {}), ["cpu"]))
     renamed = dataclasses.replace(members[0], spec=changed)
     list(tracked((), second, [renamed], tmp_path))
     assert second.begun == ["heads/heads-4/seed-3"]
-    note = tmp_path / "tracking" / "notebook" / "heads" / "heads-4" / "seed-3.run"
-    note.write_text("another")
+    marker = tmp_path / "tracking" / "notebook" / "heads" / "heads-4" / "seed-3.run"
+    marker.write_text("another")
     list(tracked((), second, [renamed], tmp_path))
     assert second.begun == ["heads/heads-4/seed-3"] * 2
 
 
-def test_a_run_that_begins_again_is_told_again_from_its_start(
+def test_a_run_that_starts_again_is_shown_again_from_its_first_step(
     members: list[PlannedRun], tmp_path: Path
 ):
     spec, book = members[0].spec, Notebook()
@@ -125,7 +126,7 @@ def test_a_run_that_begins_again_is_told_again_from_its_start(
         yield Started(spec)
         file.write_text(point % 1 + point % 2 + '{"step": 3, "tok')
         yield Progress(spec, 2, 3.0, 1.0)
-        yield Started(spec)  # its node was lost: from the checkpoint at step 1
+        yield Started(spec)  # its node was lost: resumed from the checkpoint at step 1
         file.write_text(point % 1)
         yield Progress(spec, 1, 3.0, 1.0)
         file.write_text(point % 1 + point % 2 + point % 3)
@@ -136,26 +137,26 @@ def test_a_run_that_begins_again_is_told_again_from_its_start(
     assert [step for step, _ in book.points["heads/heads-4/seed-0"]] == [1, 2, 3]
 
 
-def test_tensorboard_shows_each_variant_under_its_ablation(
+def test_tensorboard_shows_every_variant_under_its_ablation(
     members: list[PlannedRun], corpus: Corpus, tmp_path: Path
 ):
     pytest.importorskip("tensorboard", reason="not installed: make setup EXTRAS=tensorboard")
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
     train(members, tracker_named("tensorboard"), corpus, tmp_path)
-    shown = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "tracking" / "tensorboard"))
-    shown.Reload()
-    assert set(shown.Runs()) == {
+    board = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "tracking" / "tensorboard"))
+    board.Reload()
+    assert set(board.Runs()) == {
         *("heads/heads-4/seed-0", "depth/base/seed-0", "ladder/mlp/seed-1000-rate-0.3x")
     }
     for split in ("train", "val"):
-        curve = shown.Tensors("heads/heads-4/seed-0", f"{split}/loss")
-        found = [(e.step, split, e.tensor_proto.float_val[0]) for e in curve]
-        wanted = [point for point in recorded(tmp_path, members[0]) if point[1] == split]
-        assert found == [(step, name, pytest.approx(loss)) for step, name, loss in wanted]
+        curve = board.Tensors("heads/heads-4/seed-0", f"{split}/loss")
+        points = [(e.step, split, e.tensor_proto.float_val[0]) for e in curve]
+        expected = [point for point in recorded(tmp_path, members[0]) if point[1] == split]
+        assert points == [(step, name, pytest.approx(loss)) for step, name, loss in expected]
 
 
-def test_weights_and_biases_lie_offline_until_they_are_sent(
+def test_weights_and_biases_files_are_written_offline_by_default(
     members: list[PlannedRun], corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pytest.importorskip("wandb", reason="not installed: make setup EXTRAS=wandb")
@@ -168,7 +169,9 @@ def test_weights_and_biases_lie_offline_until_they_are_sent(
         assert word in written
 
 
-def test_a_tracker_that_is_not_installed_says_how_it_is(monkeypatch: pytest.MonkeyPatch):
+def test_a_tracker_that_is_not_installed_is_refused_with_the_install_command(
+    monkeypatch: pytest.MonkeyPatch,
+):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UserError, match=r"TRACKER=wandb needs wandb: `make setup EXTRAS=wandb`"):
         tracker_named("wandb")

@@ -8,7 +8,7 @@ import torch
 from experiments.training.loss import IGNORED, cross_entropy
 
 
-def test_by_hand():
+def test_cross_entropy_equals_a_computation_by_hand():
     logits = torch.tensor([[[math.log(3.0), 0.0], [0.0, 0.0]]])
     targets = torch.tensor([[0, 1]])
     expected = (math.log(4 / 3) + math.log(2)) / 2
@@ -16,7 +16,7 @@ def test_by_hand():
     assert cross_entropy(logits, targets, reduction="sum").item() == pytest.approx(2 * expected)
 
 
-def test_ignored_targets_count_for_nothing_and_get_no_gradient():
+def test_ignored_targets_have_no_loss_and_no_gradient():
     torch.manual_seed(0)
     logits = torch.randn(2, 5, 7, requires_grad=True)
     targets = torch.randint(7, (2, 5))
@@ -29,7 +29,7 @@ def test_ignored_targets_count_for_nothing_and_get_no_gradient():
     assert (logits.grad[kept] != 0).all()
 
 
-def test_label_smoothing_spreads_over_all_classes():
+def test_label_smoothing_spreads_its_mass_over_all_classes():
     torch.manual_seed(0)
     logits, targets, e = torch.randn(5, 7).double(), torch.randint(7, (5,)), 0.1
     wanted = torch.full((5, 7), e / 7).double()

@@ -1,21 +1,22 @@
-"""Every task asks what it says it asks, the same of every variant, and is scored right."""
+"""Batches and scores of every task."""
 
 import dataclasses
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from recorded import run
 from torch import Tensor, nn
 
-from experiments.data.corpus import Corpus, _store, _whole
+from experiments.data.corpus import Corpus, store_corpus
 from experiments.data.shakespeare import Work
 from experiments.spec import FAMILIES, GENRES, SYMBOLS, Recipe, RunSpec, fields_for
 from experiments.training.evaluate import evaluate
-from experiments.training.loop import train
 from experiments.training.loss import IGNORED, cross_entropy
-from experiments.training.tasks import TASKS, Batch
+from experiments.training.tasks import Batch, build_task
 from model import ModelConfig, build
 from model.networks.generation import generate
 
@@ -24,7 +25,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def plays(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """In each split a play of each genre, written in an alphabet of its own, and a poem."""
+    """A play of each genre and a poem in every split; each genre has letters of its own."""
     alphabets = {"comedy": "abc", "history": "def", "tragedy": "ghi", "poem": "xyz"}
     texts, works, random = {}, [], np.random.default_rng(0)
     for split in ("train", "val", "test"):
@@ -35,22 +36,22 @@ def plays(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
             if genre in GENRES:
                 works.append(Work(f"{split} {genre}", genre, split, start, len(text)))
         texts[split] = text
-    return _store(
+    return store_corpus(
         tmp_path_factory.mktemp("plays"),
         "plays",
-        {name: _whole(text) for name, text in texts.items()},
+        {name: partial(iter, [text]) for name, text in texts.items()},
         works,
     )
 
 
-def made(config: ModelConfig, recipe: Recipe, corpus: Corpus, task: str, family: str, seed=0):
+def build_run(config: ModelConfig, recipe: Recipe, corpus: Corpus, task: str, family: str, seed=0):
     model = dataclasses.replace(config, family=family, **fields_for(task, len(corpus.vocabulary)))
     recipe = dataclasses.replace(recipe, task=task)
     spec = RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=seed)
-    return spec, TASKS[task](spec, corpus, CPU)
+    return spec, build_task(spec, corpus, CPU)
 
 
-def same(one: Batch, other: Batch) -> bool:
+def same_batch(one: Batch, other: Batch) -> bool:
     pairs = zip([*one.inputs, one.targets], [*other.inputs, other.targets], strict=True)
     return all(torch.equal(*pair) for pair in pairs)
 
@@ -59,84 +60,89 @@ PAIRS = [(task, family) for task, families in FAMILIES.items() for family in fam
 
 
 @pytest.mark.parametrize(("task", "family"), PAIRS)
-def test_runs_through_the_loop(
+def test_every_task_trains_and_is_scored_for_every_family(
     config: ModelConfig, recipe: Recipe, plays: Corpus, task: str, family: str
 ):
-    spec, asked = made(config, recipe, plays, task, family)
-    summary = train(spec, plays, CPU, lambda **_: None)
+    spec, task_batches = build_run(config, recipe, plays, task, family)
+    summary, _ = run(spec, plays)
     assert summary["status"] == "done"
     for split in ("train", "val", "test"):
         assert 0 <= summary[f"{split}_exact_match"] <= 1
         assert 0 <= summary[f"{split}_accuracy"] <= 1
         assert summary[f"{split}_loss"] > 0
-    batch = asked.training(0)
-    held = sum(tokens.numel() for tokens in batch.inputs)
+    batch = task_batches.training(0)
+    tokens_in_batch = sum(tokens.numel() for tokens in batch.inputs)
     in_place = family == "encoder" and task in ("reverse", "sort")
-    assert held == spec.tokens_per_step // (2 if in_place else 1)
+    assert tokens_in_batch == spec.tokens_per_step // (2 if in_place else 1)
 
 
 @pytest.mark.parametrize(("task", "family"), PAIRS)
-def test_a_batch_depends_on_seed_and_step_alone(
+def test_training_batch_depends_on_seed_and_step_alone(
     config: ModelConfig, recipe: Recipe, plays: Corpus, task: str, family: str
 ):
-    _, first = made(config, recipe, plays, task, family)
-    _, again = made(dataclasses.replace(config, d_ff=8), recipe, plays, task, family)
-    _, other = made(config, recipe, plays, task, family, seed=1)
+    _, first = build_run(config, recipe, plays, task, family)
+    _, again = build_run(dataclasses.replace(config, d_ff=8), recipe, plays, task, family)
+    _, other = build_run(config, recipe, plays, task, family, seed=1)
     first.training(0)
-    assert same(first.training(3), again.training(3))
-    assert not same(first.training(3), first.training(4))
-    assert not same(first.training(3), other.training(3))
-    for mine, its in zip(first.evaluation("val", 40), other.evaluation("val", 40), strict=True):
-        assert same(mine, its)
+    assert same_batch(first.training(3), again.training(3))
+    assert not same_batch(first.training(3), first.training(4))
+    assert not same_batch(first.training(3), other.training(3))
+    for one, two in zip(first.evaluation("val", 40), other.evaluation("val", 40), strict=True):
+        assert same_batch(one, two)
     (val,), (test,) = ([*first.evaluation(split, 9)] for split in ("val", "test"))
-    assert not same(val, test)
+    assert not same_batch(val, test)
 
 
-def test_masked_hides_some_tokens_and_asks_for_them_alone(
+def test_masked_task_hides_15_percent_of_tokens_and_targets_them_alone(
     config: ModelConfig, recipe: Recipe, corpus: Corpus
 ):
     recipe = dataclasses.replace(recipe, batch_size=200)
-    spec, masked = made(config, recipe, corpus, "masked", "encoder")
-    _, plain = made(config, recipe, corpus, "language", "decoder")
-    (shown,), targets = masked.training(2)
+    spec, masked = build_run(config, recipe, corpus, "masked", "encoder")
+    _, plain = build_run(config, recipe, corpus, "language", "decoder")
+    (tokens,), targets = masked.training(2)
     (window,), _ = plain.training(2)
-    hidden = shown == len(corpus.vocabulary)
+    hidden = tokens == len(corpus.vocabulary)
     assert spec.model.vocab_size == len(corpus.vocabulary) + 1
-    assert torch.equal(shown[~hidden], window[~hidden])
+    assert torch.equal(tokens[~hidden], window[~hidden])
     assert torch.equal(targets[hidden], window[hidden])
     assert (targets[~hidden] == IGNORED).all()
     assert hidden.float().mean().item() == pytest.approx(0.15, abs=0.02)
 
 
-def test_continuation_asks_every_family_for_the_same(
+def test_continuation_has_the_same_targets_for_every_family_batch(
     config: ModelConfig, recipe: Recipe, corpus: Corpus
 ):
-    _, decoder = made(config, recipe, corpus, "continuation", "decoder")
-    _, both = made(config, recipe, corpus, "continuation", "encoder_decoder")
+    _, decoder = build_run(config, recipe, corpus, "continuation", "decoder")
+    _, both = build_run(config, recipe, corpus, "continuation", "encoder_decoder")
     (window,), targets = decoder.training(1)
-    (source, target), its_targets = both.training(1)
+    (source, target), other_targets = both.training(1)
     half = config.context_length // 2
     assert torch.equal(torch.cat([source, target], dim=1), window)
-    assert torch.equal(targets[:, half:], its_targets)
+    assert torch.equal(targets[:, half:], other_targets)
     assert (targets[:, :half] == IGNORED).all()
-    assert torch.equal(target[:, 1:], its_targets[:, :-1])
+    assert torch.equal(target[:, 1:], other_targets[:, :-1])
 
 
 @pytest.mark.parametrize(("family", "place"), [("encoder", 0), ("decoder", -1)])
-def test_genre_shows_a_passage_of_one_play_of_that_genre(
+def test_genre_passage_is_from_one_play_of_the_target_genre(
     config: ModelConfig, recipe: Recipe, plays: Corpus, family: str, place: int
 ):
     recipe = dataclasses.replace(recipe, batch_size=300)
-    spec, task = made(config, recipe, plays, "genre", family)
+    spec, task = build_run(config, recipe, plays, "genre", family)
     batches = [task.training(0), *task.evaluation("val", 90), *task.evaluation("test", 90)]
-    for begin in (1, 3):  # a training batch is drawn, an evaluation has as many of each
-        of_each = torch.bincount(torch.cat([batch.targets for batch in batches[begin : begin + 2]]))
-        assert of_each.tolist() == [30, 30, 30]
+    for begin in (
+        1,
+        3,
+    ):  # the evaluation batches of a split have equally many passages of each genre
+        per_genre = torch.bincount(
+            torch.cat([batch.targets for batch in batches[begin : begin + 2]])
+        )
+        assert per_genre.tolist() == [30, 30, 30]
     assert torch.bincount(batches[0].targets).min() > 70
-    for (shown,), genres in batches:
-        assert shown.shape[1] == config.context_length
-        assert (shown[:, place] == len(plays.vocabulary)).all()
-        passage = shown[:, 1:] if place == 0 else shown[:, :-1]
+    for (tokens,), genres in batches:
+        assert tokens.shape[1] == config.context_length
+        assert (tokens[:, place] == len(plays.vocabulary)).all()
+        passage = tokens[:, 1:] if place == 0 else tokens[:, :-1]
         for row, genre in zip(passage.tolist(), genres.tolist(), strict=True):
             letters = {plays.vocabulary[token] for token in row}
             assert letters <= set("abcdefghi"[3 * genre : 3 * genre + 3])
@@ -150,11 +156,13 @@ def test_genre_shows_a_passage_of_one_play_of_that_genre(
         ("sort", sorted),
     ],
 )
-def test_sequences_by_hand_for_every_family(config, recipe, corpus, task: str, answer):
-    seen = []
+def test_reversed_and_sorted_targets_are_right_for_every_family(
+    config, recipe, corpus, task: str, answer
+):
+    sources = []
     for family in FAMILIES[task]:
-        _, asked = made(config, recipe, corpus, task, family)
-        inputs, targets = asked.training(5)
+        _, batches = build_run(config, recipe, corpus, task, family)
+        inputs, targets = batches.training(5)
         half = config.context_length // 2
         if family == "encoder_decoder":
             source, given = inputs
@@ -169,12 +177,12 @@ def test_sequences_by_hand_for_every_family(config, recipe, corpus, task: str, a
         if given is not None:
             assert (given[:, 0] == SYMBOLS).all()
             assert torch.equal(given[:, 1:], targets[:, :-1])
-        seen.append(source)
-    assert all(torch.equal(source, seen[0]) for source in seen)
+        sources.append(source)
+    assert all(torch.equal(source, sources[0]) for source in sources)
 
 
-def test_repeats_ask_for_what_is_determined_alone(config, recipe, corpus):
-    spec, task = made(config, recipe, corpus, "repeat", "decoder")
+def test_repeat_targets_only_symbols_that_the_first_pattern_determines(config, recipe, corpus):
+    spec, task = build_run(config, recipe, corpus, "repeat", "decoder")
     periods = set()
     for step in range(5):
         (window,), targets = task.training(step)
@@ -191,8 +199,8 @@ def test_repeats_ask_for_what_is_determined_alone(config, recipe, corpus):
     assert len(periods) > 2
 
 
-def test_scores_by_hand(config: ModelConfig, recipe: Recipe, corpus: Corpus):
-    """Of 70 sequences, one in four answered with its first target wrong, the others right."""
+def test_scores_equal_a_count_by_hand(config: ModelConfig, recipe: Recipe, corpus: Corpus):
+    """Of 70 sequences, every fourth is answered with its first target wrong."""
 
     class Knows(nn.Module):
         def forward(self, source: Tensor, target: Tensor) -> Tensor:
@@ -200,7 +208,7 @@ def test_scores_by_hand(config: ModelConfig, recipe: Recipe, corpus: Corpus):
             answers[::4, 0] = (answers[::4, 0] + 1) % SYMBOLS
             return 50.0 * nn.functional.one_hot(answers, SYMBOLS + 1).float()
 
-    _, task = made(config, recipe, corpus, "reverse", "encoder_decoder")
+    _, task = build_run(config, recipe, corpus, "reverse", "encoder_decoder")
     scores = evaluate(Knows(), task, "val", 70, "fp32")
     wrong, half = 16 + 2, config.context_length // 2  # of a chunk of 64 and one of 6
     assert scores.exact_match == pytest.approx(1 - wrong / 70)
@@ -209,10 +217,10 @@ def test_scores_by_hand(config: ModelConfig, recipe: Recipe, corpus: Corpus):
 
 
 @pytest.mark.parametrize(("family", "steps"), [("decoder", 60), ("encoder_decoder", 100)])
-def test_exact_match_is_what_greedy_generation_writes(config, recipe, corpus, family, steps):
+def test_exact_match_equals_greedy_generation(config, recipe, corpus, family, steps):
     recipe = dataclasses.replace(recipe, steps=steps, batch_size=16)
     config = dataclasses.replace(config, context_length=6, position="learned")
-    spec, task = made(config, recipe, corpus, "reverse", family)
+    spec, task = build_run(config, recipe, corpus, "reverse", family)
     torch.manual_seed(0)
     model = build(spec.model)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
@@ -221,7 +229,8 @@ def test_exact_match_is_what_greedy_generation_writes(config, recipe, corpus, fa
         cross_entropy(model(*inputs), targets).backward()
         optimizer.step()
         optimizer.zero_grad()
-    scores, matched, seen = evaluate(model, task, "val", 128, "fp32"), 0, 0
+    scores = evaluate(model, task, "val", 128, "fp32")
+    matched = seen = 0
     for inputs, targets in task.evaluation("val", 128):
         how = {"temperature": 0}
         if family == "decoder":
@@ -234,13 +243,19 @@ def test_exact_match_is_what_greedy_generation_writes(config, recipe, corpus, fa
     assert 0.02 < scores.exact_match < 0.98  # neither hopeless nor certain: the test can fail
 
 
-def test_the_loss_weighs_every_token_once(config: ModelConfig, recipe: Recipe, tmp_path: Path):
-    """70 windows are more than one pass: the mean is over tokens, not over passes."""
+def test_loss_is_a_mean_over_tokens_and_not_over_chunks(
+    config: ModelConfig, recipe: Recipe, tmp_path: Path
+):
+    """70 windows are evaluated in two chunks of unequal size."""
     length, letters = config.context_length, "abcdefghijk"
     text = "".join(np.random.default_rng(0).choice(list(letters), size=70 * length + 1))
-    texts = {"train": _whole(text), "val": _whole(text), "test": _whole(text[:length])}
-    corpus = _store(tmp_path, "random", texts)
-    spec, task = made(config, recipe, corpus, "language", "decoder")
+    texts = {
+        "train": partial(iter, [text]),
+        "val": partial(iter, [text]),
+        "test": partial(iter, [text[:length]]),
+    }
+    corpus = store_corpus(tmp_path, "random", texts)
+    spec, task = build_run(config, recipe, corpus, "language", "decoder")
     torch.manual_seed(0)
     model = build(spec.model)
     tokens = torch.from_numpy(corpus.tokens("val")).long()
@@ -251,4 +266,6 @@ def test_the_loss_weighs_every_token_once(config: ModelConfig, recipe: Recipe, t
     scores = evaluate(model, task, "val", 70, "fp32")
     assert scores.loss == pytest.approx(expected, rel=1e-5)
     assert scores.accuracy == pytest.approx(hits)
-    assert all(math.isnan(score) for score in evaluate(model, task, "test", 70, "fp32"))
+    assert all(
+        math.isnan(score) for score in vars(evaluate(model, task, "test", 70, "fp32")).values()
+    )

@@ -37,7 +37,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     with_probes = dataclasses.replace(planted.ABLATION, probes=ALL, claims=[claim, opposite])
     monkeypatch.setattr(planted, "ABLATION", with_probes)
     results = plant(tmp_path, monkeypatch, [0.1, 0.2, 0.3, 0.2, 0.1])
-    for member in Study.load(results).plan(results).members:
+    for member in Study.load(results).plan(results).comparison_runs:
         odd, seed = member.variant == ODD_NAME, member.spec.seed
         share = 0.75 + 0.01 * (seed - 2) if odd else 0.25 + 0.01 * (seed - 2)
         found = {
@@ -80,7 +80,9 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
             file.parent.mkdir(exist_ok=True)
             file.write_text(json.dumps(rows))
         folder.finish(summary)
-    assert all(spec.probes for spec in unique_runs(Study.load(results).plan(results).members))
+    assert all(
+        spec.probes for spec in unique_runs(Study.load(results).plan(results).comparison_runs)
+    )
     collect(results)
     return Tables.load(results)
 
@@ -119,4 +121,4 @@ def test_a_measure_that_was_not_taken_leaves_the_claim_untested(tables: Tables):
     claim = dataclasses.replace(tables.ablations["planted"].claims[0], metric="induction_excess")
     row = judge(tables, "planted", claim)
     assert row["verdict"] == "not tested"
-    assert row["why"] == "no seed has a value of induction excess for every run it needs"
+    assert row["why"] == "no seed has a value of induction excess for every run of the comparison"

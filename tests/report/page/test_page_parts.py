@@ -62,7 +62,7 @@ def test_one_seed_is_enough_for_every_part(tmp_path: Path, monkeypatch: pytest.M
     tables = judged(tmp_path / "cpu", monkeypatch, [0.5])
     claims = claims_of(tables.results)
     assert "Of 4 claims: 4 undecided." in opening(tables, claims).data
-    assert "an interval takes two at least" in rules(claims).data
+    assert "an interval needs at least two" in rules(claims).data
     assert "1/1" in verdict_table(claims).data
     assert "0.500" in figures.forest(tables, ["planted"]).data
     assert "no interval" in figures.learning_curves(tables, "planted").data

@@ -1,4 +1,4 @@
-"""The local executor: a run that fails, or whose worker is killed, stops nothing else."""
+"""The local executor: events, failed runs, killed workers, and the end of the stream."""
 
 import dataclasses
 import os
@@ -13,13 +13,14 @@ import psutil
 
 from experiments.data.corpus import Corpus
 from experiments.records.run_folder import RunFolder
+from experiments.running.executor import Finished, Progress, Started
 from experiments.running.job import Job
-from experiments.running.local import Finished, Progress, Started, run_local
+from experiments.running.local import Local
 from experiments.spec import RunSpec
 
 
 def workers() -> list[psutil.Process]:
-    """The processes that train: children of the fork server."""
+    """The worker processes: children of the fork server."""
     return [
         child
         for child in psutil.Process().children(recursive=True)
@@ -27,26 +28,28 @@ def workers() -> list[psutil.Process]:
     ]
 
 
-def test_runs_finish_and_tell_how_they_go(spec: RunSpec, corpus: Corpus, tmp_path: Path):
+def test_every_run_yields_started_progress_and_finished_and_leaves_a_summary(
+    spec: RunSpec, corpus: Corpus, tmp_path: Path
+):
     specs = [dataclasses.replace(spec, seed=seed) for seed in range(3)]
-    events = list(run_local(specs, Job(corpus, tmp_path, {}), ["cpu", "cpu"]))
-    for each in specs:
-        mine = [event for event in events if event.spec == each]
-        assert isinstance(mine[0], Started)
-        assert isinstance(mine[-1], Finished)
-        assert [event.step for event in mine if isinstance(event, Progress)] == [2, 3, 4, 6]
-        summary = RunFolder(tmp_path, each.run_id).summary()
+    events = list(Local().run(specs, Job(corpus, tmp_path, {}), ["cpu", "cpu"]))
+    for spec in specs:
+        run_events = [event for event in events if event.spec == spec]
+        assert isinstance(run_events[0], Started)
+        assert isinstance(run_events[-1], Finished)
+        assert [e.step for e in run_events if isinstance(e, Progress)] == [2, 3, 4, 6]
+        summary = RunFolder(tmp_path, spec.run_id).summary()
         assert summary["status"] == "done"
         assert summary["threads"] == 1
 
 
-def test_a_failed_run_has_its_reason_and_stops_no_other(
+def test_a_failed_run_records_its_reason_and_the_next_run_is_trained(
     spec: RunSpec, corpus: Corpus, tmp_path: Path
 ):
-    # a vocabulary smaller than the corpus: the embedding is asked for a row that it has not
+    # The corpus has token ids beyond this vocabulary, so the embedding look-up fails.
     model = dataclasses.replace(spec.model, vocab_size=2)
     broken = dataclasses.replace(spec, model=model)
-    list(run_local([broken, spec], Job(corpus, tmp_path, {}), ["cpu"]))
+    list(Local().run([broken, spec], Job(corpus, tmp_path, {}), ["cpu"]))
     summary = RunFolder(tmp_path, broken.run_id).summary()
     assert summary["status"] == "failed"
     assert summary["reason"].startswith("IndexError")
@@ -54,10 +57,12 @@ def test_a_failed_run_has_its_reason_and_stops_no_other(
     assert RunFolder(tmp_path, spec.run_id).summary()["status"] == "done"
 
 
-def test_a_killed_worker_is_a_failed_run(spec: RunSpec, corpus: Corpus, tmp_path: Path):
+def test_a_killed_worker_makes_a_failed_run_and_the_next_run_is_trained(
+    spec: RunSpec, corpus: Corpus, tmp_path: Path
+):
     long = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, steps=100_000))
     killed = False
-    for event in run_local([long, spec], Job(corpus, tmp_path, {}), ["cpu"]):
+    for event in Local().run([long, spec], Job(corpus, tmp_path, {}), ["cpu"]):
         if isinstance(event, Progress) and event.spec == long and not killed:
             for worker in workers():
                 worker.send_signal(signal.SIGKILL)
@@ -69,9 +74,9 @@ def test_a_killed_worker_is_a_failed_run(spec: RunSpec, corpus: Corpus, tmp_path
     assert RunFolder(tmp_path, spec.run_id).summary()["status"] == "done"
 
 
-def test_closing_the_stream_ends_every_worker(spec: RunSpec, corpus: Corpus, tmp_path: Path):
+def test_closing_the_event_stream_kills_every_worker(spec: RunSpec, corpus: Corpus, tmp_path: Path):
     long = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, steps=100_000))
-    events = run_local([long], Job(corpus, tmp_path, {}), ["cpu"])
+    events = Local().run([long], Job(corpus, tmp_path, {}), ["cpu"])
     while not isinstance(next(events), Progress):
         pass
     assert workers()
@@ -80,15 +85,17 @@ def test_closing_the_stream_ends_every_worker(spec: RunSpec, corpus: Corpus, tmp
     assert RunFolder(tmp_path, long.run_id).summary() is None
 
 
-def test_a_worker_ends_with_what_it_works_for(spec: RunSpec, corpus: Corpus, tmp_path: Path):
-    """At once, and not when it next has something to say: another may be at its run by then."""
+def test_a_worker_exits_as_soon_as_its_parent_is_killed(
+    spec: RunSpec, corpus: Corpus, tmp_path: Path
+):
+    """The worker must not wait for its next log step: another worker may have its run by then."""
     never = {"steps": 10**7, "log_every": 10**7, "eval_every": 10**7}
     silent = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, **never))
     with (tmp_path / "job").open("wb") as file:
         pickle.dump((silent, Job(corpus, tmp_path, {})), file)
     code = (
-        "import pickle, sys; from experiments.running.local import run_local;"
-        "spec, job = pickle.load(open(sys.argv[1], 'rb')); list(run_local([spec], job, ['cpu']))"
+        "import pickle, sys; from experiments.running.local import Local;"
+        "spec, job = pickle.load(open(sys.argv[1], 'rb')); list(Local().run([spec], job, ['cpu']))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "job")])
     try:

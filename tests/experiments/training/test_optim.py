@@ -1,4 +1,4 @@
-"""Schedules and optimisers against their formulas."""
+"""Schedules and optimizers against their formulas."""
 
 import dataclasses
 
@@ -20,16 +20,16 @@ def test_learning_rate_warms_up_then_follows_half_a_cosine(recipe: Recipe):
     assert max(rates) == 1.0
 
 
-def test_only_matrices_decay(config: ModelConfig, recipe: Recipe):
+def test_weight_decay_applies_to_matrices_only(config: ModelConfig, recipe: Recipe):
     model = build(config)
-    decaying, others = build_optimizer(model, recipe).param_groups
+    decaying, exempt = build_optimizer(model, recipe).param_groups
     assert all(parameter.dim() == 2 for parameter in decaying["params"])
-    assert (decaying["weight_decay"], others["weight_decay"]) == (recipe.weight_decay, 0.0)
-    assert len(decaying["params"]) + len(others["params"]) == len(list(model.parameters()))
+    assert (decaying["weight_decay"], exempt["weight_decay"]) == (recipe.weight_decay, 0.0)
+    assert len(decaying["params"]) + len(exempt["params"]) == len(list(model.parameters()))
 
 
-def test_inverse_square_root_is_the_papers_formula(recipe: Recipe):
-    """lrate = d^-0.5 · min(step^-0.5, step · warmup^-1.5), with the peak in place of the factor."""
+def test_inverse_sqrt_schedule_equals_the_formula_of_vaswani_2017(recipe: Recipe):
+    """lrate ∝ min(step^-0.5, step · warmup^-1.5), scaled to the peak learning rate."""
     recipe = dataclasses.replace(recipe, schedule="inverse_sqrt", steps=100, warmup_steps=20)
     for step in (1, 10, 20, 21, 80):
         shape = min(step**-0.5, step * 20**-1.5) / 20**-0.5
@@ -39,20 +39,20 @@ def test_inverse_square_root_is_the_papers_formula(recipe: Recipe):
     assert learning_rate_at(3, without) == pytest.approx(without.learning_rate / 2)
 
 
-def test_constant_stays_at_the_peak(recipe: Recipe):
+def test_constant_schedule_stays_at_the_peak(recipe: Recipe):
     recipe = dataclasses.replace(recipe, schedule="constant", warmup_steps=0)
     assert {learning_rate_at(step, recipe) for step in range(6)} == {recipe.learning_rate}
 
 
-def test_warm_up_may_be_none_in_every_schedule(recipe: Recipe):
+def test_every_schedule_starts_at_the_peak_without_warmup(recipe: Recipe):
     for schedule in ("cosine", "inverse_sqrt", "constant"):
         without = dataclasses.replace(recipe, schedule=schedule, warmup_steps=0)
         assert learning_rate_at(0, without) == recipe.learning_rate
 
 
-# Kingma 2015 and Loshchilov 2019, by hand, for one weight in two steps
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_optimisers_by_their_formulas(recipe: Recipe, optimizer: str):
+def test_optimizer_steps_equal_the_published_formulas(recipe: Recipe, optimizer: str):
+    """One weight over two steps, by Kingma 2015 and Loshchilov 2019."""
     recipe = dataclasses.replace(
         recipe, optimizer=optimizer, beta1=0.9, beta2=0.98, epsilon=1e-3, weight_decay=0.2
     )
@@ -73,6 +73,8 @@ def test_optimisers_by_their_formulas(recipe: Recipe, optimizer: str):
 @pytest.mark.parametrize(
     ("field", "value"), [("optimizer", "sgd"), ("epsilon", 0.0), ("schedule", "linear")]
 )
-def test_what_cannot_work_is_refused_by_name(recipe: Recipe, field: str, value):
+def test_unknown_optimizer_or_schedule_is_refused_with_the_field_name(
+    recipe: Recipe, field: str, value
+):
     with pytest.raises(ValueError, match=rf"{field}=.* it must be"):
         dataclasses.replace(recipe, **{field: value})

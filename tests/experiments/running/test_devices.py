@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from experiments.cli.options import slots_per_gpu_of
+from experiments.cli.options import SlotOptions
 from experiments.errors import UserError
 from experiments.profiles import PROFILES
-from experiments.records import provenance as hardware
+from experiments.running import devices
 
 
 @pytest.mark.parametrize(
@@ -18,14 +18,15 @@ def test_runs_are_dealt_to_the_cards_in_turn(
     monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int | None, cards: list[int]
 ):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    slots = hardware.slots("cuda", slots_per_gpu_of(PROFILES["gpu"], "cuda", asked), jobs)
+    slots_per_gpu = SlotOptions(slots_per_gpu=asked).per_gpu(PROFILES["gpu"], "cuda")
+    slots = devices.slots("cuda", slots_per_gpu, jobs)
     assert slots == [f"cuda:{card}" for card in cards]
 
 
 def test_slots_of_cards_are_refused_without_cards():
-    assert hardware.slots("cpu", 1, jobs=2) == ["cpu", "cpu"]
+    assert devices.slots("cpu", 1, jobs=2) == ["cpu", "cpu"]
     with pytest.raises(UserError, match="SLOTS_PER_GPU is for the device cuda, and this is cpu"):
-        slots_per_gpu_of(PROFILES["gpu"], "cpu", 2)
+        SlotOptions(slots_per_gpu=2).per_gpu(PROFILES["gpu"], "cpu")
 
 
 @pytest.mark.parametrize(
@@ -44,14 +45,14 @@ def test_a_run_sees_its_own_card_alone(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is put back
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
-    assert hardware.isolate_gpu(slot) == device
+    assert devices.isolate_gpu(slot) == device
     assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
     # Without this, cuBLAS may add up in another order each time.
     assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) == device.startswith("cuda")
 
 
 def test_precision_is_what_was_asked_for_or_what_the_device_is_good_at():
-    assert hardware.resolve_precision("auto", "cuda") == "bf16"
-    assert hardware.resolve_precision("auto", "cpu") == "fp32"
-    assert hardware.resolve_precision("bf16", "cpu") == "bf16"
-    assert hardware.resolve_precision("fp32", "cuda") == "fp32"
+    assert devices.resolve_precision("auto", "cuda") == "bf16"
+    assert devices.resolve_precision("auto", "cpu") == "fp32"
+    assert devices.resolve_precision("bf16", "cpu") == "bf16"
+    assert devices.resolve_precision("fp32", "cuda") == "fp32"

@@ -10,11 +10,15 @@ from planted import ODD_NAME, plant
 
 from experiments.ablation import Claim
 from experiments.records.collect import collect, read_table, write_table
+from report.page.variant_tables import metrics_table
+from report.verdicts.effects import claim_effect, curve_points, loss_column, scored
+from report.verdicts.estimates import difference_estimates, variant_estimate
 from report.verdicts.judge import decide, distance_to_decision, judge, judge_all
 from report.verdicts.stats import Estimate
 from report.verdicts.tables import Tables, records
+from report.verdicts.text import format_estimate
 
-MORE = Claim(id="x", sentence="", said_by="")
+MORE = Claim(id="x", sentence="", said_by="", effect={"a": 1}, why_margin="it is a test")
 EQUAL, NO_WORSE = dataclasses.replace(MORE, equal=True), dataclasses.replace(MORE, no_worse=True)
 NOISE = [0.01, -0.01, 0.02, -0.02, 0.0]
 
@@ -47,19 +51,39 @@ def test_known_effects(tmp_path, monkeypatch, shift, verdict, equal, no_worse):
     assert f"{row['n']} paired seeds" in row["why"]
 
 
-def test_losses_are_judged_per_character_whatever_the_tokens_are(tmp_path, monkeypatch):
-    place = plant(tmp_path, monkeypatch, [0.5 + noise for noise in NOISE], characters=400)
-    row = verdicts(place).loc["planted"]
-    assert row["effect"] == pytest.approx(0.5 / 4)  # of validation text, four to a token
-    assert row["verdict"] == "supported"
-    tables = Tables.load(place)
-    nats_per_token = read_table(place, "curves")["loss"]
-    assert list(tables.curves["loss"]) == pytest.approx(list(nats_per_token / 4))
-    bits = read_table(place, "runs")["bits_per_character"]
-    assert list(tables.runs["val_loss"] / math.log(2)) == pytest.approx(list(bits))
+def test_losses_of_text_are_judged_and_shown_per_character_whatever_the_tokens_are(
+    tmp_path, monkeypatch
+):
+    """Four characters to a token of the validation text, in every table and on the page."""
+    results = plant(tmp_path, monkeypatch, [0.5 + noise for noise in NOISE], characters=400)
+    row = verdicts(results).loc["planted"]
+    assert row["effect"] == pytest.approx(0.5 / 4)
+    assert (row["verdict"], row["unit"]) == ("supported", "nats per character")
+    tables = Tables.load(results)
+    assert loss_column(tables, "planted") == ("val_loss_per_character", "nats per character")
+    curves, runs = read_table(results, "curves"), read_table(results, "runs")
+    assert list(curves["loss_per_character"]) == pytest.approx(list(curves["loss"] / 4))
+    bits = list(runs["bits_per_character"])
+    assert list(runs["val_loss_per_character"] / math.log(2)) == pytest.approx(bits)
+    assert list(runs["test_loss_per_character"]) == list(runs["test_loss"])  # one, of the test text
     assert tables.uniform_loss == pytest.approx(math.log(84) / 4)
-    write_table(place, "lengths", [])
-    assert tables.probe("lengths", "planted").empty  # nobody has looked yet
+    assert tables.curves.equals(curves)  # loading converts nothing
+    write_table(results, "lengths", [])
+    assert tables.probe("lengths", "planted").empty
+
+
+def test_the_mean_of_a_column_of_runs_is_the_mean_that_the_page_shows(tmp_path, monkeypatch):
+    """As the README's pandas example computes it, with two characters to a token."""
+    results = plant(tmp_path, monkeypatch, NOISE, characters=200)
+    collect(results)
+    means = read_table(results, "runs").groupby("variant")["val_loss_per_character"].mean()
+    tables = Tables.load(results)
+    shown = metrics_table(tables, "planted").data
+    for variant, mean in means.items():
+        estimate = variant_estimate(tables, "planted", variant, "val_loss_per_character")
+        assert estimate.mean == pytest.approx(mean)
+        assert f"<td>{format_estimate(estimate)}</td>" in shown
+    assert "losses in nats per character" in shown
 
 
 def test_noise_too_large_to_tell_is_undecided_and_says_how_many_seeds(tmp_path, monkeypatch):
@@ -100,7 +124,7 @@ def test_a_diverged_run_counts_as_a_uniform_guess(tmp_path, monkeypatch):
     results = plant(tmp_path, monkeypatch, ["diverged"] * 5)
     row = verdicts(results).loc["planted"]
     tables = Tables.load(results)
-    base = tables.scored("planted").query("variant == 'base'")["val_loss"]
+    base = scored(tables, "planted").query("variant == 'base'")["val_loss"]
     assert row["effect"] == pytest.approx(math.log(84) - base.mean())
     assert (row["verdict"], row["diverged"]) == ("supported", 5)
     assert "5 runs diverged, counted as a uniform guess" in row["why"]
@@ -135,8 +159,10 @@ def test_a_uniform_guess_is_among_what_the_task_can_answer(
     collect(results)
     tables = Tables.load(results)
     changed = {"recipe.task": task, "model.vocab_size": vocabulary, "model.n_classes": classes}
-    rows = dataclasses.replace(tables, members=tables.members.assign(**changed)).scored("planted")
-    assert list(rows.query("status == 'diverged'")["score"]) == pytest.approx([loss] * 2)
+    tables = dataclasses.replace(tables, members=tables.members.assign(**changed))
+    diverged = scored(tables, "planted").query("status == 'diverged'")
+    shown = loss_column(tables, "planted").name
+    assert list(diverged[shown]) == pytest.approx([loss] * 2)
 
 
 def test_the_curve_of_a_run_without_a_result_counts_for_nothing(tmp_path, monkeypatch):
@@ -144,12 +170,12 @@ def test_the_curve_of_a_run_without_a_result_counts_for_nothing(tmp_path, monkey
     collect(results)
     tables = Tables.load(results)
     claim = dataclasses.replace(planted.ABLATION.claims[0], metric="tokens_to_loss")
-    assert list(tables.values("planted", claim).index) == [0, 1, 2]
+    assert list(claim_effect(tables, "planted", claim).index) == [0, 1, 2]
     first = (tables.members["variant"] == ODD_NAME) & (tables.members["seed"] == 0)
     status = tables.members["status"].mask(first, "failed")
     lacking = dataclasses.replace(tables, members=tables.members.assign(status=status))
-    assert list(lacking.values("planted", claim).index) == [1, 2]
-    assert len(lacking.points("planted")) == len(tables.points("planted")) - 3
+    assert list(claim_effect(lacking, "planted", claim).index) == [1, 2]
+    assert len(curve_points(lacking, "planted")) == len(curve_points(tables, "planted")) - 3
 
 
 def test_p_values_are_corrected_over_all_claims(tmp_path, monkeypatch):
@@ -162,7 +188,7 @@ def test_differences_are_paired(tmp_path, monkeypatch):
     """Seeds differ by far more than the effect; pairing takes that out."""
     results = plant(tmp_path, monkeypatch, [0.05 + noise / 10 for noise in NOISE])
     collect(results)
-    row = Tables.load(results).differences("planted").iloc[0]
+    row = difference_estimates(Tables.load(results), "planted").iloc[0]
     assert row["variant"] == ODD_NAME
     assert row["mean"] == pytest.approx(0.05)
     assert row["high"] - row["low"] < 0.01

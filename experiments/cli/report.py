@@ -1,0 +1,71 @@
+"""`report`: write the page, in a process of its own."""
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from experiments.cli.options import Reference, StudyOptions, check_known
+
+
+def report(*, study: StudyOptions = StudyOptions(), reference: Reference = False) -> int:
+    """Write the page of what has been run so far, or of the published results."""
+    folder = study.folder
+    if reference:
+        published = study.results / "reference"
+        profiles = sorted(file.parent.name for file in published.glob("*/study.json"))
+        check_known("published profile", [folder.name], profiles)
+        # The page is not written where the tables are, which are in git.
+        folder = study.results / "published" / folder.name
+        shutil.copytree(published, folder.parent, dirs_exist_ok=True)
+    with PageBuilder(folder) as page:
+        return page.build(only_if_changed=reference)
+
+
+class PageBuilder:
+    """Builds the page of a results folder in a process of its own, one build at a time. Used as a
+    context manager, which ends a build that is still going on.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def refresh(self) -> None:
+        """Start building beside the training, unless a build is going on. Output goes to a file."""
+        if self.process is None or self.process.poll() is not None:
+            with (self.results / "report.log").open("wb") as log:
+                self.process = subprocess.Popen(self._command(), stdout=log, stderr=log)
+            # Runs are timed: the build gets what they leave of the processor.
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(self.process.pid).nice(19)
+
+    def build(self, *, only_if_changed: bool) -> int:
+        """Build the page now, and return the exit status of the build."""
+        options = ["--if-changed"] if only_if_changed else []
+        self.process = subprocess.Popen(self._command(*options))
+        return self.process.wait()
+
+    def stop(self) -> None:
+        """End a build that is going on, with the kernels of its notebooks."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            builder = psutil.Process(self.process.pid)
+            for process in [*builder.children(recursive=True), builder]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self.process.wait()
+
+    def _command(self, *options: str) -> list[str]:
+        return [sys.executable, "-m", "report", str(self.results), *options]

@@ -1,0 +1,20 @@
+"""Commands that trained runs, and how each spent its time: the file `calls.jsonl`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.files import seal, unseal
+
+
+def record_call(results: Path, **call: Any) -> None:
+    """Append a line to `calls.jsonl`. `call` has the columns of the table `calls`."""
+    with (results / "calls.jsonl").open("a") as file:
+        file.write(json.dumps(seal(call)) + "\n")
+
+
+def read_calls(results: Path) -> list[dict[str, Any]]:
+    """The calls that `record_call` recorded, without damaged lines."""
+    file = results / "calls.jsonl"
+    lines = file.read_bytes().splitlines() if file.exists() else []
+    return [call for call in map(unseal, lines) if call]

@@ -1,0 +1,82 @@
+"""Devices, precisions and slots: where runs train, and how many train at the same time."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import cast, get_args
+
+from experiments.errors import UserError
+from experiments.records.provenance import usable_cores
+from experiments.spec import Precision
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+PRECISIONS = ("auto", *get_args(Precision))
+
+
+def resolve_device(wanted: str) -> str:
+    """Resolve one of `DEVICES` to "cuda", "mps" or "cpu". "auto" is the best device present.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    present = devices_present()
+    if wanted == "auto":
+        return present[0]
+    if wanted not in present:
+        raise UserError(f"device '{wanted}' is not on this machine: it has {', '.join(present)}")
+    return wanted
+
+
+def devices_present() -> list[str]:
+    """Kinds of devices on this machine, the best first."""
+    # Importing torch takes seconds and is needed only where something hints at an accelerator.
+    driver = shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists()
+    if not driver and not Path("/dev/kfd").exists() and platform.system() != "Darwin":
+        return ["cpu"]
+    import torch
+
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [*(device for device, available in present.items() if available), "cpu"]
+
+
+def slots(device: str, slots_per_gpu: int, jobs: int | None) -> list[str]:
+    """The torch device of each slot; as many runs train at the same time as there are slots.
+
+    Args:
+        device: "cuda", "mps" or "cpu".
+        slots_per_gpu: slots on each graphics card, unless `jobs` is given.
+        jobs: number of slots in all. By default one per processor core, or one on "mps".
+    """
+    if device == "cuda":
+        import torch
+
+        cards = torch.cuda.device_count()
+        return [f"cuda:{i % cards}" for i in range(jobs or cards * slots_per_gpu)]
+    if device == "mps":
+        return ["mps"] * (jobs or 1)
+    return ["cpu"] * (jobs or usable_cores())
+
+
+def isolate_gpu(slot: str) -> str:
+    """Hide every graphics card but the slot's own from this process, and return the torch device
+    that the slot is from then on. Must be called before CUDA starts.
+    """
+    kind, _, index = slot.partition(":")
+    if kind != "cuda":
+        return slot
+    visible = [card for card in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
+    # Without this setting, cuBLAS may add up in another order each time.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(index)] if visible else index
+    return "cuda:0"
+
+
+def default_precision(device: str) -> Precision:
+    """The default precision of a device: bfloat16 autocast on CUDA, float32 elsewhere."""
+    return "bf16" if device == "cuda" else "fp32"
+
+
+def resolve_precision(wanted: str, device: str) -> Precision:
+    """Resolve one of `PRECISIONS` on a device. "auto" is the device's default precision."""
+    return default_precision(device) if wanted == "auto" else cast(Precision, wanted)

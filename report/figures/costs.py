@@ -1,0 +1,93 @@
+"""Costs that are measured without training: time and memory of attention, norms and generation."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import HTML
+
+from report.figures.charts import MARKED, draw_lines, legend_beside, log2_axis, palette, show
+from report.html import EMPTY, table
+from report.verdicts.cost_growth import FROM, attention_share, exponents, overtakes
+from report.verdicts.stats import estimate
+from report.verdicts.tables import Tables
+from report.verdicts.text import format_estimate, format_interval, format_number
+
+_GENERATION = {"generation multi-head", "generation grouped", "generation multi-query"}
+
+
+def cost_curves(tables: Tables, ablation: str) -> HTML:
+    """Time and memory against context length, if the ablation has a claim about their growth."""
+    claims = tables.ablations[ablation].claims
+    costs = tables.costs
+    rows = costs[(costs["direction"] == "both") & costs["length"].notna()]
+    rows = rows[rows["what"].str.startswith(("attention", "model"))]
+    if rows.empty or not any(claim.metric.endswith("_exponent") for claim in claims):
+        return EMPTY
+    colours = palette(list(rows["what"].unique()))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
+    lines = MARKED | {"x": "length", "column": "what"}
+    draw_lines(left, rows, colours, y="seconds", legend=False, **lines)
+    memory = rows.dropna(subset=["peak_bytes"])
+    draw_lines(right, memory, colours, y="peak_bytes", errorbar=None, **lines)
+    for axes, label in ((left, "seconds"), (right, "peak memory (bytes)")):
+        axes.set(xlabel="context (tokens)", ylabel=label, yscale="log")
+        log2_axis(axes)
+    legend_beside(right)
+    figure.tight_layout()
+    growth = "; ".join(
+        f"{label} of {name}: {_exponent(powers)}"
+        for column, label in (("seconds", "time"), ("peak_bytes", "peak memory"))
+        for name in colours
+        if len(powers := exponents(costs, name, "both", column))
+    )
+    return show(
+        figure,
+        alt=f"Cost against context length. Exponent of the growth, mean over doublings: {growth}",
+        caption="Forward and backward pass of one sequence on one thread. Attention is measured for"
+        " a single layer, the model is the complete base. Exponent of the growth, mean over"
+        f" doublings of the length from {FROM} on, with 95 % interval: {growth}. Attention takes"
+        f" more than half of the time of the model {_crossings(tables)}.",
+    )
+
+
+def _exponent(powers: "pd.Series[float]") -> str:
+    result = estimate(list(powers))
+    mean = format_number(result.mean, result.low, result.high)
+    return mean if result.low is None else f"{mean} ({format_interval(result.low, result.high)})"
+
+
+def _crossings(tables: Tables) -> str:
+    """Lengths from which on attention takes more than half of the time, by kernel."""
+    crossings = []
+    for kernel in ("reference", "fused"):
+        share = attention_share(tables.costs, kernel, tables.study.base.n_layers)
+        if len(share):
+            length = overtakes(share)
+            where = f"from about {length:,.0f} tokens on" if length else "at no measured length"
+            crossings.append(f"{where} with {kernel} attention")
+    return " and ".join(crossings)
+
+
+def cost_table(tables: Tables, ablation: str) -> HTML:
+    """Seconds and bytes of the operations that the claims of an ablation compare."""
+    operations = {
+        operation
+        for claim in tables.ablations[ablation].claims
+        if claim.metric == "measured_seconds"
+        for operation in claim.effect
+    }
+    if operations & _GENERATION:
+        operations |= _GENERATION
+    costs = tables.costs
+    rows = costs[costs["what"].isin(operations)].fillna({"direction": "–"})
+    if rows.empty:
+        return EMPTY
+    cells = []
+    for (operation, direction), repeats in rows.groupby(["what", "direction"], sort=False):
+        milliseconds = format_estimate(estimate(list(repeats["seconds"] * 1000)))
+        peak = repeats["peak_bytes"].max()
+        cells.append((operation, direction, milliseconds, "–" if pd.isna(peak) else f"{peak:,.0f}"))
+    note = (
+        "Mean ± half the width of the 95 % interval over repetitions; one thread, nothing else"
+        " running. Bytes: peak memory of all tensors; for generation, final size of the cache."
+    )
+    return HTML(table(("operation", "direction", "milliseconds", "bytes"), cells, note))

@@ -1,0 +1,87 @@
+"""Depth: final loss by number of layers, and gradients and activations by layer."""
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from IPython.display import HTML
+from matplotlib.ticker import MaxNLocator
+
+from report.figures.charts import by_colour, interval, loss_label, show, variant_colours
+from report.html import EMPTY
+from report.verdicts.effects import loss_column, scored
+from report.verdicts.tables import Tables
+from report.verdicts.text import format_number, mean_over_seeds, plural
+
+
+def depth_grid(tables: Tables, ablation: str) -> HTML:
+    """Heat map of the final loss by kind of stack and number of layers.
+
+    Empty unless the variants form a complete grid of at least two kinds and three depths.
+    """
+    variants = tables.ablations[ablation].variants
+    at_base_rate = {variant.name for variant in variants if not variant.tuned_for}
+    rows = scored(tables, ablation)
+    rows = rows[rows["variant"].isin(at_base_rate)]
+    residual = rows["model.residual"].map(lambda used: "residual" if used else "no residual")
+    rows = rows.assign(kind="norm " + rows["model.norm_placement"].astype(str) + ", " + residual)
+    depths, kinds = rows["model.n_layers"].nunique(), rows["kind"].nunique()
+    cells = rows.drop_duplicates(["kind", "model.n_layers"])
+    if depths < 3 or kinds < 2 or len(cells) != depths * kinds:
+        return EMPTY
+    grid = rows.pivot_table(
+        index="kind",
+        columns="model.n_layers",
+        values=loss_column(tables, ablation).name,
+        aggfunc="mean",
+        sort=False,
+    )
+    grid = grid[sorted(grid.columns)].rename(columns=int)
+    figure, axes = plt.subplots(figsize=(1.6 + 1.2 * depths, 1.0 + 0.55 * kinds))
+    colour_bar = {"label": loss_label(tables, ablation)}
+    sns.heatmap(grid, annot=True, fmt=".2f", cmap="viridis_r", ax=axes, cbar_kws=colour_bar)
+    axes.set(xlabel="layers", ylabel="")
+    losses = "; ".join(
+        f"{kind}, {depth} layers: {format_number(loss)}"
+        for kind, losses_by_depth in grid.iterrows()
+        for depth, loss in losses_by_depth.items()
+    )
+    return show(
+        figure,
+        alt=f"Final validation loss by depth. {losses}.",
+        caption="Final validation loss by depth, at the learning rate of the base: mean of"
+        f" {plural(rows['seed'].nunique(), 'seed')}. A diverged run counts as a uniform guess.",
+    )
+
+
+def layer_gradients(tables: Tables, ablation: str) -> HTML:
+    """Gradients and activations by layer, before the first and after the last step."""
+    rows = tables.probe("layers", ablation)
+    rows = rows[rows["part"] == "feed_forward"]
+    if rows.empty:
+        return EMPTY
+    last_step = rows.groupby("run_id")["step"].transform("max")
+    rows = rows[(rows["step"] == 0) | (rows["step"] == last_step)]
+    rows = rows.assign(
+        layer=rows["layer"] + 1,
+        when=rows["step"].map(lambda step: "after the last step" if step else "before training"),
+    )
+    quantities = {"gradient_norm": "gradient norm", "output_rms": "RMS of the output"}
+    rows = rows.rename(columns=quantities).melt(
+        ["variant", "seed", "layer", "when"], list(quantities.values()), "quantity"
+    )
+    rows = rows[rows["value"] > 0]  # neither NaN of a diverged run nor underflow of float32
+    colours = variant_colours(rows, tables, ablation)
+    panels = {"col": "when", "row": "quantity", "facet_kws": {"sharey": "row"}}
+    lines = {"kind": "line", "marker": "o", "errorbar": interval} | by_colour(colours)
+    grid = sns.relplot(rows, x="layer", y="value", height=3.0, aspect=1.2, **panels, **lines)
+    grid.set(yscale="log", xlabel="layer")
+    grid.set_titles("{row_name}, {col_name}")
+    grid.set_ylabels("")
+    for axes in grid.axes.flat:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return show(
+        grid.figure,
+        alt=f"Gradients and activations by layer of {', '.join(colours)}.",
+        caption="Feed-forward networks on one fixed batch: norm of the loss's gradient with respect"
+        " to the last matrix, and root mean square of the output:"
+        f" {mean_over_seeds(rows['seed'].nunique())}.",
+    )

@@ -1,0 +1,84 @@
+"""Learning rates: the search for the best peak rate, and the schedules over training."""
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+from IPython.display import HTML
+
+from report.figures.charts import (
+    MARKED,
+    by_colour,
+    draw_lines,
+    legend_beside,
+    loss_label,
+    show,
+    variant_colours,
+)
+from report.html import EMPTY
+from report.verdicts.effects import curve_points, loss_column
+from report.verdicts.tables import Tables, records
+from report.verdicts.text import plural
+
+
+def rate_search(tables: Tables, ablation: str) -> HTML:
+    """Validation loss against the learning rates that were tried, with the chosen rate marked."""
+    trials = tables.tuning[tables.tuning["ablation"] == ablation].sort_values("rate")
+    loss = loss_column(tables, ablation).name
+    done = trials.dropna(subset=[loss])
+    if done.empty:
+        return EMPTY
+    colours = variant_colours(trials, tables, ablation)
+    # The first seed tried all rates, the second only the best two.
+    first_seed = done["seed"] == done["seed"].min()
+    figure, axes = plt.subplots(figsize=(7.5, 3.8))
+    draw_lines(axes, done[first_seed], colours, x="learning_rate", y=loss, **MARKED)
+    if not first_seed.all():
+        style = by_colour(colours) | {"style": "variant", "style_order": list(colours)}
+        second = done[~first_seed]
+        sns.scatterplot(second, x="learning_rate", y=loss, ax=axes, legend=False, **style)
+    chosen = records(done[done["chosen"] & first_seed])
+    for row in chosen:
+        x, y, colour = row["learning_rate"], row[loss], colours[row["variant"]]
+        axes.plot(x, y, "o", color=colour, markersize=11, fillstyle="none")
+    axes.set(xscale="log", xlabel="peak learning rate", ylabel=loss_label(tables, ablation))
+    legend_beside(axes)
+    best = "; ".join(f"{row['variant']} is best at {row['learning_rate']:g}" for row in chosen)
+    caption = (
+        f"Loss after training at each of {trials['rate'].nunique()} learning rates with one seed,"
+        " and at the best two with a second seed; neither seed is used in a comparison. Rings mark"
+        " the rate with the lower mean."
+    )
+    ends = {trials["rate"].min(), trials["rate"].max()}
+    if at_an_end := [row["variant"] for row in chosen if row["rate"] in ends]:
+        caption += (
+            " The best rate is at an end of the range, so that a better rate may lie outside,"
+            f" for: {', '.join(at_an_end)}."
+        )
+    diverged = trials[trials["status"] == "diverged"].groupby("variant")["rate"].nunique()
+    if len(diverged):
+        counts = [f"{variant} at {plural(n, 'rate')}" for variant, n in diverged.items()]
+        caption += f" Diverged and not drawn: {', '.join(counts)}."
+    return show(figure, alt=f"Learning-rate search: {best}.", caption=caption)
+
+
+def schedules(tables: Tables, ablation: str) -> HTML:
+    """Learning rate over training, if the schedules of the variants differ."""
+    fields = ("recipe.schedule", "recipe.warmup_steps")
+    variants = tables.ablations[ablation].variants
+    if len({tuple(variant.changes.get(field) for field in fields) for variant in variants}) < 2:
+        return EMPTY
+    points = curve_points(tables, ablation, "train").dropna(subset=["learning_rate"])
+    points = points.drop_duplicates(["variant", "step"])  # the schedule is the same for all seeds
+    if points.empty:
+        return EMPTY
+    colours = variant_colours(points, tables, ablation)
+    figure, axes = plt.subplots(figsize=(7.5, 3.2))
+    draw_lines(axes, points, colours, x="step", y="learning_rate", dashes=True)
+    axes.set(xlabel="step", ylabel="learning rate")
+    legend_beside(axes)
+    last = points.sort_values("step").groupby("variant")["learning_rate"].last()
+    final = "; ".join(f"{name} ends at {last[name]:.3g}" for name in colours)
+    return show(
+        figure,
+        alt=f"Learning rate over training. {final}.",
+        caption="Learning rate over training, recorded every few steps.",
+    )

@@ -1,0 +1,114 @@
+"""Effects per seed: scores of runs, points of curves, and differences paired by seed."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from experiments.ablation import Claim
+from experiments.metrics import COST_METRICS
+from experiments.records.run_folder import FINISHED
+from experiments.records.schema import TEXT_TASKS, per_character
+from report.verdicts.cost_growth import cost_table
+from report.verdicts.cost_to_target import spent_to_loss
+from report.verdicts.tables import Tables
+
+
+class LossColumn(NamedTuple):
+    """The name of a loss's column, and its unit."""
+
+    name: str
+    unit: str
+
+
+def is_text(tables: Tables, ablation: str) -> bool:
+    """Whether all variants of an ablation predict text."""
+    tasks = tables.members.loc[tables.members["ablation"] == ablation, "recipe.task"].dropna()
+    return bool(tasks.isin(TEXT_TASKS).all())
+
+
+def loss_column(tables: Tables, ablation: str, loss: str = "val_loss") -> LossColumn:
+    """The column in which an ablation shows a loss: per character of text where all variants
+    predict text, else per target.
+    """
+    if is_text(tables, ablation):
+        return LossColumn(per_character(loss), "nats per character")
+    return LossColumn(loss, "nats per target")
+
+
+def finished(tables: Tables, ablation: str) -> pd.DataFrame:
+    """The members of an ablation that have a result."""
+    members = tables.members
+    return members[(members["ablation"] == ablation) & members["status"].isin(FINISHED)]
+
+
+def scored(tables: Tables, ablation: str) -> pd.DataFrame:
+    """The finished members of an ablation, with a validation loss for every run.
+
+    A diverged run has the loss of a uniform guess over all answers that its task allows, in
+    `val_loss` and in `val_loss_per_character`.
+    """
+    rows = finished(tables, ablation)
+    answers = rows["model.n_classes"].fillna(rows["model.vocab_size"])
+    guess = np.log(answers.astype(float))
+    of_text = rows["recipe.task"].isin(TEXT_TASKS)
+    guess_per_character = (guess * tables.study.tokens_per_character()).where(of_text)
+    done = rows["status"] == "done"
+    return rows.assign(
+        val_loss=rows["val_loss"].where(done, guess),
+        val_loss_per_character=rows["val_loss_per_character"].where(done, guess_per_character),
+    )
+
+
+def curve_points(tables: Tables, ablation: str, split: str = "val") -> pd.DataFrame:
+    """The points of an ablation's learning curves, with variant, seed and the `flops` spent.
+
+    Only runs with a result are included: a failed or unfinished run has no training to compare.
+    """
+    members = finished(tables, ablation)[["variant", "seed", "run_id", "flops", "steps"]]
+    rows = tables.curves[tables.curves["split"] == split].merge(members, on="run_id")
+    rows["flops"] *= rows["step"] / rows["steps"]
+    return rows
+
+
+def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
+    """A claim's effect for each seed that has all runs that the claim weighs, [seeds].
+
+    The effect of a claim about costs is one value per repetition, or per doubling of the length.
+    """
+    if claim.metric in COST_METRICS:
+        values = cost_table(tables.costs, claim.metric, list(claim.effect))
+    elif claim.metric.endswith("_to_loss"):
+        spent = claim.metric.removesuffix("_to_loss")
+        values = spent_to_loss(curve_points(tables, ablation), list(claim.effect), spent)
+    else:
+        values = _by_variant(scored(tables, ablation), claim.metric)
+    return weighted_sum(values, claim.effect, claim.log) - claim.threshold
+
+
+def baseline_differences(tables: Tables, ablation: str) -> pd.DataFrame:
+    """Differences in validation loss of each variant from the ablation's baseline, paired by seed,
+    [seeds, variants], in the unit of `loss_column`. Positive is worse than the baseline.
+    """
+    baseline = tables.ablations[ablation].baseline
+    names = [variant.name for variant in tables.ablations[ablation].variants]
+    column = loss_column(tables, ablation).name
+    losses = _by_variant(scored(tables, ablation), column).reindex(columns=names)
+    return losses.drop(columns=baseline).sub(losses[baseline], axis=0)
+
+
+def weighted_sum(values: pd.DataFrame, weights: Mapping[str, float], log: bool) -> pd.Series:
+    """Weighted sum of a table's columns, or of their logarithms, over the rows without nulls."""
+    chosen = values.reindex(columns=list(weights)).dropna()
+    if log:
+        chosen = chosen.map(math.log)
+    return (chosen * pd.Series(dict(weights), dtype=float)).sum(axis=1)
+
+
+def _by_variant(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A column of members as [seeds, variants]; empty where no probe has measured the column."""
+    if column not in rows:
+        return pd.DataFrame(dtype=float)
+    return rows.pivot(index="seed", columns="variant", values=column)

@@ -1,0 +1,127 @@
+"""Explanations in words: the rule of a claim, and the numbers behind its verdict."""
+
+from typing import Any
+
+import pandas as pd
+
+from experiments.ablation import Claim
+from experiments.metrics import COST_METRICS, METRICS
+from experiments.records.run_folder import FINISHED, Status
+from report.verdicts.text import format_interval, format_number, format_seeds, plural
+
+
+def rule(claim: Claim) -> str:
+    """The rule by which a claim is judged."""
+    if claim.check:
+        return "Supported if the check holds, contradicted if it fails. Nothing is trained."
+    largest, least = f"{1 + claim.margin:g}", f"{1 / (1 + claim.margin):.3g}"
+    if claim.log:
+        above, below = f"a ratio of {largest}", least
+        none, inside = "1", f"between {least} and {largest}"
+    else:
+        above, below = f"+{claim.margin:g}", f"−{claim.margin:g}"
+        none, inside = "0", f"within ±{claim.margin:g}"
+    if claim.no_worse:
+        supported, contradicted = f"above {below}", f"below {below}"
+    elif claim.equal:
+        supported, contradicted = inside, "wholly outside"
+    else:
+        supported, contradicted = f"above {above}", f"below {none} or {inside}"
+    excess = f" The effect is the excess over {claim.threshold:g}." if claim.threshold else ""
+    return (
+        f"Supported if the whole 95 % interval lies {supported}, contradicted if it lies"
+        f" {contradicted}, otherwise undecided.{excess} The margin: {claim.why_margin}."
+    )
+
+
+def unit(claim: Claim) -> str:
+    """The unit of a claim's effect."""
+    if claim.log:
+        return f"ratio of {_metric(claim)}"
+    return (METRICS | COST_METRICS)[claim.metric]
+
+
+def numbers(row: dict[str, Any], claim: Claim) -> str:
+    """The effect and interval that decided a verdict, and the seeds that an undecided claim needs.
+
+    Args:
+        row: the claim's row of the table `claims`.
+        claim: the claim.
+    """
+    effect, low, high = row["effect"], row["low"], row["high"]
+    name = "ratio" if claim.log else "effect"
+    if claim.threshold:
+        name = f"excess over {claim.threshold:g}:"
+    if low is None:
+        return (
+            f"{name} {format_number(effect)} from {_sample(claim, row['n'])}: an interval needs"
+            " at least two"
+        )
+    text = (
+        f"{name} {format_number(effect, low, high)}, 95 % interval {format_interval(low, high)}"
+        f" over {_sample(claim, row['n'])}"
+    )
+    if "seeds_needed" not in row:
+        return text
+    if row["seeds_needed"] is None:
+        return f"{text}; no feasible number of seeds would decide"
+    return f"{text}; about {row['seeds_needed']} seeds would decide"
+
+
+def reason_not_tested(needed: pd.DataFrame, claim: Claim, tokenizer: str) -> str:
+    """Why a claim has no effect for any seed.
+
+    Args:
+        needed: the members of the variants that the claim weighs.
+        claim: the claim.
+        tokenizer: the study's tokenizer, "characters" or "bpe".
+    """
+    if claim.metric in COST_METRICS:
+        return "the costs have not been measured"
+    if needed.empty and tokenizer == "bpe":
+        return "the task needs positions in the text, which only tokens of one character have"
+    if needed.empty:
+        return "this corpus lacks the data of the task"
+    finished = needed["status"].isin(FINISHED)
+    if finished.groupby(needed["seed"]).all().any():
+        return (
+            f"no seed has a value of {_metric(claim)} for every run of the comparison"
+            + divergence(needed, claim)
+        )
+    counts = needed.loc[~finished, "status"].value_counts()
+    lacking = ", ".join(f"{n} {status}" for status, n in counts.items())
+    return f"no seed has every run of the comparison: {lacking}"
+
+
+def divergence(needed: pd.DataFrame, claim: Claim) -> str:
+    """How diverged runs were counted, to follow another text; empty if no run diverged.
+
+    Args:
+        needed: the members of the variants that the claim weighs.
+        claim: the claim.
+    """
+    diverged = needed[needed["status"] == Status.DIVERGED]
+    if claim.metric in ("val_loss", "val_loss_per_character"):
+        counts = {"counted as a uniform guess": len(diverged)}
+    elif claim.metric.endswith("_to_loss"):
+        counts = {"counted up to the divergence": len(diverged)}
+    else:
+        measured = int(diverged[claim.metric].notna().sum()) if claim.metric in diverged else 0
+        counts = {
+            "counted with what was measured": measured,
+            "left out": len(diverged) - measured,
+        }
+    return "".join(f"; {plural(n, 'run')} diverged, {how}" for how, n in counts.items() if n)
+
+
+def _metric(claim: Claim) -> str:
+    return claim.metric.replace("_", " ")
+
+
+def _sample(claim: Claim, n: int) -> str:
+    """The values that an interval is taken over, counted."""
+    if claim.metric == "measured_seconds":
+        return plural(n, "repetition")
+    if claim.metric in COST_METRICS:
+        return plural(n, "doubling") + " of the length"
+    return format_seeds(n)

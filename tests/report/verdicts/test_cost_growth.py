@@ -1,0 +1,144 @@
+"""Costs measured without training: their growth with the length, and claims about them."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import planted
+import pytest
+from planted import plant
+
+from experiments.ablation import Claim
+from experiments.records.collect import collect, write_table
+from report.figures.costs import cost_curves
+from report.verdicts.cost_growth import (
+    attention_share,
+    cost_table,
+    exponents,
+    overtakes,
+    peak_flops,
+)
+from report.verdicts.effects import weighted_sum
+from report.verdicts.judge import judge
+from report.verdicts.tables import Tables
+
+LENGTHS = (128, 256, 512, 1024, 2048)
+
+
+def cost_rows() -> list[dict[str, Any]]:
+    """Rows of the table `costs`. Attention takes 1e-9 n² seconds a layer, and the model 1e-6 n plus
+    four times as much as attention; reference attention holds 16 n² bytes, fused attention 100 n.
+    """
+    rows: list[dict[str, Any]] = []
+    for repeat in range(3):
+        noise = 1 + 0.001 * repeat
+        seconds = 0.1 + 0.1 * repeat
+        rows += [
+            {"what": "matmul", "repeat": repeat, "seconds": seconds, "flops": 1e9},
+            {"what": "layernorm", "direction": "forward", "repeat": repeat, "seconds": 9 * noise},
+            {"what": "layernorm", "direction": "both", "repeat": repeat, "seconds": 2 * noise},
+            {"what": "rmsnorm", "direction": "both", "repeat": repeat, "seconds": noise**2},
+        ]
+        for n in LENGTHS:
+            for kernel, peak_bytes in (("reference", 16 * n**2), ("fused", 100 * n)):
+                row = {"direction": "both", "length": n, "repeat": repeat}
+                row["peak_bytes"] = peak_bytes if repeat == 0 else None
+                seconds_of = {"attention": 1e-9 * n**2, "model": 1e-6 * n + 4e-9 * n**2}
+                rows += [
+                    row | {"what": f"{what} {kernel}", "seconds": seconds}
+                    for what, seconds in seconds_of.items()
+                ]
+    return rows
+
+
+COSTS_TABLE = pd.DataFrame(cost_rows())
+
+
+def test_exponent_of_a_square_is_two_and_of_a_line_is_one():
+    powers = exponents(COSTS_TABLE, "attention reference", "both", "seconds")
+    assert list(powers.index) == [256, 512, 1024]
+    assert list(powers) == pytest.approx([2, 2, 2])
+    powers = exponents(COSTS_TABLE, "attention fused", "both", "peak_bytes")
+    assert list(powers) == pytest.approx([1, 1, 1])
+    powers = exponents(COSTS_TABLE, "model fused", "both", "seconds")
+    assert powers.is_monotonic_increasing
+    assert 1 < powers.iloc[0] < powers.iloc[-1] < 2
+
+
+def test_measured_seconds_are_paired_by_repetition_and_without_forward_passes():
+    seconds = cost_table(COSTS_TABLE, "measured_seconds", ["layernorm", "rmsnorm"])
+    effect = weighted_sum(seconds, {"layernorm": 1, "rmsnorm": -1}, log=True)
+    assert list(effect) == pytest.approx([math.log(2 / (1 + 0.001 * i)) for i in range(3)])
+
+
+def test_peak_is_the_highest_rate_of_any_repetition():
+    assert peak_flops(COSTS_TABLE) == pytest.approx(1e10)
+    assert peak_flops(COSTS_TABLE.iloc[:0]) is None
+
+
+def test_attention_overtakes_the_rest_of_the_model_where_its_share_passes_one_half():
+    share = attention_share(COSTS_TABLE, "fused", layers=4)
+    # Four layers take 4e-9 n² seconds and the rest 1e-6 n: equally much at n = 250.
+    assert overtakes(share) == pytest.approx(250, rel=0.02)
+    assert overtakes(share[share.index < 200]) is None
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
+    """A study with four claims that a cost grows with the square of the length."""
+    about = {
+        "time": ("attention fused", "time_exponent"),
+        "memory": ("attention reference", "memory_exponent"),
+        "memory-fused": ("attention fused", "memory_exponent"),
+        "model": ("model fused", "time_exponent"),
+    }
+    claims = [
+        Claim(
+            id=name,
+            sentence="",
+            said_by="",
+            effect={operation: 1},
+            metric=metric,
+            threshold=2,
+            equal=True,
+            margin=0.2,
+            why_margin="a test",
+        )
+        for name, (operation, metric) in about.items()
+    ]
+    ablation = dataclasses.replace(planted.ABLATION, claims=claims)
+    monkeypatch.setattr(planted, "ABLATION", ablation)
+    results = plant(tmp_path, monkeypatch, [0.1, 0.2])
+    write_table(results, "costs", cost_rows())
+    collect(results)
+    return Tables.load(results)
+
+
+def test_claims_about_growth_are_judged_over_doublings_of_the_length(tables: Tables):
+    rows = {claim.id: judge(tables, "planted", claim) for claim in planted.ABLATION.claims}
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "time": "supported",
+        "memory": "supported",
+        "memory-fused": "contradicted",
+        "model": "undecided",  # the exponent grows from 1.5 to 1.9
+    }
+    assert rows["memory-fused"]["effect"] == pytest.approx(-1)
+    assert "excess over 2: −1.000" in rows["memory-fused"]["why"]
+    assert "over 3 doublings of the length" in rows["memory-fused"]["why"]
+
+
+def test_claim_about_costs_that_were_not_measured_is_not_tested(tables: Tables):
+    without_costs = dataclasses.replace(tables, costs=tables.costs.iloc[:0])
+    row = judge(without_costs, "planted", planted.ABLATION.claims[0])
+    assert (row["verdict"], row["why"]) == ("not tested", "the costs have not been measured")
+
+
+def test_growth_is_shown_only_for_an_ablation_with_a_claim_about_growth(tables: Tables):
+    shown = cost_curves(tables, "planted").data
+    assert "peak memory of attention fused: 1.000" in shown
+    assert "from about 25" in shown  # 250 tokens, as above
+    without_claims = dataclasses.replace(planted.ABLATION, claims=[])
+    tables = dataclasses.replace(tables, ablations={"planted": without_claims})
+    assert cost_curves(tables, "planted").data == ""
