@@ -112,7 +112,8 @@ def _run(
             print("measuring what attention, norms and generation cost on this machine")
             # A cluster may have devices that this machine lacks.
             local_device = device if device in devices_present() else "cpu"
-            measure("benchmarks.costs", folder, profile.name, local_device)
+            program = [sys.executable, "-m", "experiments.benchmarks.costs"]
+            measure(program, folder, profile.name, local_device)
         if outcome.trained:
             _record_call(folder, outcome, len(slots))
             record_environment(folder)
@@ -147,7 +148,7 @@ def _train_stages(
         if members:
             tables = all(is_measured(folder, name) for name in _THEORY_TABLES)
             if not tables or unfinished(unique_runs(members), folder):
-                measure("theory", folder)
+                measure([sys.executable, "-m", "experiments.theory"], folder)
             outcome += train(members)
         if fail_fast and outcome.failed:
             break
@@ -169,19 +170,18 @@ def _check_length(corpus: Corpus, members: list[PlannedRun]) -> None:
             )
 
 
-def measure(module: str, results: Path, *arguments: str) -> None:
-    """Run a module of `experiments` that measures something, in a process of its own: the command
-    line does not load torch.
+def measure(program: list[str], results: Path, *arguments: str) -> None:
+    """Run a program that measures something, since the command line does not load torch.
 
     Raises:
-        UserError: the module failed; its log says why.
+        UserError: the program failed; its log says why.
     """
-    command = [sys.executable, "-m", f"experiments.{module}", str(results), *arguments]
-    file = results / f"{module.rpartition('.')[2]}.log"
+    file = results / f"{program[-1].rpartition('.')[2]}.log"
+    command = [*program, str(results), *arguments]
     with file.open("wb") as log:
         done = subprocess.run(command, stdout=log, stderr=log, check=False)
     if done.returncode:
-        raise UserError(f"`python -m experiments.{module}` failed: {file} says why")
+        raise UserError(f"`python -m {program[-1]}` failed: {file} says why")
 
 
 def _record_call(folder: Path, outcome: StudyOutcome, workers: int) -> None:

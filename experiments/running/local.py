@@ -69,15 +69,15 @@ class Local:
                     deadline = time.monotonic() + (job.run_timeout or math.inf)
                     running[receiver] = RunningProcess(process, spec, slot, deadline)
                     yield Started(spec)
-                for receiver in wait(list(running), _time_to_deadline(running.values())):
-                    assert isinstance(receiver, Connection)
-                    run = running[receiver]
+                for ready in wait(list(running), _time_to_deadline(running.values())):
+                    assert isinstance(ready, Connection)
+                    run = running[ready]
                     try:
-                        yield Progress(run.spec, *receiver.recv())
+                        yield Progress(run.spec, *ready.recv())
                     except EOFError:
                         run.process.join()
-                        receiver.close()
-                        del running[receiver]
+                        ready.close()
+                        del running[ready]
                         free_slots.append(run.slot)
                         _record_death(run, job)
                         yield Finished(run.spec)

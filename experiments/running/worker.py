@@ -157,7 +157,8 @@ class Recorder:
         last = state.step == self.spec.recipe.steps
         if last and self.job.keep_weights:
             save_weights(state.model, self.folder.weights)
-        for name in self.spec.probes if isinstance(task, LanguageModelling) else ():
+        for name in self.spec.probes:
+            assert isinstance(task, LanguageModelling)  # a spec refuses probes of other tasks
             if name == "layers":
                 self.layer_rows += layers(state.model, state.step, task.training(0))
                 if last:

@@ -37,7 +37,9 @@ def spent_to_loss(curves: pd.DataFrame, variants: list[str], column: str) -> pd.
         (
             seed,
             variant,
-            first_reach(points[column].to_numpy(), points["loss"].to_numpy(), targets[seed]),
+            first_reach(
+                points[column].to_numpy(), points["loss"].to_numpy(), targets.to_dict()[seed]
+            ),
         )
         for (seed, variant), points in chosen.groupby(["seed", "variant"])
     ]

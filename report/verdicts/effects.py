@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from experiments.ablation import Claim
@@ -52,7 +51,7 @@ def scored(tables: Tables, ablation: str) -> pd.DataFrame:
     """
     rows = finished(tables, ablation)
     answers = rows["model.n_classes"].fillna(rows["model.vocab_size"])
-    guess = np.log(answers.astype(float))
+    guess = answers.astype(float).map(math.log)
     of_text = rows["recipe.task"].isin(TEXT_TASKS)
     guess_per_character = (guess * tables.study.tokens_per_character()).where(of_text)
     done = rows["status"] == "done"

@@ -94,13 +94,18 @@ class Tables:
 
     def differing(self, variant: Variant) -> dict[str, Any]:
         """Values of the fields in which a variant differs from the base, as "model.position"."""
-        parts = {"model": self.study.base, "recipe": self.study.profile.recipe}
-        changed = zip(parts.items(), variant.applied_to(*parts.values()), strict=True)
+        base_model, base_recipe = self.study.base, self.study.profile.recipe
+        model, recipe = variant.applied_to(base_model, base_recipe)
+        before = {
+            "model": dataclasses.asdict(base_model),
+            "recipe": dataclasses.asdict(base_recipe),
+        }
+        after = {"model": dataclasses.asdict(model), "recipe": dataclasses.asdict(recipe)}
         return {
             f"{part}.{name}": value
-            for (part, base), config in changed
-            for name, value in dataclasses.asdict(config).items()
-            if value != getattr(base, name)
+            for part, fields in after.items()
+            for name, value in fields.items()
+            if value != before[part][name]
         }
 
     def complete_seeds(self) -> int:

@@ -84,7 +84,7 @@ def test_entropy_of_even_attention_is_the_logarithm_of_the_number_of_keys(config
 
 
 def test_logit_variance_of_known_logits(config: ModelConfig):
-    """The logits of every query are 0, 1, 0, 1, …; those of the second head are three times that."""
+    """The logits of every query are 0, 1, 0, 1, …, and three times that in the second head."""
 
     class Scores(Attends):
         def forward(self, tokens: Tensor) -> Tensor:

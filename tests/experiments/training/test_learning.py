@@ -88,5 +88,7 @@ def test_tiny_encoder_decoder_learns_to_reverse_unseen_sequences(recipe: Recipe)
     begin = torch.full((500, 1), start)
     for write in (generate, beam_search):
         how = {"temperature": 0} if write is generate else {"beams": 2}
-        written = write(model, begin, longest + 1, source=sources, source_padding_mask=real, end=end, **how)
+        written = write(
+            model, begin, longest + 1, source=sources, source_padding_mask=real, end=end, **how
+        )
         assert (written == expected).all(dim=1).float().mean() > 0.99

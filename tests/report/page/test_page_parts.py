@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from planted import ODD_NAME, plant
+from report.figures.encodings import encodings, schedules
 
 from experiments.ablation import Variant
 from experiments.catalogue import load_ablations
@@ -19,7 +20,6 @@ from experiments.theory import encodings as measured
 from model import ModelConfig
 from report.figures import charts as figures
 from report.figures.atlas import scores, viewer
-from report.figures.encodings import encodings, schedules
 from report.figures.model_diagram import NETWORK, NONE, PART_OF, parts_of, picture
 from report.page.claims import claims_of, rules, verdict_table
 from report.page.provenance import citation, failures, ledger
