@@ -35,9 +35,9 @@ ALLOWED: dict[str, set[str]] = {
 ALLOWED["experiments.cli"] = {*ALLOWED, "report.page"}
 # Files that only pass a call on to a room: the public face of a package, and `python -m`.
 FACES = {
-    "model": "model.networks",
-    "experiments.__main__": "experiments.cli",
-    "report.__main__": "report.page",
+    "model": {"model.networks"},
+    "experiments.__main__": {"experiments.cli"},
+    "report.__main__": {"experiments", "report.page"},
 }
 MOST_FILES = 14
 CATALOGUES = {"experiments.ablations"}  # one file per ablation, however many there are
@@ -90,7 +90,7 @@ def test_rooms_import_only_the_rooms_below_them():
     wrong = []
     for module, names in IMPORTS.items():
         room = room_of(module)
-        allowed = ALLOWED[room] | {room, FACES.get(module, room)}
+        allowed = ALLOWED[room] | FACES.get(module, set()) | {room}
         wrong += [f"{module} -> {name}" for name in names if room_of(name) not in allowed]
     assert wrong == []
 

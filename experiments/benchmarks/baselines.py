@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from experiments.benchmarks.calibration import NANOGPT, NANOGPT_RECIPE, spec_of
-from experiments.benchmarks.throughput import TO_QUALITY, Row, through_runner
 from experiments.benchmarks.timing import fastest_matrix_product, median_seconds
+from experiments.benchmarks.whole_runs import TO_QUALITY, Row, through_runner
 from experiments.data.corpus import prepare_corpus
 from experiments.records.provenance import usable_cores
 from experiments.training.evaluate import final_scores

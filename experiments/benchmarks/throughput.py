@@ -10,7 +10,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -18,16 +17,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from experiments.benchmarks.calibration import NANOGPT, NANOGPT_RECIPE, spec_of
+from experiments.benchmarks.whole_runs import TO_QUALITY, Row, through_runner
 from experiments.data.corpus import Corpus, prepare_corpus
 from experiments.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.collect import write_table
-from experiments.records.provenance import environment
-from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 from experiments.running.devices import default_precision, slots
-from experiments.running.job import Job
-from experiments.running.local import Local
 from experiments.running.lock import results_lock
 from experiments.running.runner import unfinished
 from experiments.spec import Precision, Recipe, RunSpec
@@ -35,27 +31,7 @@ from experiments.spec import Precision, Recipe, RunSpec
 TRAININGS: tuple[tuple[Precision, bool], ...] = (("fp32", False), ("bf16", False), ("bf16", True))
 _REPEATS = 3
 _STEPS = 30  # of trainings that only measure the speed of a step
-_ALL_WINDOWS = 10**6  # more than any split has
 _USUAL = {"width": 128, "context": 64, "batch": 12}
-# nanoGPT's recipe, which ends at a loss of 1.88 by its README, and a recipe that is as good.
-TO_QUALITY: dict[str, tuple[dict[str, Any], Recipe]] = {
-    "nanoGPT's recipe": (
-        NANOGPT,
-        dataclasses.replace(NANOGPT_RECIPE, final_eval_windows=_ALL_WINDOWS),
-    ),
-    "LSTM of two layers, at ten times its learning rate": (
-        NANOGPT | {"family": "lstm", "n_layers": 2},
-        dataclasses.replace(
-            NANOGPT_RECIPE,
-            steps=650,
-            learning_rate=1e-2,
-            warmup_steps=65,
-            final_eval_windows=_ALL_WINDOWS,
-        ),
-    ),
-}
-
-Row = dict[str, Any]
 
 
 def measure(
@@ -208,30 +184,6 @@ def study_is_finished(results: Path, data: Path, corpus_name: str, device: str) 
     profile = PROFILES[results.name].with_precision(default_precision(device))
     plan = Study.of(profile, prepare_corpus(corpus_name, data), seeds=None).plan(results)
     return not plan.untuned and not unfinished(unique_runs(plan.runs), results)
-
-
-def through_runner(
-    specs: Sequence[RunSpec], corpus: Corpus, devices: Sequence[str]
-) -> tuple[float, list[dict[str, Any]]]:
-    """Train whole runs in worker processes, one per device at a time.
-
-    Returns the seconds from the start of the first run to the end of the last run, and the
-    summaries. The seconds of the first call include loading the modules that workers share.
-
-    Raises:
-        RuntimeError: a run failed or diverged.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        job = Job(corpus, Path(folder), environment())
-        began = time.perf_counter()
-        for _ in Local().run(specs, job, devices):
-            pass
-        seconds = time.perf_counter() - began
-        summaries = [RunFolder(job.results, spec.run_id).summary() or {} for spec in specs]
-    for summary in summaries:
-        if summary.get("status") != "done":
-            raise RuntimeError(f"a run of the benchmark did not finish: {summary}")
-    return seconds, summaries
 
 
 def _short_recipe(steps: int) -> Recipe:

@@ -32,7 +32,7 @@ def fingerprint(results: Path) -> str:
             digest.update(folder.encode() + file.read_bytes())
     for package in ("experiments", "model", "report"):
         for file in sorted((ROOT / package).rglob("*")):
-            if file.suffix in (".py", ".j2", ".css", ".js"):
+            if file.suffix in (".py", ".j2", ".css", ".js", ".toml"):
                 digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
     return digest.hexdigest()
 

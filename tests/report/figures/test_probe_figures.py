@@ -1,11 +1,14 @@
-"""What probes found reaches the page, and claims can be about it."""
+"""Figures and tables of the probes' results, and claims about the probes' measures."""
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import planted
 import pytest
+from IPython.display import HTML
 from planted import ODD_NAME, plant
 
 from experiments.ablation import Claim
@@ -13,16 +16,62 @@ from experiments.plan import unique_runs
 from experiments.records.collect import collect
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
-from report.figures import probes
+from report.figures.heads import head_table, pruning_curve
+from report.figures.layers import layer_gradients
+from report.figures.positions import loss_by_length, loss_by_position
+from report.page.variant_tables import samples
 from report.verdicts.judge import judge
 from report.verdicts.tables import Tables
 
-ALL = ("positions", "lengths", "heads", "pruning", "layers", "samples", "atlas")
+PROBES = ("positions", "lengths", "heads", "pruning", "layers", "samples", "atlas")
+
+
+def probe_results(*, odd: bool, share: float) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """The tables that each probe measured in one run, by probe.
+
+    Args:
+        odd: whether the run is of the variant, which cannot read beyond its training length.
+        share: value of the measure `removable_heads`.
+    """
+    head = [{"layer": 0, "head": h} for h in range(2)]
+    return {
+        "positions": {"positions": [{"position": p, "loss": 3.0 / (p + 1)} for p in range(9)]},
+        "lengths": {
+            "lengths": [
+                {"multiple": m, "length": 8 * m, "loss": None if odd and m > 1 else 2.0 + m}
+                for m in (1, 2, 4, 8)
+            ]
+        },
+        "heads": {
+            "heads": [
+                head[h]
+                | {"score": "previous", "value": 0.1 + 0.7 * h}
+                | {"untrained": 0.05, "shuffled": 0.02}
+                for h in range(2)
+            ]
+        },
+        "pruning": {
+            "pruning": [
+                head[h] | {"rise_alone": 0.1 * h, "order": h + 1, "rise_together": 0.2 * h}
+                for h in range(2)
+            ],
+            "measures": [{"measure": "removable_heads", "value": share}],
+        },
+        "layers": {
+            "layers": [
+                {"step": step, "layer": layer, "part": "feed_forward"}
+                | {"output_rms": 1.0, "gradient_norm": 0.5 + layer}
+                for step in (0, 800)
+                for layer in range(3)
+            ]
+        },
+        "samples": {"samples": [{"kind": "greedy", "text": "to <be> & not"}]},
+    }
 
 
 @pytest.fixture
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
-    """Five seeds; the variant has removable heads by a share of 0.75 ± 0.02, the base 0.25."""
+    """Five seeds. The share of removable heads is 0.75 ± 0.02 in the variant, 0.25 in the base."""
     claim = Claim(
         id="planted-measure",
         sentence="More than half can go.",
@@ -34,77 +83,45 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
         why_margin="it is a test",
     )
     opposite = dataclasses.replace(claim, id="planted-other", effect={"base": 1})
-    with_probes = dataclasses.replace(planted.ABLATION, probes=ALL, claims=[claim, opposite])
+    with_probes = dataclasses.replace(planted.ABLATION, probes=PROBES, claims=[claim, opposite])
     monkeypatch.setattr(planted, "ABLATION", with_probes)
     results = plant(tmp_path, monkeypatch, [0.1, 0.2, 0.3, 0.2, 0.1])
-    for member in Study.load(results).plan(results).comparison_runs:
-        odd, seed = member.variant == ODD_NAME, member.spec.seed
-        share = 0.75 + 0.01 * (seed - 2) if odd else 0.25 + 0.01 * (seed - 2)
-        found = {
-            "positions": {"positions": [{"position": p, "loss": 3.0 / (p + 1)} for p in range(9)]},
-            "lengths": {
-                "lengths": [
-                    {"multiple": m, "length": 8 * m, "loss": None if odd and m > 1 else 2.0 + m}
-                    for m in (1, 2, 4, 8)
-                ]
-            },
-            "heads": {
-                "heads": [
-                    {"layer": 0, "head": h, "score": "previous"}
-                    | {"value": 0.1 + 0.7 * h, "untrained": 0.05, "shuffled": 0.02}
-                    for h in range(2)
-                ]
-            },
-            "pruning": {
-                "pruning": [
-                    {"layer": 0, "head": h, "rise_alone": 0.1 * h, "order": h + 1}
-                    | {"rise_together": 0.2 * h}
-                    for h in range(2)
-                ],
-                "measures": [{"measure": "removable_heads", "value": share}],
-            },
-            "layers": {
-                "layers": [
-                    {"step": step, "layer": layer, "part": "feed_forward"}
-                    | {"output_rms": 1.0, "gradient_norm": 0.5 + layer}
-                    for step in (0, 800)
-                    for layer in range(3)
-                ]
-            },
-            "samples": {"samples": [{"kind": "greedy", "text": "to <be> & not"}]},
-        }
+    runs = Study.load(results).plan(results).comparison_runs
+    assert all(spec.probes for spec in unique_runs(runs))
+    for member in runs:
+        odd = member.variant == ODD_NAME
+        share = (0.75 if odd else 0.25) + 0.01 * (member.spec.seed - 2)
         folder = RunFolder(results, member.spec.run_id)
         summary = folder.summary() or {}
-        for name, rows in found.items():
-            file = RunFolder(results, member.spec.run_id).probe(name)
+        for name, measured in probe_results(odd=odd, share=share).items():
+            file = folder.probe(name)
             file.parent.mkdir(exist_ok=True)
-            file.write_text(json.dumps(rows))
+            file.write_text(json.dumps(measured))
         folder.finish(summary)
-    assert all(
-        spec.probes for spec in unique_runs(Study.load(results).plan(results).comparison_runs)
-    )
     collect(results)
     return Tables.load(results)
 
 
-SHOWN = {
-    probes.position_curves: "Loss by place in the context",
-    probes.length_curves: "Not to be read past its training length: odd",
-    probes.layer_gradients: "mean of 5 seeds, 95 % interval.",
-    probes.head_table: "<td>0.800</td><td>0.050</td><td>0.020</td>",
-    probes.pruning_curve: "Heads switched off together",
-    probes.samples: "to &lt;be&gt; &amp; not",
+EXPECTED = {
+    loss_by_position: "Loss by position in the context",
+    loss_by_length: "Limited to the training length: odd",
+    layer_gradients: "mean of 5 seeds, 95 % interval.",
+    head_table: "<td>0.800</td><td>0.050</td><td>0.020</td>",
+    pruning_curve: "Heads switched off together",
+    samples: "to &lt;be&gt; &amp; not",
 }
 
 
-@pytest.mark.parametrize("show", SHOWN, ids=lambda show: show.__name__)
-def test_is_shown_where_asked_for(tables: Tables, show, monkeypatch: pytest.MonkeyPatch):
-    shown = show(tables, "planted").data
-    assert SHOWN[show] in shown
-    assert "<script>" not in shown
+@pytest.mark.parametrize("figure", EXPECTED, ids=lambda figure: figure.__name__)
+def test_probe_results_are_shown_only_if_the_ablation_asks_for_the_probe(
+    tables: Tables, figure: Callable[[Tables, str], HTML], monkeypatch: pytest.MonkeyPatch
+):
+    html = figure(tables, "planted").data
+    assert EXPECTED[figure] in html
+    assert "<script>" not in html
     without = dataclasses.replace(tables.ablations["planted"], probes=())
     monkeypatch.setitem(tables.ablations, "planted", without)
-    assert show(tables, "planted").data == ""
+    assert figure(tables, "planted").data == ""
 
 
 def test_a_claim_about_a_measure_is_judged_against_its_threshold(tables: Tables):
@@ -117,7 +134,7 @@ def test_a_claim_about_a_measure_is_judged_against_its_threshold(tables: Tables)
         assert row["unit"] == "share of heads"
 
 
-def test_a_measure_that_was_not_taken_leaves_the_claim_untested(tables: Tables):
+def test_a_claim_about_a_measure_that_was_not_taken_is_not_tested(tables: Tables):
     claim = dataclasses.replace(tables.ablations["planted"].claims[0], metric="induction_excess")
     row = judge(tables, "planted", claim)
     assert row["verdict"] == "not tested"

@@ -1,78 +1,89 @@
-"""What a benchmark's rows come to, by hand."""
+"""Benchmark tables and figures, against ratios and shares worked out by hand."""
 
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pytest
 from planted import plant
 
 from experiments.records.collect import collect, write_table
-from report.figures import speed
+from report.figures.speed import (
+    plain_loop_ratios,
+    plain_loop_table,
+    speed_by_size,
+    time_to_loss,
+    with_share_of_peak,
+)
 from report.verdicts.tables import Tables
 
 
-def size(precision: str, repeat: int, tokens: float, varied: str = "", **changes) -> dict:
-    """A training whose token costs a thousand operations."""
-    usual = {"width": 128, "context": 64, "batch": 12, "workers": 2, "compiled": False}
-    found = {"tokens_per_second": tokens, "flops_per_second": 1000 * tokens}
-    row = {"what": "training", "precision": precision, "repeat": repeat, "varied": varied}
-    return row | usual | found | changes
+def training(precision: str, repeat: int, tokens_per_second: float, **changes: Any) -> dict:
+    """A row of the table "bench" for a training that needs 1000 operations per token."""
+    row = {"what": "training", "precision": precision, "repeat": repeat, "varied": ""}
+    row |= {"width": 128, "context": 64, "batch": 12, "workers": 2, "compiled": False}
+    row |= {"tokens_per_second": tokens_per_second, "flops_per_second": 1000 * tokens_per_second}
+    return row | changes
 
 
-def rows() -> list[dict]:
-    found = []
+def bench_rows() -> list[dict]:
+    rows = []
     for repeat in range(3):
-        slow = 1 - 0.1 * repeat  # the machine's minute: it hits both sides alike
-        for what, precision, times in (
+        # Every repetition runs on a slower machine, which slows both sides of a ratio alike.
+        slow = 1 - 0.1 * repeat
+        for what, precision, speed in (
             ("plain loop", "fp32", 1.0),
             ("whole runs", "fp32", 1.5),
             ("whole runs", "bf16", 3.0),
         ):
-            found.append(size(precision, repeat, slow * times * 10_000) | {"what": what})
+            rows.append(training(precision, repeat, slow * speed * 10_000, what=what))
         for what, seconds in (("nanoGPT's recipe", 100.0), ("ours", 20.0)):
-            found.append({"what": what, "repeat": repeat, "seconds": seconds / slow, "loss": 1.88})
+            rows.append({"what": what, "repeat": repeat, "seconds": seconds / slow, "loss": 1.88})
         for precision, peak in (("fp32", 1e8), ("bf16", 2e8)):
             product = {"what": "matrix product", "precision": precision, "repeat": repeat}
-            found.append(product | {"flops_per_second": slow * peak})
-            found.append(size(precision, repeat, slow * 40_000))
-            found.append(size(precision, repeat, slow * 80_000, "width", width=64))
-        found.append({"what": "between runs", "repeat": repeat, "seconds": 0.05})
-    return found
+            rows.append(product | {"flops_per_second": slow * peak})
+            rows.append(training(precision, repeat, slow * 40_000))
+            rows.append(training(precision, repeat, slow * 80_000, varied="width", width=64))
+        rows.append({"what": "between runs", "repeat": repeat, "seconds": 0.05})
+    return rows
 
 
 @pytest.fixture
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     results = plant(tmp_path, monkeypatch, [0.1, 0.1])
     collect(results)
-    write_table(results, "bench", rows())
+    write_table(results, "bench", bench_rows())
     return Tables.load(results)
 
 
-def test_ratios_are_paired_by_repeat(tables: Tables):
-    shown = speed.against_plain(tables).data
-    assert ">whole runs, fp32</th><td>2 runs</td><td>13,500 (12,000 to 15,000)</td>" in shown
-    assert "<td>1.50 (1.50 to 1.50)</td>" in shown  # and not a ratio of medians with a range
-    assert "<td>3.00 (3.00 to 3.00)</td>" in shown
+def test_ratios_to_the_plain_loop_are_paired_by_repetition(tables: Tables):
+    html = plain_loop_table(tables).data
+    assert ">whole runs, fp32</th><td>2 runs</td><td>13,500 (12,000 to 15,000)</td>" in html
+    assert "<td>1.50 (1.50 to 1.50)</td>" in html  # a ratio of medians would have a range
+    assert "<td>3.00 (3.00 to 3.00)</td>" in html
+    ratios = plain_loop_ratios(tables.bench)
+    assert ratios == {"fp32": pytest.approx([1.5] * 3), "bf16": pytest.approx([3.0] * 3)}
 
 
-def test_time_to_quality_is_told_as_a_share(tables: Tables):
-    shown = speed.to_quality(tables).data
-    assert ">ours</th><td>22.2 (20.0 to 25.0)</td><td>0.20 (0.20 to 0.20)</td>" in shown
-    assert ">between runs</th><td>0.05 (0.05 to 0.05)</td>" in shown
+def test_time_to_loss_is_relative_to_the_reference_training(tables: Tables):
+    html = time_to_loss(tables).data
+    assert ">ours</th><td>22.2 (20.0 to 25.0)</td><td>0.20 (0.20 to 0.20)</td>" in html
+    assert ">between runs</th><td>0.05 (0.05 to 0.05)</td>" in html
 
 
-def test_the_share_of_the_peak_is_each_runs_own(tables: Tables):
-    found = speed.shares(tables.bench).groupby(["precision", "width"])["share"].agg(set)
-    # 40,000 tokens a second of two runs, 1e3 operations each, of 1e8: 20 % a run
-    assert {key: {round(v) for v in values} for key, values in found.items()} == {
-        ("fp32", 128): {20}, ("fp32", 64): {40}, ("bf16", 128): {10}, ("bf16", 64): {20},
-    }  # fmt: skip
-    shown = speed.by_size(tables).data
-    assert "bf16 64/64/12/2: 72,000 (64,000 to 80,000) and 20 (20 to 20) %" in shown
+def test_share_of_the_peak_is_that_of_a_single_run(tables: Tables):
+    shares = with_share_of_peak(tables.bench).groupby(["precision", "width"])["share"].agg(set)
+    # 40,000 tokens per second of two runs, 1000 operations per token, peak 1e8: 20 % per run.
+    assert {key: {round(share) for share in values} for key, values in shares.items()} == {
+        ("fp32", 128): {20},
+        ("fp32", 64): {40},
+        ("bf16", 128): {10},
+        ("bf16", 64): {20},
+    }
+    html = speed_by_size(tables).data
+    assert "bf16 64/64/12/2: 72,000 (64,000 to 80,000) and 20 (20 to 20) %" in html
 
 
-def test_a_study_without_a_benchmark_says_so(tables: Tables):
-    none = tables.bench.iloc[:0]
-    bare = Tables(**vars(tables) | {"bench": pd.DataFrame(none)})
-    assert "has not been called yet" in speed.against_plain(bare).data
-    assert speed.to_quality(bare).data == speed.by_size(bare).data == ""
+def test_a_study_without_a_benchmark_names_the_command_that_makes_one(tables: Tables):
+    empty = Tables(**vars(tables) | {"bench": tables.bench.iloc[:0]})
+    assert "No results yet: <code>make bench</code>" in plain_loop_table(empty).data
+    assert time_to_loss(empty).data == speed_by_size(empty).data == ""
