@@ -1,14 +1,14 @@
-# The front door. `make help` lists what there is; each target sets up what it needs by itself.
+# Targets of the project; `make help` lists them. Each target installs what it needs.
 
 VENV ?= .venv
-# An interpreter of your own, used as it is: nothing is made and nothing installed.
+# Your own interpreter. It is used as it is: no environment is made and nothing is installed.
 PYTHON ?=
-# Packages that only some need: ray, tensorboard, wandb.
+# Optional packages: ray, tensorboard, wandb.
 EXTRAS ?= $(filter ray,$(EXECUTOR)) $(filter tensorboard wandb,$(TRACKER))
 comma := ,
-# Which network `make model` shows; without a name it lists them.
+# The network that `make model` shows; empty to list all networks.
 NETWORK ?=
-# Handed on to the program through the environment, so that no quoting can go wrong.
+# Passed to the program as environment variables, so that no value needs quoting.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
   CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE
 
@@ -24,9 +24,9 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list status new-ablation report retry verify bench calibrate publish readme columns model test soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all list status new-ablation report retry verify bench calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
-help: ## This list
+help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '  make %-13s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
 	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a path)' \
@@ -35,50 +35,52 @@ help: ## This list
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)  REFERENCE (0, 1: report)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)' \
-	  '           VENV (where to keep the environment)  PYTHON (one of your own, used as it is)'
+	  '           VENV (folder of the environment)  PYTHON (your own interpreter)'
 
-setup: $(installed) ## Make the virtual environment and install the pinned packages
+setup: $(installed) ## Create the virtual environment and install the pinned packages
 	@:
-all: $(installed) ## Train what is not done yet, all ablations, and write the report
+all: $(installed) ## Train the unfinished runs of all ablations and write the report
 	@$(python) -m experiments run
 $(ABLATIONS): $(installed)
 	@$(python) -m experiments run $@
-list: $(installed) ## The ablations, their variants, how many runs, and how long they will take
+list: $(installed) ## List ablations, variants, numbers of runs and estimated times
 	@$(python) -m experiments list
-status: $(installed) ## How far a study is: done, failed, running, left, and the time left
+status: $(installed) ## Show how many runs are done, failed, running and left, and the time left
 	@$(python) -m experiments status
 new-ablation: $(installed) ## Write the file of a new ablation: make new-ablation NAME=my-idea
 	@$(python) -m experiments new-ablation
-report: $(installed) ## Rebuild the report from what has been run so far; REFERENCE=1: from what is published
+report: $(installed) ## Build the report from the finished runs; REFERENCE=1: from the published tables
 	@$(python) -m experiments report
-retry: $(installed) ## Train again the runs that failed
+retry: $(installed) ## Train the failed runs again
 	@$(python) -m experiments retry
-verify: $(installed) ## Train a few finished runs again (all: ALL=1): do they come out the same?
+verify: $(installed) ## Train a sample of finished runs again (ALL=1: all) and compare the results
 	@$(python) -m experiments verify
-calibrate: $(installed) ## Train nanoGPT's recipe with five seeds: do we end where it does?
+calibrate: $(installed) ## Train nanoGPT's recipe with five seeds and compare with its published loss
 	@$(python) -m experiments calibrate
-publish: $(installed) ## Make a whole study of PROFILE=cpu the published reference, and refresh the README
+publish: $(installed) ## Publish a finished study (PROFILE=cpu) as the reference, and update the README
 	@$(python) -m report.page.publish results/$(or $(PROFILE),cpu)
-readme: $(installed) ## Write the README's computed parts and pictures anew from the published tables
+readme: $(installed) ## Update the README's computed parts and pictures from the published tables
 	@$(python) -m report.page.readme
-bench: $(installed) ## How fast this machine trains; half an hour, with nothing else running
+bench: $(installed) ## Measure training speed; half an hour, nothing else may run
 	@$(python) -m experiments bench
-columns: $(installed) ## The data dictionary of the tables
+columns: $(installed) ## Print the data dictionary of the tables
 	@$(python) -m experiments columns
-model: $(installed) ## A network's parameters, FLOPs and shapes: make model NETWORK=vaswani-base
+model: $(installed) ## Show parameters, FLOPs and shapes of a network: make model NETWORK=vaswani-base
 	@$(python) -m experiments network $(NETWORK)
 test: $(installed) ## Run the tests
 	@$(python) -m pytest -n auto
-soak: $(installed) ## Kill small studies fifty times, spoil their files, feed it nonsense: is anything lost?
+check-fast: lint ## Before a commit: lint, types and the quick tests of the changed rooms
+	@$(python) -m tests.changed
+soak: $(installed) ## Kill small studies fifty times, damage files, feed bad input: nothing may be lost
 	@$(python) -m tests.soak
 	@FUZZ=2000 $(python) -m pytest tests/test_hostile.py
-scale: $(installed) ## Plan, schedule and collect 100,000 runs that do nothing, with EXTRAS=ray
+scale: $(installed) ## Plan, schedule and collect 100,000 empty runs, with EXTRAS=ray
 	@$(python) -m tests.scale
-lint: $(installed) ## Check style and types
+lint: $(installed) ## Check style and types of all code
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
 	@$(python) -m mypy
-clean: $(installed) ## Delete the results of the profile that PROFILE names
+clean: $(installed) ## Delete the results of the profile PROFILE
 	@$(python) -m experiments clean
 
 $(VENV)/.installed$(extras): pyproject.toml constraints.txt
@@ -102,6 +104,6 @@ complete:
 	  sys.exit("error: PYTHON=$(PYTHON) lacks " + ", ".join(lacking) if lacking else 0)' \
 	  $(needed) || exit 2
 
-# Any other name: say so in one line instead of make's own riddle.
+# Any other name: one line instead of make's own message.
 .DEFAULT:
 	@echo "error: '$@' is neither a target nor an ablation; ablations: $(ABLATIONS); targets: make help" >&2; exit 2

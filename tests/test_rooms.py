@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "model": set(),
     "model.networks": {"model"},
     "experiments": {"model"},
-    "experiments.ablations": {"experiments"},
+    "experiments.ablations": {"experiments"} | MODEL,  # a mechanism of its own imports model
     "experiments.data": {"experiments", "model"},
     "experiments.training": BELOW_TRAINING,
     "experiments.records": {"experiments", "experiments.data", "model"},

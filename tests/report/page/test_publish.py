@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from helping import ROOT
 from planted import plant
 
-from experiments.cli.main import report
+from experiments.cli.options import StudyOptions
+from experiments.cli.report import PageBuilder, report
 from experiments.errors import UserError
 from experiments.files import sha256
 from experiments.fingerprint import code_fingerprint
 from experiments.records.collect import collect, read_table, write_table
-from experiments.running.runner import PageRefresher
 from report.page.publish import publish
 from report.page.published import against_reference, bit_for_bit
 from report.page.readme import drawn, filled
@@ -123,18 +122,16 @@ def test_the_published_page_is_written_where_nothing_is_in_git(tmp_path, monkeyp
     publish(whole(tmp_path, monkeypatch), tmp_path / "reference")
     built: list[Path] = []
 
-    def build(page: PageRefresher, *, only_if_changed: bool) -> int:
+    def build(page: PageBuilder, *, only_if_changed: bool) -> int:
         built.append(page.results)
         return 0
 
-    monkeypatch.setattr(PageRefresher, "build", build)
-    common = ["--profile", "cpu", "--results", str(tmp_path)]
-    runner = CliRunner()
-    assert runner.invoke(report, [*common, "--reference", "1"]).exit_code == 0
-    assert runner.invoke(report, common).exit_code == 0
+    monkeypatch.setattr(PageBuilder, "build", build)
+    study = StudyOptions(profile="cpu", results=tmp_path)
+    assert report(study=study, reference=True) == 0
+    assert report(study=study) == 0
     assert built == [tmp_path / "published" / "cpu", tmp_path / "cpu"]
     theirs = Tables.load(built[0])
     assert "the published results themselves" in against_reference(theirs).data
-    refused = runner.invoke(report, ["--profile", "gpu", *common[2:], "--reference", "1"])
-    assert isinstance(refused.exception, UserError)
-    assert "there are cpu" in str(refused.exception)
+    with pytest.raises(UserError, match="there are cpu"):
+        report(study=StudyOptions(profile="gpu", results=tmp_path), reference=True)
