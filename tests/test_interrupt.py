@@ -15,6 +15,8 @@ from experiments.profiles import PROFILES
 from experiments.records.collect import collect
 from experiments.records.study import Study
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ctrl_c_is_heard():

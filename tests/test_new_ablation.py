@@ -11,6 +11,8 @@ from test_readme import python_block
 
 from experiments.records.collect import read_table
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,6 +16,8 @@ from experiments.metrics import COST_METRICS
 from experiments.records.collect import read_table
 from experiments.records.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 SOME = ("heads", "ladder", "norm-kind")  # all of them are trained once, by `make all` itself
 
 

@@ -227,7 +227,7 @@ def test_the_network_command_prints_presets_parameters_and_shapes():
         (("gpt2", "n_head=3"), "n_heads"),
         (("gpt2", "n_heads=5"), "n_heads=5 cannot work"),
         (("gpt2", "position=rotary"), "position='rotary' cannot work"),
-        (("gpt2", "--time", "0"), "'--time': 0"),
+        (("gpt2", "--time", "0"), '"0" for --time'),
         (("gpt2", "--time", "1025"), "context_length=1024"),
     ],
 )

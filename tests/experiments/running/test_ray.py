@@ -30,6 +30,8 @@ cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 from experiments.running.ray import Ray  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 HERE = {"hardware": machine()}
 
 
