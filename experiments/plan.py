@@ -133,7 +133,7 @@ def plan(
 
 
 def preliminary_plan(profile: Profile, seeds: int | None) -> list[PlannedRun]:
-    """All runs of a study whose corpus is not there yet, planned for the default corpus.
+    """All runs of a study whose corpus is not fetched yet, planned for the default corpus.
 
     The run ids, the fields that follow from the vocabulary and the tuned learning rates are not
     those of the study.
@@ -222,12 +222,17 @@ def ranked(trials: Iterable[PlannedRun], score: Score) -> list[float]:
     return sorted(losses, key=lambda rate: (statistics.fmean(losses[rate]), rate))
 
 
+def first_by_run_id(runs: Iterable[PlannedRun]) -> dict[str, PlannedRun]:
+    """The distinct runs by run id; of several equal runs, the first."""
+    first: dict[str, PlannedRun] = {}
+    for run in runs:
+        first.setdefault(run.spec.run_id, run)
+    return first
+
+
 def run_labels(runs: Iterable[PlannedRun]) -> dict[str, str]:
     """Labels by run id; of several equal runs, the label of the first."""
-    labels: dict[str, str] = {}
-    for run in runs:
-        labels.setdefault(run.spec.run_id, run.label)
-    return labels
+    return {run_id: run.label for run_id, run in first_by_run_id(runs).items()}
 
 
 def unique_runs(runs: Iterable[PlannedRun]) -> list[RunSpec]:

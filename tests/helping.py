@@ -92,7 +92,7 @@ def leave_finished(
     probes: Mapping[str, str] | None = None,
     **summary: Any,
 ) -> RunFolder:
-    """Write a run folder as a worker leaves it, without training. Probes have no rows by default."""
+    """Write a run folder as a worker leaves it, without training. By default no probe has rows."""
     folder = RunFolder(results, spec.run_id)
     folder.start(spec)
     folder.metrics.write_text(metrics)

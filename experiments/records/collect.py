@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from experiments.errors import UserError
 from experiments.files import sha256, unused_path, write_atomically
-from experiments.plan import Plan, PlannedRun
+from experiments.plan import Plan, PlannedRun, first_by_run_id
 from experiments.records.calls import read_calls
 from experiments.records.losses import Row, with_losses_per_character
 from experiments.records.run_folder import MEASURED, RunFolder, Status
@@ -42,9 +42,7 @@ def collect(results: Path) -> None:
     """
     study = Study.load(results)
     plan = study.plan(results)
-    planned: dict[str, PlannedRun] = {}
-    for member in [*plan.comparison_runs, *plan.trials]:
-        planned.setdefault(member.spec.run_id, member)
+    planned = first_by_run_id([*plan.comparison_runs, *plan.trials])
     tables: dict[str, list[Row]] = {name: [] for name in ("runs", "curves", *PROBE_TABLES)}
     for run_id, member in planned.items():
         folder = RunFolder(results, run_id)
@@ -58,7 +56,7 @@ def collect(results: Path) -> None:
 
 
 def _rows_of_run(member: PlannedRun, folder: RunFolder, study: Study) -> dict[str, list[Row]]:
-    """A run's rows of the table `runs`, `curves` and the probes' tables, by table."""
+    """The rows of a run, by table: `runs`, `curves` and the tables of the probes."""
     run = _run_row(member, folder)
     tables: dict[str, list[Row]] = {"runs": [run]}
     if run["status"] != Status.DAMAGED:
@@ -79,18 +77,15 @@ def _rows_of_run(member: PlannedRun, folder: RunFolder, study: Study) -> dict[st
             "bits_per_character": loss / math.log(2) * study.tokens_per_character(),
             "bits_per_byte": loss / math.log(2) * study.tokens_per_byte(),
         }
-    run_id = member.spec.run_id
-    return {name: [{"run_id": run_id} | row for row in rows] for name, rows in tables.items()}
+    run_id = {"run_id": member.spec.run_id}
+    return {name: [run_id | row for row in rows] for name, rows in tables.items()}
 
 
 def _run_row(member: PlannedRun, folder: RunFolder) -> Row:
-    """A run's row of the table `runs`, with losses in nats per target only."""
+    """The row of a run in the table `runs`, with losses in nats per target only."""
     spec = member.spec
     summary = folder.summary() or {"status": folder.status()}
-    row = {
-        "ablation": member.ablation,
-        "variant": member.variant,
-        "seed": spec.seed,
+    row = _member_row(member) | {
         "tuning": spec.tuning,
         "corpus_hash": spec.corpus,
         **{f"model.{k}": v for k, v in spec.model.relevant().items()},
@@ -104,30 +99,28 @@ def _run_row(member: PlannedRun, folder: RunFolder) -> Row:
 
 def _rows_of_plan(plan: Plan) -> dict[str, list[Row]]:
     """The rows of the tables `membership` and `tuning`."""
-    members = [
-        {
-            "ablation": member.ablation,
-            "variant": member.variant,
-            "seed": member.spec.seed,
-            "run_id": member.spec.run_id,
-        }
-        for member in plan.comparison_runs
-    ]
+    members = [_member_row(member) for member in plan.comparison_runs]
+    members += [waiting._asdict() for waiting in plan.untuned]
     trials = [
-        {
-            "ablation": trial.ablation,
-            "variant": trial.variant,
+        _member_row(trial)
+        | {
             "rate": trial.rate,
             "learning_rate": trial.spec.recipe.learning_rate,
-            "seed": trial.spec.seed,
-            "run_id": trial.spec.run_id,
             "chosen": plan.rates.get((trial.ablation, trial.variant)) == trial.rate,
         }
         for trial in plan.trials
     ]
+    return {"membership": members, "tuning": trials}
+
+
+def _member_row(member: PlannedRun) -> Row:
+    """The columns that say which run of which ablation a row is about."""
+    spec = member.spec
     return {
-        "membership": members + [waiting._asdict() for waiting in plan.untuned],
-        "tuning": trials,
+        "ablation": member.ablation,
+        "variant": member.variant,
+        "seed": spec.seed,
+        "run_id": spec.run_id,
     }
 
 

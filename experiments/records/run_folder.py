@@ -46,7 +46,7 @@ class Status(StrEnum):
     DONE = "done"
     DIVERGED = "diverged"
     FAILED = "failed"
-    DAMAGED = "damaged"  # a file of a run that is over is not as it was written
+    DAMAGED = "damaged"  # the run is over, and a file is not as it was written
     IN_FLIGHT = "in flight"  # a process is training the run
     UNFINISHED = "unfinished"  # the run is not over, and no process is training it
 
@@ -68,7 +68,7 @@ class RunFolder:
         """Prepare the folder for a run.
 
         The run resumes from its checkpoint if the same code, versions and kind of device made the
-        checkpoint. Otherwise it starts from the beginning, so that no run mixes two of them.
+        checkpoint. Otherwise the run starts from the beginning, so that no run mixes two versions.
 
         Args:
             spec: the run.
@@ -135,7 +135,7 @@ class RunFolder:
         return checkpoint
 
     def damage(self) -> str:
-        """A sentence on the file that is not as it was written; empty if every file is."""
+        """A sentence about a file that is not as it was written; empty if there is none."""
         for path in (self.path, *self.path.rglob("*")):
             if path.is_symlink():  # writing through a link would change a file elsewhere
                 return f"{path.name} is a link"
@@ -169,7 +169,7 @@ class RunFolder:
         return probed or summary["status"] == Status.DIVERGED
 
     def probe(self, name: str) -> Path:
-        """The file for the rows of a probe, by table."""
+        """The file with the rows of a probe, by table."""
         return self.path / "probes" / f"{name}.json"
 
     def worker(self) -> psutil.Process | None:
@@ -184,8 +184,9 @@ class RunFolder:
         return process if same else None
 
     def end_worker(self) -> None:
-        """Kill the process that is training the run, if there is one. Such a process is left over
-        when a study is killed before its workers.
+        """Kill the process that is training the run, if there is one.
+
+        A worker is left over when its study is killed first.
         """
         if worker := self.worker():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -207,8 +208,9 @@ class RunFolder:
         return RunSpec.from_json((self.path / "spec.json").read_text())
 
     def points(self) -> list[dict[str, Any]]:
-        """The points of the curves that a checksum covers: all points of a run that is over, and
-        else the points up to the checkpoint.
+        """The points of the curves that a checksum covers.
+
+        These are all points of a run that is over, and the points up to the checkpoint otherwise.
         """
         content = self.metrics.read_bytes() if self.metrics.exists() else b""
         if not (self.path / "summary.json").exists():

@@ -1,4 +1,4 @@
-"""What a results folder is a study of: the few facts that plan it again, without the corpus."""
+"""The facts of a study that its results folder keeps, from which the study is planned again."""
 
 import dataclasses
 import functools
@@ -16,7 +16,7 @@ from experiments.records.run_folder import RunFolder
 from experiments.spec import Precision, RunSpec, Task
 from model import ModelConfig
 
-if TYPE_CHECKING:  # numpy takes long to import, and listing a study does not need it
+if TYPE_CHECKING:  # importing numpy takes long, and listing a study does not need numpy
     from experiments.data.corpus import Corpus
 
 MANIFEST = "manifest.json"  # of a published study
@@ -43,7 +43,7 @@ class Study:
 
     @classmethod
     def of(cls, profile: Profile, corpus: "Corpus", seeds: int | None) -> "Study":
-        """The study of a corpus that is at hand; with `seeds`, as many for every ablation."""
+        """The study of a profile on a corpus. `seeds` replaces both numbers of the profile."""
         return cls(
             profile_name=profile.name,
             corpus_name=corpus.name,
@@ -63,7 +63,7 @@ class Study:
 
     @property
     def profile(self) -> Profile:
-        """The profile that the study runs."""
+        """The profile, with the study's precision and compilation."""
         return PROFILES[self.profile_name].with_precision(self.precision, self.compiled)
 
     @property
@@ -72,18 +72,18 @@ class Study:
         return self.profile.base_model(self.vocab_size)
 
     def plan(self, results: Path, only: list[str] | None = None) -> Plan:
-        """The plan for the ablation files as they now are, of all ablations or of those named, as
-        far as the learning rates tried in the results folder decide it.
+        """Plan the runs of the ablations called `only`, or of all ablations.
+
+        Learning rates are chosen from the trials that are finished in the results folder.
 
         Raises:
-            UserError: an ablation is not known, or its variants cannot work.
+            UserError: an ablation's file or a variant cannot work.
         """
-        without: tuple[Task, ...] = () if self.has_genres else ("genre",)
         ablations = load_ablations()
-        chosen = {name: ablations[name] for name in only} if only else ablations
+        without: tuple[Task, ...] = () if self.has_genres else ("genre",)
         return plan(
             self.profile,
-            chosen,
+            {name: ablations[name] for name in only or ablations},
             vocab_size=self.vocab_size,
             corpus_hash=self.corpus_hash,
             seeds=self.seeds,
@@ -94,15 +94,15 @@ class Study:
 
     @property
     def token(self) -> str:
-        """What a token is, for people."""
+        """The word for a token in texts: "character" or "byte pair"."""
         return "byte pair" if self.tokenizer == "bpe" else "character"
 
     def tokens_per_character(self, split: str = "val") -> float:
-        """Of a split: 1 where tokens are characters."""
+        """Tokens per character of a split: 1 where tokens are characters."""
         return self.corpus_lengths[split] / max(1, self.corpus_characters[split])
 
     def tokens_per_byte(self) -> float:
-        """Of the validation split, in UTF-8."""
+        """Tokens per UTF-8 byte of the validation split."""
         return self.corpus_lengths["val"] / max(1, self.corpus_bytes["val"])
 
     def save(self, results: Path) -> None:
@@ -114,7 +114,7 @@ class Study:
         """Read what `save` wrote.
 
         Raises:
-            UserError: nothing has been run there, or by another version, or its file is damaged.
+            UserError: the file is missing, damaged, or of another version.
         """
         file = results / "study.json"
         if not file.exists():
@@ -129,7 +129,7 @@ class Study:
 
 
 def _validation_loss(results: Path, spec: RunSpec) -> float | None:
-    """A finished run's; infinite where it diverged, None where there is no result."""
+    """Validation loss of a run: infinite if the run diverged, None if there is no result."""
     summary = RunFolder(results, spec.run_id).summary() or {}
     if summary.get("status") == "diverged":
         return math.inf

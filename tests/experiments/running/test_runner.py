@@ -81,7 +81,8 @@ def test_a_hanging_run_is_ended_after_the_timeout(spec: RunSpec, corpus: Corpus,
 def test_a_results_folder_is_locked_until_its_process_ends(tmp_path: Path):
     """The lock of a killed process is free at once."""
     code = (
-        "import sys, time; from pathlib import Path; from experiments.running.lock import results_lock\n"
+        "import sys, time; from pathlib import Path\n"
+        "from experiments.running.lock import results_lock\n"
         "with results_lock(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen(
