@@ -85,7 +85,7 @@ def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
     assert "not tested" in verdicts[False]
     page = (results / "report.html").read_text()
     assert "<title>SMOKE TEST, numbers mean nothing" in page
-    assert "broke off" not in page
+    assert "incomplete because of an error" not in page
 
 
 def test_nothing_but_fetching_a_corpus_needs_a_network(study, offline: list[str], tmp_path: Path):

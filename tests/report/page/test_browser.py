@@ -99,8 +99,8 @@ def test_a_table_sorts_by_numbers_and_back(opened: Page):
 
 
 def test_the_ledger_is_searched(opened: Page):
-    opened.get_by_text(re.compile("^Every one of")).click()
-    rows = opened.locator("table[aria-label='Ledger of all runs'] tbody tr:visible")
+    opened.get_by_text(re.compile(r"^All \d+ runs")).click()
+    rows = opened.locator("table[aria-label='All runs'] tbody tr:visible")
     assert rows.count() == 11
     search = opened.get_by_role("searchbox", name="Search:")
     search.fill("script failed")
@@ -113,27 +113,29 @@ def test_the_ledger_is_searched(opened: Page):
 
 
 def test_the_atlas_answers_to_mouse_and_keyboard(opened: Page):
-    told, passage = opened.locator("#atlas-told"), opened.locator("#atlas-passage")
+    status, passage = opened.locator("#atlas-status"), opened.locator("#atlas-passage")
     letters = passage.locator("span")
     letters.nth(4).hover()
-    assert "at place 5 attends to" in told.inner_text()
-    assert re.search(r"at 4: 7\d %", told.inner_text())  # as was planted for the first head
+    assert "at position 5 attends to" in status.inner_text()
+    assert re.search(
+        r"at position 4: 7\d %", status.inner_text()
+    )  # the planted weight of the first head
     shades = [letters.nth(i).evaluate("span => span.style.backgroundColor") for i in range(6)]
     assert shades[3]
     assert not shades[5]
     passage.focus()
     opened.keyboard.press("ArrowRight")
-    assert "at place 6 attends to" in told.inner_text()
+    assert "at position 6 attends to" in status.inner_text()
     opened.keyboard.press("Home")
-    assert "at place 1 attends to" in told.inner_text()
+    assert "at position 1 attends to" in status.inner_text()
     assert passage.get_attribute("aria-activedescendant") == letters.first.get_attribute("id")
     opened.keyboard.press("End")
-    first = told.inner_text()
+    first = status.inner_text()
     opened.locator("#atlas-head").select_option(index=1)
-    assert told.inner_text() != first
+    assert status.inner_text() != first
     assert "previous" in opened.locator("#atlas-scores").inner_text()
     opened.locator("#atlas-network").select_option(index=1)
-    assert told.inner_text()
+    assert status.inner_text()
 
 
 def test_what_is_odd_is_shown_as_it_is(opened: Page):

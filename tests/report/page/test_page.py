@@ -1,4 +1,4 @@
-"""The page: built from planted tables, whole, escaped, and sufficient unto itself."""
+"""The page, built from planted tables: complete, escaped and without outside references."""
 
 import dataclasses
 import os
@@ -12,13 +12,17 @@ from helping import ROOT
 from planted import plant
 
 from experiments.errors import UserError
-from report.page import build as pages
-from report.page.build import build, execute, sections_of
+from experiments.records.collect import collect
+from report.html import render
+from report.page.build import build, page_sections
+from report.page.execute import execute
 from report.page.freshness import is_fresh
+from report.verdicts.judge import judge_all
+from report.verdicts.tables import Tables
 
 
 class Reader(HTMLParser):
-    """Collects what a page refers to and which elements it has."""
+    """Collects the references, ids, tags and images of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -30,25 +34,23 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        found = dict(attributes)
-        self.references += [found[name] or "" for name in ("href", "src") if name in found]
-        if identity := found.get("id"):
+        values = dict(attributes)
+        self.references += [values[name] or "" for name in ("href", "src") if name in values]
+        if identity := values.get("id"):
             self.ids.add(identity)
         if tag == "img":
-            self.images.append(found)
+            self.images.append(values)
 
 
-def test_notebooks_run(page):
+def test_all_notebooks_run_without_error(page):
     text, done, _, results = page
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"report: {results / 'report.html'}\n"
-    assert "broke off" not in text
+    assert "incomplete because of an error" not in text
 
 
-def test_nothing_is_fetched(page):
-    """No reference leaves the file, and no style could load one; what a browser asks for besides,
-    test_browser.py listens to.
-    """
+def test_page_has_no_reference_to_another_file(page):
+    """Requests that a browser makes are tested in test_browser.py."""
     text, *_ = page
     reader = Reader(text)
     assert reader.references
@@ -58,14 +60,14 @@ def test_nothing_is_fetched(page):
     assert not re.search(r"@import|url\(", text)
 
 
-def test_every_link_lands(page):
+def test_every_link_has_a_target_on_the_page(page):
     reader = Reader(page[0])
     for reference in reader.references:
         if reference.startswith("#"):
             assert reference[1:] in reader.ids
 
 
-def test_text_from_outside_is_escaped(page):
+def test_names_errors_and_corpus_text_are_escaped(page):
     text, *_ = page
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert" in text
@@ -74,14 +76,14 @@ def test_text_from_outside_is_escaped(page):
     assert "because &lt;i&gt;planted&lt;/i&gt;" in text
 
 
-def test_figures_tell_in_words_what_they_show(page):
-    told = [image["alt"] or "" for image in Reader(page[0]).images]
-    assert len(told) == 5
-    assert sum("odd <script>" in alt for alt in told) == 4  # the fifth shows the base's heads alone
-    assert all(re.search(r"\d\.\d", alt) for alt in told)
+def test_every_figure_has_an_alt_text_with_numbers(page):
+    alts = [image["alt"] or "" for image in Reader(page[0]).images]
+    assert len(alts) == 5
+    assert sum("odd <script>" in alt for alt in alts) == 4  # the fifth shows the base's heads alone
+    assert all(re.search(r"\d\.\d", alt) for alt in alts)
 
 
-def test_it_says_what_is_missing_and_why(page):
+def test_page_counts_failed_diverged_and_missing_runs(page):
     text, *_ = page
     assert "1 run failed" in text
     assert "1 run diverged" in text
@@ -90,13 +92,13 @@ def test_it_says_what_is_missing_and_why(page):
     assert "4/6" in text
 
 
-def test_two_builds_are_the_same_to_the_byte(page):
+def test_building_twice_gives_the_same_bytes(page):
     path = page.results / "report.html"
     assert build_in(page.checkout, page.results).returncode == 0
     assert path.read_text() == page.text
 
 
-def test_nothing_is_built_in_vain(page):
+def test_unchanged_results_do_not_build_the_page_again(page):
     _, _, checkout, results = page
     path = results / "report.html"
     stamp = path.stat().st_mtime_ns
@@ -104,48 +106,43 @@ def test_nothing_is_built_in_vain(page):
     assert path.stat().st_mtime_ns == stamp
 
 
-def test_a_broken_notebook_breaks_its_section_alone(tmp_path, monkeypatch):
+def test_error_in_a_notebook_affects_its_own_section_only(tmp_path, monkeypatch):
     results = plant(tmp_path, monkeypatch, [0.5, 0.4])
-    pages.collect(results)
-    pages.judge_all(results)
-    from report.verdicts.tables import Tables
-
-    found, middle, *_, made = sections_of(Tables.load(results))
+    collect(results)
+    judge_all(results)
+    first, middle, *_, method = page_sections(Tables.load(results))
     assert middle.anchor == "planted"
     broken, whole = execute(
-        [dataclasses.replace(middle, parameters={"ablation": "no-such"}), made], results
+        [dataclasses.replace(middle, parameters={"ablation": "no-such"}), method], results
     )
     assert broken.error == "KeyError: 'no-such'"
-    assert (found.anchor, whole.anchor, whole.error) == ("findings", "method", "")
+    assert (first.anchor, whole.anchor, whole.error) == ("findings", "method", "")
     assert "0 runs failed" in whole.body
 
 
-def test_a_kernel_that_dies_takes_its_section_alone(tmp_path, monkeypatch):
+def test_dying_kernel_affects_its_own_section_only(tmp_path, monkeypatch):
     results = plant(tmp_path, monkeypatch, [0.5, 0.4])
-    pages.collect(results)
-    pages.judge_all(results)
-    from report.verdicts.tables import Tables
-
-    *_, made = sections_of(Tables.load(results))
+    collect(results)
+    judge_all(results)
+    *_, method = page_sections(Tables.load(results))
     source = (ROOT / "report" / "notebooks" / "method.py").read_text()
     (tmp_path / "dying.py").write_text(source + "\n# %%\nimport os\n\nos._exit(1)\n")
-    dying = dataclasses.replace(made, anchor="dying", notebook=str(tmp_path / "dying"))
-    monkeypatch.setattr(pages, "usable_cores", lambda: 1)  # one kernel for both
-    dead, whole = execute([dying, made], results)
+    dying = dataclasses.replace(method, anchor="dying", notebook=str(tmp_path / "dying"))
+    monkeypatch.setattr("report.page.execute.usable_cores", lambda: 1)  # one kernel for both
+    dead, whole = execute([dying, method], results)
     assert "DeadKernelError" in dead.error
-    assert "This section broke off: DeadKernelError" in pages.render(
-        "page", title="", sections=[dead]
-    )
+    html = render("page", title="", sections=[dead])
+    assert "This section is incomplete because of an error: DeadKernelError" in html
     assert whole.error == ""
     assert "0 runs failed" in whole.body
 
 
-def test_no_results_is_an_error_of_the_user(tmp_path: Path):
+def test_missing_results_are_a_user_error(tmp_path: Path):
     with pytest.raises(UserError, match="run `make all` first"):
         build(tmp_path)
 
 
-def test_a_page_is_stale_once_anything_it_is_made_from_changes(page, monkeypatch):
+def test_page_is_stale_when_a_run_a_table_or_the_code_changes(page, monkeypatch):
     _, _, checkout, results = page
     monkeypatch.setattr("report.page.freshness.ROOT", checkout)  # whose code built it
     assert is_fresh(results)

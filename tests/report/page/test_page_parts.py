@@ -1,4 +1,4 @@
-"""What the page is put together from: opening, picture, figures, reference, what is set before."""
+"""Parts of the page: summary, diagram, figures, encodings, comparison with published results."""
 
 import dataclasses
 import itertools
@@ -11,19 +11,22 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from planted import ODD_NAME, plant
-from report.figures.encodings import encodings, schedules
 
 from experiments.ablation import Variant
 from experiments.catalogue import load_ablations
 from experiments.records.collect import collect, write_table
-from experiments.theory import encodings as measured
+from experiments.theory import encodings as encoding_values
 from model import ModelConfig
-from report.figures import charts as figures
+from report.figures import forest as forests
+from report.figures import training_curves
 from report.figures.atlas import scores, viewer
+from report.figures.charts import show
+from report.figures.learning_rates import schedules
 from report.figures.model_diagram import NETWORK, NONE, PART_OF, parts_of, picture
+from report.figures.positions import encodings
 from report.page.claims import claims_of, rules, verdict_table
 from report.page.provenance import citation, failures, ledger
-from report.page.published import INSIDE, OUTSIDE, SAME, against_reference, compared
+from report.page.published import IDENTICAL, OUTSIDE, WITHIN, against_reference, compare_means
 from report.page.summary import opening
 from report.page.variant_tables import changes_table, metrics_table
 from report.verdicts.judge import judge_all
@@ -33,7 +36,7 @@ from report.verdicts.tables import Tables, records
 ALL_ABLATIONS = load_ablations()  # before any test plants others
 
 
-def judged(results: Path, monkeypatch: pytest.MonkeyPatch, effects: list) -> Tables:
+def judged_study(results: Path, monkeypatch: pytest.MonkeyPatch, effects: list) -> Tables:
     results.mkdir(parents=True)
     plant(results, monkeypatch, effects)
     collect(results)
@@ -44,10 +47,10 @@ def judged(results: Path, monkeypatch: pytest.MonkeyPatch, effects: list) -> Tab
 @pytest.fixture
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     """A variant that is half a nat worse, in five seeds."""
-    return judged(tmp_path / "cpu", monkeypatch, [0.5, 0.52, 0.48, 0.51, 0.49])
+    return judged_study(tmp_path / "cpu", monkeypatch, [0.5, 0.52, 0.48, 0.51, 0.49])
 
 
-def test_the_opening_counts_and_names_what_was_found(tables: Tables):
+def test_summary_counts_verdicts_and_names_the_largest_effects(tables: Tables):
     shown = opening(tables, claims_of(tables.results)).data
     assert "Of 4 claims: 2 supported and 2 contradicted." in shown
     assert '(<a href="#planted">0.500</a>)' in shown  # the largest of those that hold
@@ -58,26 +61,28 @@ def test_the_opening_counts_and_names_what_was_found(tables: Tables):
     assert "<script>" not in shown
 
 
-def test_one_seed_is_enough_for_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    tables = judged(tmp_path / "cpu", monkeypatch, [0.5])
+def test_every_part_of_the_page_works_with_one_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tables = judged_study(tmp_path / "cpu", monkeypatch, [0.5])
     claims = claims_of(tables.results)
     assert "Of 4 claims: 4 undecided." in opening(tables, claims).data
     assert "an interval needs at least two" in rules(claims).data
     assert "1/1" in verdict_table(claims).data
-    assert "0.500" in figures.forest(tables, ["planted"]).data
-    assert "no interval" in figures.learning_curves(tables, "planted").data
+    assert "0.500" in forests.forest(tables, ["planted"]).data
+    assert "no interval" in training_curves.learning_curves(tables, "planted").data
     assert "±" not in metrics_table(tables, "planted").data.partition("Mean ±")[0]
 
 
-def test_no_result_at_all_is_told(tables: Tables):
+def test_parts_say_that_no_run_has_finished(tables: Tables):
     lost = dataclasses.replace(tables, members=tables.members.assign(status="failed"))
-    assert "No run has ended with a result yet." in figures.learning_curves(lost, "planted").data
-    assert "No variant can be set against" in figures.forest(lost, ["planted"]).data
-    assert figures.currency_curves(lost, "planted").data == ""
+    assert "No run has finished yet." in training_curves.learning_curves(lost, "planted").data
+    assert "No variant can be compared with its baseline" in forests.forest(lost, ["planted"]).data
+    assert training_curves.learning_curves_by_cost(lost, "planted").data == ""
     assert "5 failed" in metrics_table(lost, "planted").data
 
 
-def test_links_go_to_sections_that_are_there(tables: Tables):
+def test_claims_link_only_to_sections_of_the_page(tables: Tables):
     claims = claims_of(tables.results)
     assert verdict_table(claims, ["planted"]).data.count('<a href="#planted">') == 4
     assert "data-show" in verdict_table(claims, []).data
@@ -87,33 +92,35 @@ def test_links_go_to_sections_that_are_there(tables: Tables):
         assert "<a" not in shown
 
 
-def test_a_difference_is_per_target_where_no_text_is_predicted(
+def test_forest_names_the_unit_of_each_ablations_losses(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ):
-    assert "differences in nats per character: " in figures.forest(tables, ["planted"]).data
+    assert "differences in nats per character: " in forests.forest(tables, ["planted"]).data
     monkeypatch.setitem(tables.ablations, "sorted", tables.ablations["planted"])
     others = tables.members.assign(**{"ablation": "sorted", "recipe.task": "sort"})
     both = dataclasses.replace(tables, members=pd.concat([tables.members, others]))
     for names, unit in (
         (["sorted"], "nats per target"),
-        (["planted", "sorted"], "nats per character; of sorted, per target"),
+        (["planted", "sorted"], "nats per character; for sorted, nats per target"),
     ):
-        assert f"differences in {unit}: " in figures.forest(both, names).data
-        figure, _ = figures.draw_forest(both, names)
+        assert f"differences in {unit}: " in forests.forest(both, names).data
+        figure, _ = forests.draw_forest(both, names)
         assert f"({unit})" in figure.axes[0].get_xlabel()
 
 
 @pytest.mark.parametrize("span", [8, 90, 1e3, 1e9])
-def test_the_labels_of_costs_do_not_touch(tables: Tables, monkeypatch: pytest.MonkeyPatch, span):
+def test_tick_labels_of_cost_axes_do_not_overlap(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, span
+):
     rows = [
-        {"variant": "base", "seed": 0, "step": step, "loss": 3.0 - step}
+        {"variant": "base", "seed": 0, "step": step, "loss_per_character": 3.0 - step}
         | {"seconds": span**step, "flops": 1e9 * span**step}
         for step in (0.01, 1.0)
     ]
-    monkeypatch.setattr(Tables, "points", lambda *_: pd.DataFrame(rows))
+    monkeypatch.setattr(training_curves, "curve_points", lambda *_: pd.DataFrame(rows))
     drawn: list[Figure] = []
-    monkeypatch.setattr(figures, "show", lambda figure, **_: drawn.append(figure))
-    figures.currency_curves(tables, "planted")
+    monkeypatch.setattr(training_curves, "show", lambda figure, **_: drawn.append(figure))
+    training_curves.learning_curves_by_cost(tables, "planted")
     drawn[0].canvas.draw()
     for axes in drawn[0].axes:
         low, high = axes.get_xlim()
@@ -123,22 +130,24 @@ def test_the_labels_of_costs_do_not_touch(tables: Tables, monkeypatch: pytest.Mo
         assert all(one.x1 + 4 < next_.x0 for one, next_ in itertools.pairwise(boxes))
 
 
-def test_the_atlas_names_its_networks_and_tokens(tables: Tables):
-    assert "Every head of “base” and “odd &lt;script&gt;" in viewer(tables).data
+def test_atlas_names_its_networks_tokens_and_seed(tables: Tables):
+    assert (
+        "Attention weights of every head of “base” and “odd &lt;script&gt;" in viewer(tables).data
+    )
     pairs = dataclasses.replace(tables.study, tokenizer="bpe")
     shown = viewer(dataclasses.replace(tables, study=pairs)).data
     assert "Point at a byte pair" in shown
     assert "haracter" not in shown
-    assert "Of seed 0. Previous" in scores(tables).data
+    assert "Networks of seed 0." in scores(tables).data
 
 
-def test_what_differs_is_told_by_field(tables: Tables):
+def test_changes_table_lists_changed_fields(tables: Tables):
     shown = changes_table(tables, "planted").data
-    assert "the base itself" in shown
+    assert "none (the base)" in shown
     assert "<td>model.position = none</td>" in shown
 
 
-def test_every_field_of_a_network_has_its_part():
+def test_every_model_field_belongs_to_a_part_of_the_diagram():
     fields = {f"model.{field.name}" for field in dataclasses.fields(ModelConfig)}
     assert fields == {field for field in PART_OF if field.startswith("model.")}
 
@@ -157,33 +166,35 @@ def test_every_field_of_a_network_has_its_part():
         ("tying", ["output"]),
     ],
 )
-def test_an_ablation_stands_beside_what_it_changes(tables: Tables, ablation, parts):
+def test_diagram_puts_an_ablation_beside_the_parts_it_changes(tables: Tables, ablation, parts):
     found = parts_of(ALL_ABLATIONS[ablation], tables)
     assert [part for part in found if part in parts] == parts
     if NETWORK not in parts:
         assert found == parts
 
 
-def test_the_picture_links_each_ablation(tables: Tables):
+def test_diagram_links_each_ablation(tables: Tables):
     assert picture(tables).data.count('<a href="#planted"') == 1
-    nothing = dataclasses.replace(ALL_ABLATIONS["heads"], variants=[Variant("base")])
+    nothing = dataclasses.replace(
+        ALL_ABLATIONS["heads"], baseline="base", variants=[Variant("base")], claims=[]
+    )
     assert parts_of(nothing, tables) == [NONE]
 
 
-def test_a_figure_is_drawn_as_what_is_smaller():
+def test_figure_is_embedded_as_svg_or_png_whichever_is_smaller():
     kinds = []
     for points in (10, 20_000):
         figure, axes = plt.subplots()
         axes.plot(*np.random.default_rng(0).random((2, points)), "o")
-        shown = figures.show(figure, alt="<b>", caption="<i>").data
-        kinds.append(shown.partition("data:image/")[2].partition(";")[0])
-        assert 'alt="&lt;b&gt;"' in shown
-        assert "&lt;i&gt;" in shown
+        html = show(figure, alt="<b>", caption="<i>").data
+        kinds.append(html.partition("data:image/")[2].partition(";")[0])
+        assert 'alt="&lt;b&gt;"' in html
+        assert "&lt;i&gt;" in html
     assert kinds == ["svg+xml", "png"]
 
 
-def test_encodings_are_those_of_the_papers():
-    rows = measured.rows()
+def test_encoding_values_equal_the_formulas_of_the_papers():
+    rows = encoding_values.rows()
     value = {(row["encoding"], row["part"], row["place"]): row["value"] for row in rows}
     assert len(value) == len(rows) == 64 * 64 + 64 + 4 * 64
     for place in (0, 1, 63):
@@ -199,10 +210,10 @@ def test_encodings_are_those_of_the_papers():
             assert value["alibi", head, place] == pytest.approx(-slope * place)
 
 
-def test_encodings_are_drawn_where_several_are_compared(
+def test_encodings_are_drawn_where_several_are_compare_means(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ):
-    write_table(tables.results, "encodings", measured.rows())
+    write_table(tables.results, "encodings", encoding_values.rows())
     assert encodings(tables, "planted").data == ""
     several = ALL_ABLATIONS["positional-encoding"]
     mine = Variant("mine", {"model.position": "experiments.ablations.some:of_mine"})
@@ -210,10 +221,15 @@ def test_encodings_are_drawn_where_several_are_compared(
     monkeypatch.setitem(tables.ablations, "planted", several)
     shown = encodings(tables, "planted").data
     assert "alibi: −15.750, −3.938, −0.984, −0.246 by head" in shown
-    assert "Not drawn, for nothing is tabulated of them: none, learned and mine." in shown
+    assert (
+        "Not drawn, because there is nothing to compute in advance: none, learned and mine."
+        in shown
+    )
 
 
-def test_schedules_are_drawn_where_they_differ(tables: Tables, monkeypatch: pytest.MonkeyPatch):
+def test_schedules_figure_is_drawn_where_schedules_differ(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+):
     assert schedules(tables, "planted").data == ""
     moved = Variant(ODD_NAME, {"recipe.schedule": "constant"})
     stated = dataclasses.replace(tables.ablations["planted"], variants=[Variant("base"), moved])
@@ -223,42 +239,47 @@ def test_schedules_are_drawn_where_they_differ(tables: Tables, monkeypatch: pyte
     assert "base ends at 0.001; odd" in shown
 
 
-def test_the_reference_is_compared(tables: Tables, monkeypatch: pytest.MonkeyPatch):
-    assert "No reference results" in against_reference(tables).data
+def test_study_is_compared_with_the_published_results(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+):
+    assert "There are no published results" in against_reference(tables).data
     folder = tables.results.parent / "reference" / "cpu"
-    judged(folder, monkeypatch, [0.5, 0.52, 0.48, 0.51, 0.49])
+    judged_study(folder, monkeypatch, [0.5, 0.52, 0.48, 0.51, 0.49])
     same = against_reference(tables).data
-    assert "Of 2 variants, 0 ended outside the noise of seeds. Of 4 verdicts, 0 changed." in same
-    assert same.count(f"<td>{SAME}</td>") == 2
+    assert "Of 2 variants, 0 differ by more than seed noise." in same
+    assert "Of 4 verdicts, 0 changed, 0 of them about timings." in same
+    assert same.count(f"<td>{IDENTICAL}</td>") == 2
     plant(folder, monkeypatch, [1.9, 1.92, 1.88, 1.91, 1.89])
     collect(folder)
     judge_all(folder)
     other = against_reference(tables).data
     assert other.count(f"<td>{OUTSIDE}</td>") == 1
-    assert other.count(f"<td>{SAME}</td>") == 1
+    assert other.count(f"<td>{IDENTICAL}</td>") == 1
     turned = claims_of(folder).replace({"verdict": {"supported": "undecided"}})
     write_table(folder, "claims", records(turned))
     ours = claims_of(tables.results).set_index("claim")["verdict"]
     assert ours["planted"] == ours["planted-speed"] == "supported"
     about_time = against_reference(tables).data
-    assert "Of 4 verdicts, 2 changed, 1 of them about time." in about_time
+    assert "Of 4 verdicts, 2 changed, 1 of them about timings." in about_time
 
 
-def test_two_means_are_held_against_both_intervals():
+def test_two_means_are_compared_by_both_intervals():
     one = Estimate(1.0, 0.7, 1.3, 3)
-    assert compared(one, one) == SAME
-    assert compared(one, Estimate(1.49, 1.09, 1.89, 3)) == INSIDE  # within 0.5
-    assert compared(one, Estimate(1.51, 1.11, 1.91, 3)) == OUTSIDE
-    assert compared(one, Estimate(1.31, None, None, 1)) == OUTSIDE
+    assert compare_means(one, one) == IDENTICAL
+    assert compare_means(one, Estimate(1.49, 1.09, 1.89, 3)) == WITHIN  # within 0.5
+    assert compare_means(one, Estimate(1.51, 1.11, 1.91, 3)) == OUTSIDE
+    assert compare_means(one, Estimate(1.31, None, None, 1)) == OUTSIDE
 
 
-def test_ledger_and_citation_have_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    tables = judged(tmp_path / "cpu", monkeypatch, [0.5, "failed", None, "diverged"])
+def test_ledger_and_citation_include_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tables = judged_study(tmp_path / "cpu", monkeypatch, [0.5, "failed", None, "diverged"])
     shown = ledger(tables).data
     assert shown.count("<tr>") == 1 + 7
     assert shown.index("failed") < shown.index("diverged") < shown.index("done")
     assert "because &lt;i&gt;planted&lt;/i&gt;" in shown
     told = failures(tables).data
-    assert "1 run failed and 1 run diverged. 1 planned comparison not there:" in told
+    assert (
+        "1 run failed and 1 run diverged. 1 planned run missing, counted once per ablation:" in told
+    )
     assert "7 runs" in citation(tables).data
     assert "0" * 64 in citation(tables).data
