@@ -1,10 +1,10 @@
-"""Parameters, arithmetic and cache, counted from the config alone, so that planning needs no torch.
+"""Parameters, FLOPs and cache size of a network, counted from its config without torch.
 
-Arithmetic is that of the matrix multiplications, a multiply and an add counted as two; embedding
+FLOPs are those of the matrix products, with a multiply and an add counted as two. Embedding
 look-ups, norms, softmax and activations are left out, as is usual (Kaplan 2020, section 2.1).
 
-Of a mechanism that is none of ours nothing is known: a feed-forward network is counted as GELU's, a
-norm as RMSNorm's, a position as if it had neither weights nor arithmetic.
+The cost of a custom mechanism is not known: a feed-forward network is counted like GELU's, a norm
+like RMSNorm, and a position as if it had neither parameters nor FLOPs.
 """
 
 from collections.abc import Callable
@@ -14,38 +14,42 @@ from model.config import ModelConfig
 
 
 class Cost(NamedTuple):
-    """What a part of a network has and does: trainable numbers, and multiply-adds per token."""
+    """Trainable parameters of a component, and its multiply-adds per token."""
 
     parameters: int
     multiply_adds: float
 
 
 def parameters_by_component(config: ModelConfig) -> dict[str, int]:
-    """Trainable numbers of `build(config)` by component, a tied matrix counted once, under the
-    token embedding. For the bigram, its table of counts.
+    """Trainable parameters of `build(config)` by component.
+
+    A tied matrix is counted once, as the token embedding. For the bigram, the size of its table of
+    counts.
     """
     return {name: cost.parameters for name, cost in components(config).items()}
 
 
 def parameter_count(config: ModelConfig) -> int:
-    """Number of trainable numbers of `build(config)`, a tied matrix counted once."""
+    """Number of trainable parameters of `build(config)`, a tied matrix counted once."""
     return sum(parameters_by_component(config).values())
 
 
 def flops_by_component(config: ModelConfig, time: int | None = None) -> dict[str, float]:
-    """FLOPs of a forward pass, per token of a sequence of `time` tokens (by default
-    `context_length`), by component; of an encoder-decoder, per token of the source and one of the
-    target, both of that length.
+    """FLOPs per token of a forward pass by component.
 
-    Attention is counted in full: a causal kernel may spare the half of it that is masked.
+    The sequence has `time` tokens, by default `context_length`. For an encoder-decoder the FLOPs
+    are those of one source token and one target token together, in sequences of `time` tokens each.
+    Attention is counted in full, although a causal kernel may skip the masked half.
     """
     return {name: 2 * cost.multiply_adds for name, cost in components(config, time).items()}
 
 
 def flops_per_token(config: ModelConfig, time: int | None = None, backward: bool = False) -> float:
-    """FLOPs per token, as in `flops_by_component`; with `backward`, of a training step: every
-    matrix product of the forward pass is followed by one for each of its two factors, but for an
-    LSTM's first, whose state of zeros needs no gradient.
+    """FLOPs per token of a forward pass, or of a training step with `backward`.
+
+    The backward pass has two matrix products for every one of the forward pass, one for each
+    factor. An exception is the first step of an LSTM, whose zero state needs no gradient. `time` is
+    as in `flops_by_component`.
     """
     forward = sum(flops_by_component(config, time).values())
     if not backward:
@@ -55,9 +59,11 @@ def flops_per_token(config: ModelConfig, time: int | None = None, backward: bool
 
 
 def cache_bytes(config: ModelConfig, time: int, bytes_per_number: int = 4) -> int:
-    """Memory of the cache after `time` tokens of one sequence, in bytes: keys and values of every
-    layer, 2 · n_layers · kv_heads · head_dim · time numbers; of an encoder-decoder, as many again
-    for a source of the same length. The baselines' does not grow.
+    """Size of the cache after `time` tokens of one sequence, in bytes.
+
+    The cache of a decoder has 2 · n_layers · kv_heads · head_dim · time numbers, the keys and
+    values of every layer. An encoder-decoder has as many again for a source of the same length. The
+    caches of LSTM and MLP do not grow with `time`.
     """
     keys_and_values = 2 * config.n_layers * config.kv_heads * config.head_dim * time
     numbers = {
@@ -72,13 +78,13 @@ def cache_bytes(config: ModelConfig, time: int, bytes_per_number: int = 4) -> in
 
 
 def components(config: ModelConfig, time: int | None = None) -> dict[str, Cost]:
-    """Every component of the network with its cost; `time` as in `flops_by_component`."""
+    """Cost of every component of the network. `time` is as in `flops_by_component`."""
     return _FAMILIES[config.family](config, time or config.context_length)
 
 
 def _transformer(config: ModelConfig, time: int) -> dict[str, Cost]:
-    """Per layer and stack: attention 4·d_model² (less where query heads share keys and values),
-    feed-forward 2·d_model·d_ff, each with its biases, and a norm for each sublayer.
+    """Per layer and stack: attention with 4·d_model² weights (fewer with shared keys and values),
+    feed-forward with 2·d_model·d_ff weights, biases, and one norm per sublayer.
     """
     d, layers, vocabulary = config.d_model, config.n_layers, config.vocab_size
     two_stacks = config.family == "encoder_decoder"
@@ -88,33 +94,33 @@ def _transformer(config: ModelConfig, time: int) -> dict[str, Cost]:
     kv_width = config.kv_heads * config.head_dim
     scores_and_mixing = 2 * d * time  # per token: q kᵀ, and the weighted mean of the values
     projections = [(d, d), (d, kv_width), (d, kv_width), (d, d)]
-    attention = _linears(projections, config.bias, and_also=scores_and_mixing)
+    attention = _linears(projections, config.bias, weightless=scores_and_mixing)
     inward = 2 if config.activation == "swiglu" else 1
     widths = [(d, config.hidden_width)] * inward + [(config.hidden_width, d)]
     feed_forward = _linears(widths, config.bias)
     gains = d * (2 if config.bias and config.norm == "layernorm" else 1)
     norms = {"pre": sublayers + stacks, "post": sublayers, "none": 0}[config.norm_placement]
-    own_embeddings = 1 if config.tie_embeddings else stacks
+    embeddings = 1 if config.tie_embeddings else stacks
 
-    found = {"token embedding": Cost(own_embeddings * vocabulary * d, 0)}
+    costs = {"token embedding": Cost(embeddings * vocabulary * d, 0)}
     if config.position == "learned":
-        found["position embedding"] = Cost(stacks * config.context_length * d, 0)
-    found["self-attention"] = _times(stacks * layers, attention)
+        costs["position embedding"] = Cost(stacks * config.context_length * d, 0)
+    costs["self-attention"] = _times(stacks * layers, attention)
     if two_stacks:
-        found["cross-attention"] = _times(layers, attention)
-    found["feed-forward"] = _times(stacks * layers, feed_forward)
-    found["norms"] = Cost(norms * gains, 0)
+        costs["cross-attention"] = _times(layers, attention)
+    costs["feed-forward"] = _times(stacks * layers, feed_forward)
+    costs["norms"] = Cost(norms * gains, 0)
     if config.n_classes is not None:
         classifier = _linears([(d, config.n_classes)], config.bias)
-        found["head"] = Cost(classifier.parameters, classifier.multiply_adds / time)
+        costs["head"] = Cost(classifier.parameters, classifier.multiply_adds / time)
     else:
-        found["head"] = _head(config)
-    return found
+        costs["head"] = _head(config)
+    return costs
 
 
 def _lstm(config: ModelConfig, time: int) -> dict[str, Cost]:
-    """Per layer: four gates, each with d_model² weights from the input and as many from the state
-    (Hochreiter 1997); nn.LSTM keeps one bias vector for each of the two.
+    """Per layer: four gates, each with d_model² weights for the input and d_model² for the state
+    (Hochreiter 1997). nn.LSTM has a bias vector for the input and one for the state.
     """
     layer = _linears([(config.d_model, 4 * config.d_model)] * 2, config.bias)
     return {
@@ -146,14 +152,14 @@ _FAMILIES: dict[str, Callable[[ModelConfig, int], dict[str, Cost]]] = {
 }
 
 
-def _linears(shapes: list[tuple[int, int]], bias: bool, and_also: float = 0) -> Cost:
-    """Linear layers of these (inputs, outputs); `and_also` more multiply-adds without weights."""
+def _linears(shapes: list[tuple[int, int]], bias: bool, weightless: float = 0) -> Cost:
+    """Linear layers of these (inputs, outputs), plus `weightless` multiply-adds without weights."""
     weights = sum(inputs * outputs for inputs, outputs in shapes)
-    return Cost(weights + bias * sum(outputs for _, outputs in shapes), weights + and_also)
+    return Cost(weights + bias * sum(outputs for _, outputs in shapes), weights + weightless)
 
 
 def _head(config: ModelConfig) -> Cost:
-    """The language-model head, whose weights, where tied, are counted as the embedding's."""
+    """Language-model head. Tied weights are counted with the token embedding."""
     head = _linears([(config.d_model, config.vocab_size)], bias=False)
     return Cost(0, head.multiply_adds) if config.tie_embeddings else head
 

@@ -59,8 +59,8 @@ PRESETS: dict[str, ModelConfig] = {
     ),
 }
 
-# Trainable numbers as their papers give them. BERT has parts that this study does not: a second
-# kind of embedding, a norm after the embeddings, one more layer before its head.
+# Parameter counts that the papers give. BERT has parts that the network here lacks: segment
+# embeddings, a norm after the embeddings, and another layer before its head.
 PUBLISHED = {
     "vaswani-base": "65M (Vaswani 2017, table 3)",
     "vaswani-big": "213M (Vaswani 2017, table 3)",
