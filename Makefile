@@ -73,7 +73,7 @@ check-fast: lint ## Before a commit: lint, types and the quick tests of the chan
 	@$(python) -m tests.changed
 soak: $(installed) ## Kill small studies fifty times, damage files, feed bad input: nothing may be lost
 	@$(python) -m tests.soak
-	@FUZZ=2000 $(python) -m pytest tests/test_hostile.py
+	@FUZZ=2000 $(python) -m pytest tests/test_random_input.py
 scale: $(installed) ## Plan, schedule and collect 100,000 empty runs, with EXTRAS=ray
 	@$(python) -m tests.scale
 lint: $(installed) ## Check style and types of all code

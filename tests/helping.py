@@ -96,8 +96,8 @@ def leave_finished(
     folder = RunFolder(results, spec.run_id)
     folder.start(spec)
     folder.metrics.write_text(metrics)
-    for name, found in (dict.fromkeys(spec.probes, "{}") if probes is None else probes).items():
+    for name, rows in (dict.fromkeys(spec.probes, "{}") if probes is None else probes).items():
         folder.probe(name).parent.mkdir(exist_ok=True)
-        folder.probe(name).write_text(found)
+        folder.probe(name).write_text(rows)
     folder.finish({"status": "done", "val_loss": 1.0} | summary)
     return folder

@@ -1,7 +1,7 @@
-"""Kill small studies at random moments, fifty times, and spoil their files: `make soak`.
+"""Kill small studies fifty times at random moments, and damage their files: `make soak`.
 
-Each study is compared, when it is over, with one that nobody disturbed: no finished run may be
-lost, and no row may differ, times aside. Then every limit is met once. It stops by itself.
+When a study is finished, its tables are compared with those of an undisturbed study: no finished
+run may be lost, and no row may differ except in times. Then every case of `tests.failures` follows.
 """
 
 import os
@@ -18,61 +18,65 @@ import pandas as pd
 
 from experiments.records.collect import PROBE_TABLES, read_table
 from experiments.records.run_folder import MEASURED
-from tests import limits
+from tests import failures
 from tests.helping import TIMED, flipped, words
 
 KILLS = 50
-KILLS_OF_A_STUDY = 10  # then it goes on to its end
-LONGEST = 12.0  # seconds that a call is left alone
-ABLATIONS = ("heads", "head-roles", "ladder")  # with probes, with learning rates to choose
+KILLS_OF_A_STUDY = 10  # then the study is run to its end
+LONGEST = 12.0  # seconds until a call is killed, at most
+ABLATIONS = ("heads", "head-roles", "ladder")  # with probes, and with learning rates to choose
 SEEDS = "4"
 TABLES = ("runs", "curves", "membership", "tuning", "identities", "theory", *PROBE_TABLES)
 
 
 def command(folder: Path) -> list[str]:
-    where = ["--results", str(folder / "results"), "--data", str(folder.parent / "data")]
-    what = ["--profile", "smoke", "--seeds", SEEDS, "--corpus", str(folder.parent / "text.txt")]
-    often = ["--checkpoint-seconds", "0"]
-    return [sys.executable, "-m", "experiments", "run", *ABLATIONS, *what, *often, *where]
+    folders = ["--results", str(folder / "results"), "--data", str(folder.parent / "data")]
+    study = ["--profile", "smoke", "--seeds", SEEDS, "--corpus", str(folder.parent / "text.txt")]
+    options = [*study, "--checkpoint-seconds", "0", *folders]
+    return [sys.executable, "-m", "experiments", "run", *ABLATIONS, *options]
 
 
 def started(folder: Path) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
-    return limits.started(command(folder))
+    return failures.started(command(folder))
 
 
-def to_its_end(folder: Path) -> str:
-    process = started(folder)
-    said, _ = process.communicate()
-    if process.returncode:
-        sys.exit(f"a call ended with status {process.returncode}: {said}")
-    return said
+def run_to_end(folder: Path) -> str:
+    """Run the study in a folder to its end, and return the output."""
+    status, output = failures.ended(started(folder))
+    if status:
+        sys.exit(f"a call ended with status {status}: {output}")
+    return output
 
 
-def finished(folder: Path) -> dict[str, bytes]:
+def summaries(folder: Path) -> dict[str, bytes]:
+    """The summaries of the finished runs, by run id."""
     files = (folder / "results" / "smoke" / "runs").glob("*/summary.json")
     return {file.parent.name: file.read_bytes() for file in files}
 
 
 def differing(one: Path, other: Path) -> Iterator[str]:
-    """The tables that differ, with how many rows."""
+    """The tables that differ, each with the number of differing rows."""
     for name in TABLES:
-        both = [plain(read_table(folder / "results" / "smoke", name)) for folder in (one, other)]
-        if both[0] != both[1]:
-            rows = len(set(both[0]) ^ set(both[1]))
-            yield f"{name}: {rows} rows"
+        rows_of_both = [
+            plain(read_table(folder / "results" / "smoke", name)) for folder in (one, other)
+        ]
+        first, second = rows_of_both
+        if first != second:
+            yield f"{name}: {len(set(first) ^ set(second))} rows"
 
 
 def plain(table: pd.DataFrame) -> list[str]:
-    kept = table.drop(columns=list(TIMED & set(table.columns)))
-    return sorted(map(repr, kept.astype(object).where(kept.notna(), None).values.tolist()))
+    """The rows of a table as texts in alphabetical order, without times."""
+    table = table.drop(columns=list(TIMED & set(table.columns)))
+    return sorted(map(repr, table.astype(object).where(table.notna(), None).values.tolist()))
 
 
-def killed_again_and_again(folder: Path, left: int, chance: random.Random) -> tuple[int, int]:
-    """Kills up to `left` times, until the study is over. Returns the kills and what was lost."""
+def kill_repeatedly(folder: Path, most: int, chance: random.Random) -> tuple[int, int]:
+    """Kill a study at most `most` times. Returns the number of kills and of lost finished runs."""
     kills = lost = 0
-    while kills < left:
-        before = finished(folder)
+    while kills < most:
+        before = summaries(folder)
         process = started(folder)
         try:
             process.wait(chance.uniform(0.1, LONGEST))
@@ -81,7 +85,7 @@ def killed_again_and_again(folder: Path, left: int, chance: random.Random) -> tu
             process.wait()
             kills += 1
             time.sleep(0.2)
-            after = finished(folder)
+            after = summaries(folder)
             lost += sum(after.get(run) != summary for run, summary in before.items())
         else:
             break
@@ -91,8 +95,8 @@ def killed_again_and_again(folder: Path, left: int, chance: random.Random) -> tu
     return kills, lost
 
 
-def spoiled(folder: Path, chance: random.Random) -> int:
-    """Spoil one file of each kind, in a run of its own. Returns how many."""
+def flip_bits(folder: Path, chance: random.Random) -> int:
+    """Flip a bit in one file of each kind, each in another run. Returns the number of files."""
     runs = sorted((folder / "results" / "smoke" / "runs").iterdir())
     files = [
         next(run.glob(name))
@@ -111,35 +115,36 @@ def spoiled(folder: Path, chance: random.Random) -> int:
 
 
 def main() -> None:
-    """Soak, tell the counts, and leave with status 1 where anything was lost or differs."""
+    """Run the test, print the counts, and exit with status 1 if anything was lost or differs."""
     began, chance = time.monotonic(), random.Random(0)
     kills = lost = studies = 0
-    wrong: list[str] = []
+    differences: list[str] = []
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         root = Path(folder)
         (root / "text.txt").write_text(words())
-        to_its_end(root / "undisturbed")
+        run_to_end(root / "undisturbed")
         while kills < KILLS:
             study = root / f"study-{studies}"
-            more, gone = killed_again_and_again(study, KILLS_OF_A_STUDY, chance)
-            kills, lost, studies = kills + more, lost + gone, studies + 1
-            to_its_end(study)
-            wrong += differing(root / "undisturbed", study)
+            new_kills, new_losses = kill_repeatedly(study, KILLS_OF_A_STUDY, chance)
+            kills, lost, studies = kills + new_kills, lost + new_losses, studies + 1
+            run_to_end(study)
+            differences += differing(root / "undisturbed", study)
             print(
-                f"{kills} kills in {studies} studies: {lost} finished runs lost, {wrong}",
+                f"{kills} kills in {studies} studies: {lost} finished runs lost, {differences}",
                 flush=True,
             )
-        count = spoiled(study, chance)
-        said = to_its_end(study)
-        named = said.count("damaged: ")
-        wrong += differing(root / "undisturbed", study)
-        print(f"{count} files spoiled, of them {named} of runs and named, all redone")
+        count = flip_bits(study, chance)
+        named = run_to_end(study).count("damaged: ")
+        differences += differing(root / "undisturbed", study)
+        print(
+            f"{count} files damaged, {named} of them of runs and named in a message; all made again"
+        )
     print(
         f"soak: {kills} kills over {studies} studies, {lost} finished runs lost,"
-        f" {len(wrong)} tables differing, in {(time.monotonic() - began) / 60:.1f} minutes"
+        f" {len(differences)} tables differing, in {(time.monotonic() - began) / 60:.1f} minutes"
     )
-    right = limits.main()
-    sys.exit(1 if lost or wrong or named != 4 or not right else 0)
+    expected = failures.main()
+    sys.exit(1 if lost or differences or named != 4 or not expected else 0)
 
 
 if __name__ == "__main__":

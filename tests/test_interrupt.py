@@ -28,7 +28,7 @@ def ctrl_c_is_heard():
 
 @pytest.mark.usefixtures("ctrl_c_is_heard")
 @pytest.mark.parametrize("times", [1, 3])
-def test_ctrl_c_ends_everything_and_the_next_call_goes_on(
+def test_ctrl_c_ends_all_workers_and_the_next_call_continues(
     tmp_path: Path, text_file: Path, times: int
 ):
     words = ["run", "heads", "--profile", "smoke", "--seeds", "40", "--corpus", str(text_file)]
@@ -81,7 +81,7 @@ def session_of(pid: int) -> int | None:
 
 
 @pytest.mark.usefixtures("ctrl_c_is_heard")
-def test_ctrl_c_ends_a_page_in_the_making_with_its_kernels(corpus: Corpus, tmp_path: Path):
+def test_ctrl_c_ends_the_building_of_a_page_and_its_kernels(corpus: Corpus, tmp_path: Path):
     results = tmp_path / "results" / "smoke"
     results.mkdir(parents=True)
     Study.of(PROFILES["smoke"], corpus, seeds=1).save(results)

@@ -16,7 +16,7 @@ def python_block(word: str) -> str:
     return block
 
 
-def test_the_networks():
+def test_readme_example_of_a_network_runs():
     names = {"tokens": torch.randint(84, (1, 100))}
     exec(python_block("recorded_attention(model)"), names)
     assert names["logits"].shape == (1, 100, 84)
@@ -24,6 +24,6 @@ def test_the_networks():
     assert [weights.shape for weights in names["weights"].values()] == [(1, 4, 100, 100)] * 4
 
 
-def test_the_fields_are_as_many_as_it_says():
+def test_readme_states_the_number_of_fields():
     fields = [len(dataclasses.fields(kind)) for kind in (ModelConfig, Recipe)]
     assert "{} fields of the network, {} of the recipe".format(*fields) in README

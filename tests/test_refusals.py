@@ -116,7 +116,7 @@ def test_a_device_that_is_not_present_is_refused(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_disk_that_cannot_be_written_is_one_line(
+def test_a_full_or_read_only_disk_is_reported_in_one_line(
     number: int,
     tmp_path: Path,
     text_file: Path,
@@ -132,7 +132,7 @@ def test_a_disk_that_cannot_be_written_is_one_line(
     assert capsys.readouterr().err == f"error: {os.strerror(number)}: while writing results\n"
 
 
-def test_a_page_that_cannot_be_written_is_one_line(
+def test_a_page_that_cannot_be_written_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     def refuse(_: object):

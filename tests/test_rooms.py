@@ -99,7 +99,7 @@ def test_rooms_form_no_cycle():
     graphlib.TopologicalSorter(ALLOWED).prepare()
 
 
-def test_a_planted_wrong_arrow_is_found():
+def test_a_wrong_arrow_is_detected():
     tree = ast.parse(
         "def f():\n    run([python, '-m', 'report.__main__'])\n    import model.config"
     )

@@ -18,7 +18,7 @@ from experiments.records.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
-SOME = ("heads", "ladder", "norm-kind")  # all of them are trained once, by `make all` itself
+ABLATIONS = ("heads", "ladder", "norm-kind")  # trained once, by the fixture `study`
 
 
 TRACKED = ("--tracker", "wandb") if find_spec("wandb") else ()
@@ -26,16 +26,18 @@ TRACKED = ("--tracker", "wandb") if find_spec("wandb") else ()
 
 @pytest.fixture(scope="module")
 def offline() -> list[str]:
-    """What to put before a command so that it has no network at all, where the system has that."""
-    words = ["unshare", "--map-root-user", "--net"]
-    able = shutil.which(words[0]) and not subprocess.run([*words, "true"], check=False).returncode
-    return words if able else []
+    """Words before a command that take its network away; empty where the system cannot do that."""
+    prefix = ["unshare", "--map-root-user", "--net"]
+    works = (
+        shutil.which(prefix[0]) and not subprocess.run([*prefix, "true"], check=False).returncode
+    )
+    return prefix if works else []
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, text_file: Path, offline: list[str]):
     folder = tmp_path_factory.mktemp("study")
-    words = ["run", *SOME, "--profile", "smoke", "--corpus", str(text_file), *TRACKED]
+    words = ["run", *ABLATIONS, "--profile", "smoke", "--corpus", str(text_file), *TRACKED]
     return folder, call(folder, *words, before=offline)
 
 
@@ -45,12 +47,12 @@ def test_a_tracker_shows_every_run_without_a_network(study):
     results = folder / "results" / "smoke"
     planned, tuning = read_table(results, "membership"), read_table(results, "tuning")
     tracking = results / "tracking" / "wandb"
-    tracked = [len(list(tracking.glob(f"{name}/*/seed-*[!n]"))) for name in SOME]
-    wanted = [(planned["ablation"] == n).sum() + (tuning["ablation"] == n).sum() for n in SOME]
+    tracked = [len(list(tracking.glob(f"{name}/*/seed-*[!n]"))) for name in ABLATIONS]
+    wanted = [(planned["ablation"] == n).sum() + (tuning["ablation"] == n).sum() for n in ABLATIONS]
     assert tracked == wanted
 
 
-def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
+def test_a_study_leaves_its_tables_and_a_page(study):
     folder, done = study
     assert done.returncode == 0, done.stderr
     results = folder / "results" / "smoke"
@@ -59,15 +61,15 @@ def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
     assert (runs["status"] == "done").all()
     assert runs["run_id"].is_unique
     planned, tuning = read_table(results, "membership"), read_table(results, "tuning")
-    asked = planned[planned["ablation"].isin(SOME)]
-    tried = set(tuning.loc[tuning["ablation"].isin(SOME), "run_id"])
-    assert asked["run_id"].notna().all()  # what waited for a learning rate has it
-    assert set(asked["run_id"]) | tried == set(runs["run_id"])
+    members = planned[planned["ablation"].isin(ABLATIONS)]
+    trials = set(tuning.loc[tuning["ablation"].isin(ABLATIONS), "run_id"])
+    assert members["run_id"].notna().all()  # every tuned run has its learning rate
+    assert set(members["run_id"]) | trials == set(runs["run_id"])
     assert set(runs["run_id"]) < set(planned["run_id"].dropna()) | set(tuning["run_id"])
-    (called,) = read_table(results, "calls").to_dict("records")
-    assert called["trained"] == len(runs)
-    assert called["wall_seconds"] == pytest.approx(runs["wall_seconds"].sum())
-    assert called["wall_seconds"] < called["workers"] * called["seconds"]
+    (command,) = read_table(results, "calls").to_dict("records")
+    assert command["trained"] == len(runs)
+    assert command["wall_seconds"] == pytest.approx(runs["wall_seconds"].sum())
+    assert command["wall_seconds"] < command["workers"] * command["seconds"]
     timed = runs[["train_seconds", "probe_seconds"]].sum(axis=1)
     assert ((timed > 0) & (timed < runs["wall_seconds"])).all()
     assert (runs["peak_memory"] < 1e9).all()  # bytes, torch and all
@@ -80,7 +82,7 @@ def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
     stated = [claim for ablation in load_ablations().values() for claim in ablation.claims]
     timed = {claim.id for claim in stated if claim.metric in COST_METRICS}  # of two repeats
     trained = claims[~exact & ~claims["claim"].isin(timed)]
-    verdicts = trained.groupby(trained["ablation"].isin(SOME))["verdict"].agg(set)
+    verdicts = trained.groupby(trained["ablation"].isin(ABLATIONS))["verdict"].agg(set)
     assert verdicts[True] == {"undecided"}  # one seed decides nothing
     assert "not tested" in verdicts[False]
     page = (results / "report.html").read_text()
@@ -88,10 +90,10 @@ def test_a_study_runs_and_leaves_four_tables_and_a_page(study):
     assert "incomplete because of an error" not in page
 
 
-def test_nothing_but_fetching_a_corpus_needs_a_network(study, offline: list[str], tmp_path: Path):
-    """All that the study does is done without one; and there is none: a fetch finds that out."""
+def test_only_fetching_a_corpus_needs_a_network(study, offline: list[str], tmp_path: Path):
+    """The study above ran without a network. A fetch without a network fails."""
     if not offline:
-        pytest.skip("this system takes no network away from a command")
+        pytest.skip("this system cannot take the network away from a command")
     _, done = study
     assert done.returncode == 0
     fetch = call(tmp_path, "run", "--corpus", "tinyshakespeare", before=offline)
@@ -100,53 +102,57 @@ def test_nothing_but_fetching_a_corpus_needs_a_network(study, offline: list[str]
     assert fetch.stderr.count("\n") == 1
 
 
-def test_a_second_call_trains_nothing_and_leaves_the_page(study, text_file: Path, tmp_path: Path):
-    """And loads no torch, in no process: whoever tries finds one that breaks."""
+def test_a_second_call_trains_nothing_and_does_not_rebuild_the_page(
+    study, text_file: Path, tmp_path: Path
+):
+    """No process loads torch: a module torch that raises is first on the path."""
     folder, _ = study
     page = folder / "results" / "smoke" / "report.html"
     stamp = page.stat().st_mtime_ns
     (tmp_path / "torch.py").write_text("raise RuntimeError('torch was loaded')")
     own = {"PROFILE": "smoke", "CORPUS": str(text_file), "PYTHONPATH": str(tmp_path)}
-    again = call(folder, "run", *SOME, **own)
+    again = call(folder, "run", *ABLATIONS, **own)
     assert again.returncode == 0, again.stderr
     assert " 0 runs trained" in again.stdout
     assert page.stat().st_mtime_ns == stamp
 
 
-def test_a_failed_run_is_told_and_trained_again(study, text_file: Path):
-    """Reads and mends what the study left, so it comes after the tests of that."""
+def test_a_failed_run_is_shown_on_the_page_and_trained_again_by_retry(study, text_file: Path):
+    """Changes the results of the study, so this test comes after the tests that read them."""
     folder, _ = study
     results = folder / "results" / "smoke"
     runs = read_table(results, "runs")
     heads = runs[runs["ablation"] == "heads"].iloc[0]
     run = RunFolder(results, heads["run_id"])
     run.finish(run.summary() | {"status": "failed", "reason": "planted"})
-    told = call(folder, "report", "--profile", "smoke")
-    assert told.returncode == 0
+    page = call(folder, "report", "--profile", "smoke")
+    assert page.returncode == 0
     assert "planted" in (results / "report.html").read_text()
-    mended = call(folder, "retry", "--profile", "smoke", "--corpus", str(text_file))
-    assert mended.returncode == 0, mended.stderr
-    assert "1 runs trained" in mended.stdout
+    retried = call(folder, "retry", "--profile", "smoke", "--corpus", str(text_file))
+    assert retried.returncode == 0, retried.stderr
+    assert "1 runs trained" in retried.stdout
     after = read_table(results, "runs").set_index("run_id")
     assert (after["status"] == "done").all()
     assert after.loc[heads["run_id"], "val_loss"] == heads["val_loss"]  # the same, bit for bit
 
 
-def test_status_tells_how_far_a_study_is(study):
+def test_status_shows_the_progress_of_a_study(study):
     folder, _ = study
-    told = call(folder, "status", "--profile", "smoke").stdout
+    output = call(folder, "status", "--profile", "smoke").stdout
     results = folder / "results" / "smoke"
     done = len(read_table(results, "runs"))
-    assert f"{results}: profile smoke, corpus" in told
-    assert f"{done} done" in told
-    assert "not begun" in told
-    assert " min left with" in told
+    assert f"{results}: profile smoke, corpus" in output
+    assert f"{done} done" in output
+    assert "not begun" in output
+    assert " min left with" in output
     missing = call(folder, "status", "--profile", "cpu")
     assert missing.returncode == 2
     assert "there are no results in" in missing.stderr
 
 
-def test_one_ablation_alone(tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch):
+def test_one_ablation_can_be_trained_alone(
+    tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(PageBuilder, "build", lambda *_, **__: 0)
     words = arguments(tmp_path, "run", "positional-encoding", "--profile", "smoke")[3:]
     monkeypatch.setattr(sys, "argv", ["experiments", *words, "--corpus", str(text_file)])

@@ -23,7 +23,7 @@ def calibrate(
     results: Results = Path("results"),
     data: Data = Path("data"),
 ) -> int:
-    """Train nanoGPT's recipes for this machine, with five seeds each unless told otherwise."""
+    """Train nanoGPT's recipes for this machine, with five seeds each by default."""
     resolved = resolve_device(device)
     corpus, folder = prepare_corpus("tinyshakespeare", data), results / "calibration"
     specs = {

@@ -57,8 +57,8 @@ def list_ablations(
 def status(*, study: StudyOptions = StudyOptions(), options: SlotOptions = SlotOptions()) -> None:
     """Print how many runs are done, failed, training here and left, and the time left."""
     profile, device, folder = study.local_profile, study.local_device, study.folder
-    begun = Study.load(folder)
-    plan = begun.plan(folder)
+    loaded = Study.load(folder)
+    plan = loaded.plan(folder)
     labels = run_labels(plan.runs)
     runs = unique_runs(plan.runs)
     folders = {run.run_id: RunFolder(folder, run.run_id) for run in runs}
@@ -67,7 +67,7 @@ def status(*, study: StudyOptions = StudyOptions(), options: SlotOptions = SlotO
         for run_id, each in folders.items()
     }
     counts = Counter(states.values())
-    print(f"{folder}: profile {begun.profile_name}, corpus {begun.corpus_name}")
+    print(f"{folder}: profile {loaded.profile_name}, corpus {loaded.corpus_name}")
     print(", ".join(f"{counts[state]} {state}" for state in sorted(counts)) or "nothing")
     if plan.untuned:
         print(f"{len(plan.untuned)} more wait for a learning rate to be chosen")
@@ -80,7 +80,7 @@ def status(*, study: StudyOptions = StudyOptions(), options: SlotOptions = SlotO
             reason = (folders[run.run_id].summary() or {}).get("reason", "")
             print(f"{state}: {label}: {reason}")
     left = [run for run in _unfinished(runs, folder) if states[run.run_id] != "failed"]
-    left += unique_runs(_untuned_runs(plan, begun))
+    left += unique_runs(_untuned_runs(plan, loaded))
     if left:
         workers = len(slots(device, options.per_gpu(profile, device), options.jobs))
         speeds, source = _speeds(runs, folder, profile, device)

@@ -17,38 +17,38 @@ from experiments.ablation import Ablation, Claim, Variant
 
 ABLATION = Ablation(
     title="{title}",
-    # What the section of the page asks.
+    # The question of the section on the page.
     question="What does dropout do to a network that sees hardly a passage twice?",
-    # The variant that the others are set against.
+    # The variant that the others are compared with.
     baseline="none",
-    # Each is a difference from the profile's base: any field of ModelConfig (model/config.py) or of
-    # Recipe (experiments/spec.py). In a line: vary("dropout", [0.0, 0.1]), cross(...) of several,
-    # without_each(...) of a strong variant's parts (experiments/ablation.py).
+    # Each variant is a difference from the profile's base, in any field of ModelConfig
+    # (model/config.py) or Recipe (experiments/spec.py). Several at once: vary(...), cross(...) and
+    # without_each(...), see experiments/variant.py.
     variants=[
         Variant("none", {{"model.dropout": 0.0}}),
         Variant("a-tenth", {{"model.dropout": 0.1}}),
-        # the same at the learning rate that is best for it:
+        # The same, at the learning rate that is best for the variant "a-tenth":
         # Variant("a-tenth-own-rate", {{"model.dropout": 0.1}}, tuned_for="a-tenth"),
     ],
-    # What somebody says, and the rule that will judge it: written before the runs.
+    # Sentences from the literature, each with the rule that judges it. Write both before the runs.
     claims=[
         Claim(
             id="{name}",
             sentence="Dropout helps.",
-            said_by="who says so, and where",
-            # Each variant's weight: a positive sum is what the sentence claims. Of a loss, lower is
-            # better: the one that is said to be worse has the 1.
+            said_by="author, year and section",
+            # The weight of each variant. A positive sum supports the sentence. A lower loss is
+            # better, so the variant that is said to be worse has the weight 1.
             effect={{"none": 1, "a-tenth": -1}},
-            # The least effect that would matter, in the metric's unit, and why that much.
+            # The smallest effect that matters, in the metric's unit, and the reason.
             margin=0.01,
             why_margin="a hundredth of a nat is the least that would decide what to use",
             # metric="val_accuracy",  # or another of METRICS (experiments/metrics.py)
-            # published="the number of a paper, to stand beside ours",
+            # published="the number in a paper, shown beside ours",
         ),
     ],
-    # What to look at besides the loss: probes of experiments/probes.py.
+    # Measurements of the trained networks besides the loss: experiments/probes/registry.py.
     probes=["positions"],
-    # What the reader should not conclude from it.
+    # What the reader should not conclude.
     limits="One dropout rate, and a training in which no passage comes twice.",
 )
 '''

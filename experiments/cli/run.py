@@ -33,11 +33,7 @@ from experiments.running.lock import results_lock
 from experiments.running.runner import StudyOutcome, run_study, unfinished
 from experiments.running.trackers import tracker_named
 
-_THEORY_TABLES = (
-    "identities",
-    "theory",
-    "encodings",
-)  # tables that `experiments.theory` writes
+_THEORY_TABLES = ("identities", "theory", "encodings")  # written by `experiments.theory`
 
 
 def run(

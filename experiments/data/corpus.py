@@ -31,7 +31,6 @@ from experiments.spec import SPLITS
 
 Tokens = npt.NDArray[Any]
 Splits = Mapping[str, Pieces]
-NAMES = ("shakespeare", "tinyshakespeare")
 
 _TINY_ADDRESS = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"

@@ -11,9 +11,6 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from experiments.data.text_sources import whole_lines
 from experiments.errors import UserError
 
-TOKENIZERS = ("characters", "bpe")
-BYTES = 256  # size of the byte alphabet that byte pairs are merged from
-
 Ids = npt.NDArray[np.generic]
 
 

@@ -4,18 +4,15 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 from experiments.errors import UserError
 from experiments.records.provenance import usable_cores
 from experiments.spec import Precision
 
-DEVICES = ("auto", "cuda", "mps", "cpu")
-PRECISIONS = ("auto", *get_args(Precision))
-
 
 def resolve_device(wanted: str) -> str:
-    """Resolve one of `DEVICES` to "cuda", "mps" or "cpu". "auto" is the best device present.
+    """Resolve "auto" to the best device present: "cuda", "mps" or "cpu". Others stay as they are.
 
     Raises:
         UserError: this machine has no such device.
@@ -78,5 +75,5 @@ def default_precision(device: str) -> Precision:
 
 
 def resolve_precision(wanted: str, device: str) -> Precision:
-    """Resolve one of `PRECISIONS` on a device. "auto" is the device's default precision."""
+    """Resolve "auto" to the default precision of a device. Others stay as they are."""
     return default_precision(device) if wanted == "auto" else cast(Precision, wanted)

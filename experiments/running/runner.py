@@ -64,7 +64,7 @@ def run_study(
         slots: torch device of each run that trains at the same time.
         executor: starts the workers.
         fail_fast: whether to stop at the first run that fails.
-        tracker: experiment tracker that is told of every run.
+        tracker: experiment tracker that shows every run.
         on_round: called with the seed when all runs of a seed are finished and others are left.
     """
     specs, labels = unique_runs(members), run_labels(members)

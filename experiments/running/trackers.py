@@ -106,11 +106,10 @@ def _wandb() -> Tracker:
 
 
 _TRACKERS = {"tensorboard": _tensorboard, "wandb": _wandb}
-TRACKERS = ("none", *_TRACKERS)
 
 
 def tracker_named(name: str) -> Tracker | None:
-    """The tracker of that name, one of `TRACKERS`; None for "none".
+    """The tracker of that name, "tensorboard" or "wandb"; None for "none".
 
     Raises:
         UserError: a package that the tracker needs is not installed, or its login is missing.

@@ -58,8 +58,8 @@ def against_reference(tables: Tables) -> HTML:
         f"Of {plural(common, 'run')} in both studies, {identical} gave bit-for-bit identical"
         " results, including curves and probes but not timings."
         f" Of {plural(len(losses), 'variant')}, {outside} differ by more than seed noise."
-        f" Of {plural(len(verdicts), 'verdict')}, {changes[CHANGED] + changes[CHANGED_TIMING]}"
-        f" changed, {changes[CHANGED_TIMING]} of them about timings."
+        f" Of {plural(len(verdicts), 'verdict')}, {changes[CHANGED_TIMING]} about timings and"
+        f" {changes[CHANGED]} about other metrics changed."
     )
     loss_head = ("variant", "validation loss here", "published", "comparison")
     verdict_head = ("claim", "verdict here", "published", "comparison")

@@ -50,7 +50,7 @@ def filled(readme: str, tables: Tables) -> str:
     Raises:
         KeyError: the README has a part with an unknown name.
     """
-    parts = {"found": findings, "took": duration, "sample": sample, "speed": speed}
+    parts = {"findings": findings, "duration": duration, "sample": sample, "speed": speed}
 
     def part(match: re.Match[str]) -> str:
         return f"<!-- {match[1]} -->\n{parts[match[1]](tables)}\n<!-- end -->"

@@ -12,15 +12,15 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
-LEVEL = 0.05  # of every test, and of what an interval leaves out
-_MOST = 1000  # seeds, beyond which nobody would run them
+LEVEL = 0.05  # of every test; an interval covers 1 - LEVEL
+_MOST = 1000  # seeds; more are not feasible
 
 Values = Sequence[float] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its interval. The ends are None where n is below two."""
+    """A mean with its 95 % interval. `low` and `high` are None if n is below two."""
 
     mean: float
     low: float | None
@@ -29,7 +29,7 @@ class Estimate:
 
 
 def estimate(values: Values) -> Estimate:
-    """Mean with Student's 95 % interval (Student 1908); equal values have one of no width.
+    """Mean with Student's 95 % interval (Student 1908). Equal values have an interval of width 0.
 
     Raises:
         ValueError: there are no values.
@@ -46,14 +46,17 @@ def estimate(values: Values) -> Estimate:
     return Estimate(mean, float(low), float(high), n)
 
 
-def scaled(found: Estimate, factor: float) -> Estimate:
-    """The same in another unit."""
-    low, high = (None if end is None else end * factor for end in (found.low, found.high))
-    return Estimate(found.mean * factor, low, high, found.n)
+def scaled(estimate: Estimate, factor: float) -> Estimate:
+    """The estimate in another unit: mean and interval times `factor`."""
+    low, high = (None if x is None else x * factor for x in (estimate.low, estimate.high))
+    return Estimate(estimate.mean * factor, low, high, estimate.n)
 
 
 def t_test_p(values: Values) -> float | None:
-    """Two-sided p of a mean of zero, Student's t (Student 1908). None below two values."""
+    """Two-sided p-value of Student's t-test that the mean is zero (Student 1908).
+
+    None for fewer than two values.
+    """
     if len(values) < 2:
         return None
     if _constant(values):
@@ -62,10 +65,9 @@ def t_test_p(values: Values) -> float | None:
 
 
 def sign_flip_p(values: Values) -> float | None:
-    """Two-sided p of the exact sign-flip test (Fisher 1935): all 2^n signs. None below two
-    values or above 16.
+    """Two-sided p-value of the exact sign-flip test over all 2^n signs (Fisher 1935).
 
-    It cannot go below 2 / 2^n.
+    The smallest possible value is 2 / 2^n. None for fewer than two values or more than 16.
     """
     if not 2 <= len(values) <= 16:
         return None
@@ -80,8 +82,9 @@ def sign_flip_p(values: Values) -> float | None:
 
 
 def equivalence_p(values: Values, margin: float) -> float | None:
-    """p of two one-sided t-tests that the mean lies beyond ±margin (Schuirmann 1987). None
-    below two values.
+    """p-value of two one-sided t-tests that the mean lies beyond ±margin (Schuirmann 1987).
+
+    None for fewer than two values.
     """
     if len(values) < 2:
         return None
@@ -91,8 +94,8 @@ def equivalence_p(values: Values, margin: float) -> float | None:
 
 
 def no_worse_p(values: Values, margin: float) -> float | None:
-    """p of a one-sided t-test that the mean lies below -margin: one of Schuirmann's two (1987), as
-    non-inferiority is tested. None below two values.
+    """p-value of a one-sided t-test that the mean lies below -margin, a test of non-inferiority
+    (Schuirmann 1987). None for fewer than two values.
     """
     if len(values) < 2:
         return None
@@ -102,20 +105,20 @@ def no_worse_p(values: Values, margin: float) -> float | None:
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """The correction of Holm (1979) over the p-values that there are; None stays None."""
-    there = [p for p in ps if p is not None]
-    if not there:
+    """p-values corrected by Holm's method (1979). None is not counted, and stays None."""
+    known = [p for p in ps if p is not None]
+    if not known:
         return list(ps)
-    corrected = iter(multipletests(there, method="holm")[1])
+    corrected = iter(multipletests(known, method="holm")[1])
     return [None if p is None else float(next(corrected)) for p in ps]
 
 
 def seeds_needed(values: Values, distance: float) -> int | None:
-    """Paired seeds for 80 % power to tell the mean from a bound that lies `distance` away.
+    """Number of paired seeds that gives Student's t-test a power of 80 % (Student 1908).
 
-    Of Student's test (1908), two-sided at LEVEL, with the standard deviation seen. `distance` is in
-    the values' unit. None where that cannot be said: fewer than two values, no distance, or more
-    than a thousand seeds.
+    The test is two-sided at LEVEL, for a mean that lies `distance` from the bound, in the unit of
+    the values, with the standard deviation of the values. None for fewer than two values, for a
+    distance of 0 or less, and where more than a thousand seeds are needed.
     """
     if len(values) < 2 or distance <= 0:
         return None
@@ -123,9 +126,9 @@ def seeds_needed(values: Values, distance: float) -> int | None:
         return 2
     size = distance / float(np.std(values, ddof=1))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns where it falls back to a slower solver
+        warnings.simplefilter("ignore")  # warns when it falls back to a slower solver
         n = TTestPower().solve_power(effect_size=size, alpha=LEVEL, power=0.8)
-    exact = float(np.asarray(n).item())  # NaN where the solver finds none, for a tiny distance
+    exact = float(np.asarray(n).item())  # NaN for a tiny distance, where the solver fails
     return max(2, math.ceil(exact)) if exact <= _MOST else None
 
 

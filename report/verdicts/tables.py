@@ -37,10 +37,10 @@ class Tables:
 
     Some tables have further columns. `runs` has a column for each measure of the table `measures`,
     and `utilisation`: floating-point operations per second of training as a share, from 0 to 1, of
-    the peak that was measured on the same machine. `members` is `membership` joined with `runs`,
-    with one row per ablation, variant and seed and the status "missing" for a planned run that was
-    not made. `tuning` has the status and validation loss of each trial. `identities` is indexed by
-    `check`.
+    the peak that was measured on the same machine. `members` is `membership` joined with `runs`:
+    one row per ablation, variant and seed, with the status "missing" for a planned run without a
+    row in `runs`. `tuning` has the status and validation loss of each trial. `identities` is
+    indexed by `check`.
 
     Figures share these frames and must not change them in place.
     """
@@ -77,8 +77,8 @@ class Tables:
         Raises:
             UserError: the table is missing, damaged, or of another version.
         """
-        asked = name in self.ablations[ablation].probes
-        chosen = self.members[(self.members["ablation"] == ablation) & asked]
+        has_probe = name in self.ablations[ablation].probes
+        chosen = self.members[(self.members["ablation"] == ablation) & has_probe]
         rows = _read(self.results, name, _stamp(self.results / f"{name}.parquet"))
         return chosen[["variant", "seed", "run_id"]].merge(rows, on="run_id")
 
@@ -114,11 +114,12 @@ class Tables:
         return int(finished.groupby(self.members["seed"]).all().sum())
 
     def present(self) -> list[str]:
-        """Names of the ablations of which at least two variants, or the only one, have been begun.
-        A single variant may be a run that another ablation asked for.
+        """Names of the ablations with runs of at least two variants, or of their only variant.
+
+        A single variant with runs may be one that the ablation shares with another.
         """
-        begun = self.members[self.members["status"] != "missing"]
-        variants = begun.groupby("ablation")["variant"].nunique()
+        started = self.members[self.members["status"] != "missing"]
+        variants = started.groupby("ablation")["variant"].nunique()
         return [
             name
             for name, ablation in self.ablations.items()

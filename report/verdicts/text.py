@@ -1,4 +1,4 @@
-"""Numbers and counts in words: the interval decides the digits."""
+"""Numbers, intervals, counts and durations as text."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,9 @@ from report.verdicts.stats import Estimate
 
 
 def format_number(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """`value` to the digit in which its interval has two figures; without one, to three decimals,
-    and from 100 on to none.
+    """A number as text, rounded so that half the width of its interval has two digits.
+
+    Without an interval, numbers below 100 have three decimals and larger numbers have none.
     """
     if value is None or not math.isfinite(value):
         return "–"
@@ -28,17 +29,17 @@ def format_interval(low: float | None, high: float | None) -> str:
 
 
 def mean_over_seeds(seeds: int, interval: str = "95 % interval") -> str:
-    """ "mean of 5 seeds, 95 % interval"; of one seed there is no interval, however it is shown."""
+    """ "mean of 5 seeds, 95 % interval"; for one seed, "mean of 1 seed, no interval"."""
     return f"mean of {plural(seeds, 'seed')}, {interval if seeds > 1 else 'no interval'}"
 
 
-def format_estimate(found: Estimate) -> str:
-    """A mean ± half its 95 % interval; the mean alone where there is none."""
-    if found.low is None or found.high is None or found.high == found.low:
-        return format_number(found.mean, found.low, found.high)
-    half = (found.high - found.low) / 2
-    told = (format_number(value, found.low, found.high) for value in (found.mean, half))
-    return "\u00a0±\u00a0".join(told)  # at these spaces no line breaks
+def format_estimate(estimate: Estimate) -> str:
+    """A mean ± half the width of its 95 % interval; without an interval, the mean alone."""
+    mean, low, high = estimate.mean, estimate.low, estimate.high
+    if low is None or high is None or high == low:
+        return format_number(mean, low, high)
+    half_width = format_number((high - low) / 2, low, high)
+    return f"{format_number(mean, low, high)}\u00a0±\u00a0{half_width}"  # no-break spaces
 
 
 def format_seeds(n: int) -> str:

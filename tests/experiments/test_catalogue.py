@@ -62,7 +62,7 @@ CATALOGUE = {
 }
 
 
-def test_every_row_has_claims_and_no_claim_is_in_two_rows():
+def test_every_textbook_topic_has_its_claims_and_no_claim_is_in_two_topics():
     """An ablation that a user adds may have further claims."""
     stated = [claim.id for ablation in load_ablations().values() for claim in ablation.claims]
     listed = [claim for claims in CATALOGUE.values() for claim in claims]
@@ -70,7 +70,7 @@ def test_every_row_has_claims_and_no_claim_is_in_two_rows():
     assert len(set(listed)) == len(listed)
 
 
-def test_loading_the_ablations_takes_little_time_and_loads_no_torch():
+def test_loading_the_ablations_is_quick_and_does_not_load_torch():
     """Commands that only list or report must start at once."""
     code = (
         "import sys, time; from experiments.catalogue import load_ablations;"

@@ -91,5 +91,5 @@ def test_a_tuned_variant_cannot_be_combined_with_others(build):
         build(tuned)
 
 
-def test_custom_refers_to_a_function_by_module_and_name():
+def test_custom_names_a_function_by_module_and_name():
     assert custom(parameter_count) == "model.accounting:parameter_count"

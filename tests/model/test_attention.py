@@ -30,7 +30,7 @@ def test_causal_weights_sum_to_one_and_are_zero_above_the_diagonal():
     assert (weights.tril() > 0).sum() == 2 * 3 * 7 * 8 // 2
 
 
-def test_attention_weights_by_hand():
+def test_attention_weights_equal_a_computation_by_hand():
     # Head width 4 halves the scores: 0 and ln 3, so the weights of the second query are 1 : 3.
     q = torch.tensor([[[[1.0, 0, 0, 0], [1.0, 0, 0, 0]]]])
     k = torch.tensor([[[[0.0, 0, 0, 0], [2 * torch.log(torch.tensor(3.0)), 0, 0, 0]]]])

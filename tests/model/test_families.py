@@ -125,7 +125,7 @@ def test_residual_projections_shrink_with_the_number_of_sublayers_of_their_stack
                 assert std == pytest.approx(0.02 / sublayers**0.5, rel=0.05)
 
 
-def test_bigram_probabilities_by_hand():
+def test_bigram_probabilities_equal_a_count_by_hand():
     sizes = {"context_length": 8, "d_model": 8, "n_layers": 1, "n_heads": 1, "d_ff": 8}
     config = ModelConfig(family="bigram", vocab_size=3, bigram_smoothing=0.5, **sizes)
     model = build(config)
@@ -146,7 +146,7 @@ def test_the_mlp_depends_on_the_tokens_of_its_window_only(config: ModelConfig):
         assert changed == [i for i in range(9) if place <= i < place + 3]
 
 
-def test_mlp_logits_by_the_formula_of_the_paper(config: ModelConfig):
+def test_mlp_logits_equal_the_formula_of_the_paper(config: ModelConfig):
     """Bengio 2003: y = b + U tanh(d + H x), x the embeddings of the window in order."""
     model, tokens = made(config, family="mlp", mlp_window=3), random_tokens()
     for parameter in model.parameters():

@@ -23,7 +23,9 @@ def std(tensor: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("residual", [True, False])
-def test_gpt2_standard_deviations(config: ModelConfig, residual: bool):
+def test_gpt2_initialisation_has_the_standard_deviations_of_gpt2(
+    config: ModelConfig, residual: bool
+):
     torch.manual_seed(0)
     model = build(dataclasses.replace(config, residual=residual))
     shrink = math.sqrt(2 * config.n_layers) if residual else 1.0
@@ -35,7 +37,7 @@ def test_gpt2_standard_deviations(config: ModelConfig, residual: bool):
     assert std(model.embedding.weight) == pytest.approx(0.02, rel=0.05)
 
 
-def test_xavier_bounds_with_queries_keys_and_values_apart(config: ModelConfig):
+def test_xavier_bounds_treat_queries_keys_and_values_as_three_matrices(config: ModelConfig):
     torch.manual_seed(0)
     model = build(dataclasses.replace(config, initialisation="xavier", n_kv_heads=1))
     for layer in model.layers:
@@ -51,7 +53,9 @@ def test_xavier_bounds_with_queries_keys_and_values_apart(config: ModelConfig):
     assert std(model.embedding.weight) == pytest.approx(128**-0.5, rel=0.05)
 
 
-def test_xavier_bounds_of_cross_attention_with_keys_and_values_apart(config: ModelConfig):
+def test_xavier_bounds_of_cross_attention_treat_keys_and_values_as_two_matrices(
+    config: ModelConfig,
+):
     torch.manual_seed(0)
     changes = {"family": "encoder_decoder", "initialisation": "xavier"}
     model = build(dataclasses.replace(config, **changes))

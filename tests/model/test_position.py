@@ -11,7 +11,7 @@ from model.attention import SelfAttention
 from model.position import POSITIONS, Rotary, alibi_slopes, sinusoidal_table
 
 
-def test_sinusoidal_table_against_the_formula():
+def test_sinusoidal_table_equals_the_formula():
     table = sinusoidal_table(50, 16).double()
     for p in (0, 1, 17, 49):
         for i in range(8):
@@ -72,7 +72,7 @@ def test_one_layer_ignores_the_order_of_earlier_tokens_only_without_positions(co
         assert same == (position == "none"), position
 
 
-def test_alibi_slopes_against_the_paper():
+def test_alibi_slopes_equal_those_of_the_paper():
     eight = [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]
     finer = [2**-0.5, 2**-1.5, 2**-2.5, 2**-3.5]
     assert alibi_slopes(8).tolist() == eight
@@ -88,7 +88,7 @@ def test_alibi_subtracts_slope_times_distance_from_the_scores(config: ModelConfi
             torch.testing.assert_close(bias[:, query, key], -slopes * abs(query - key))
 
 
-def test_shift_property_of_the_sinusoidal_table():
+def test_a_shift_rotates_the_sinusoidal_table():
     """PE(p + k) = R_k PE(p): a rotation in each pair of channels, the same for every p."""
     table, width, k = sinusoidal_table(60, 16).double(), 16, 7
     pairs = table.unflatten(1, (-1, 2))  # [position, pair, sine and cosine]

@@ -234,7 +234,9 @@ def test_greedy_decoding_and_beam_search_generate_the_same_tokens(
 
 @pytest.mark.parametrize("top_k", [None, 3, 50])
 @pytest.mark.parametrize("top_p", [None, 0.1, 0.8, 1.0])
-def test_top_k_and_top_p_filters_equal_theirs(top_k: int | None, top_p: float | None):
+def test_top_k_and_top_p_filters_equal_those_of_transformers(
+    top_k: int | None, top_p: float | None
+):
     torch.manual_seed(0)
     logits = 2 * torch.randn(5, 13, dtype=torch.float64)
     expected = logits

@@ -204,7 +204,7 @@ def test_lstm_equals_torch_lstm_cells_step_by_step():
     agree("LSTMCell", ours(tokens), ours.head(inputs), 1e-10)
 
 
-def test_rmsnorm_against_its_formula():
+def test_rmsnorm_equals_its_formula():
     config = changed(norm="rmsnorm", norm_placement="post", residual=False)
     sublayer = Sublayer(config, nn.Identity()).double()
     x = random(2, 3, 24)
@@ -213,7 +213,7 @@ def test_rmsnorm_against_its_formula():
     agree("RMSNorm formula", sublayer(x), expected, 1e-12)
 
 
-def test_swiglu_against_its_formula_at_equal_parameters():
+def test_swiglu_equals_its_formula_at_equal_parameters():
     inner = randomise(build(changed(activation="swiglu", bias=False))).layers[0].feed_forward.inner
     x = random(2, 3, 24)
     gate, hidden = x @ inner.gate.weight.T, x @ inner.hidden.weight.T

@@ -17,7 +17,7 @@ def sublayer(config: ModelConfig, **changes) -> Sublayer:
     return Sublayer(dataclasses.replace(config, **changes), doubling)
 
 
-def test_sublayer_placements_by_their_formulas(config: ModelConfig):
+def test_every_norm_placement_equals_its_formula(config: ModelConfig):
     x = torch.randn(2, 5, config.d_model)
     norm = nn.functional.layer_norm(x, (config.d_model,))
     cases = {
@@ -34,6 +34,6 @@ def test_sublayer_placements_by_their_formulas(config: ModelConfig):
 
 
 @pytest.mark.parametrize(("placement", "norms"), [("pre", 5), ("post", 4), ("none", 0)])
-def test_number_of_norms_of_a_network_for_each_placement(config: ModelConfig, placement, norms):
+def test_every_norm_placement_has_the_right_number_of_norms(config: ModelConfig, placement, norms):
     network = build(dataclasses.replace(config, norm_placement=placement))
     assert sum(isinstance(module, nn.LayerNorm) for module in network.modules()) == norms

@@ -1,4 +1,4 @@
-"""Results folders with effects that were put there, so that verdicts can be checked."""
+"""Results folders with known effects, so that verdicts can be checked."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ PASSAGE = "odd <b>&'\"\nÜ"
 
 ABLATION = Ablation(
     title=f"Planted: {ODD_NAME}",
-    question="Does the page tell what was planted?",
+    question="Does the page show the known effects?",
     baseline="base",
     variants=[Variant("base"), Variant(ODD_NAME, {"model.position": "none"})],
     probes=["heads", "samples", "atlas"],
@@ -69,9 +69,9 @@ def plant(
     seeds: int | None = None,
     characters: int = 100,
 ) -> Path:
-    """A study of ABLATION whose variant differs from the base by `effects`, seed by seed.
+    """Write a study of ABLATION in which the variant differs from the base by `effects`, by seed.
 
-    Instead of a number an effect can be "diverged" or "failed", or None for a run not made.
+    An effect is a number, "diverged", "failed", or None for a run that was not trained.
     """
     for module in ("experiments.catalogue", "experiments.records.study", "report.verdicts.tables"):
         monkeypatch.setattr(f"{module}.load_ablations", lambda: {"planted": ABLATION})
@@ -113,15 +113,17 @@ def plant(
                 point |= {"split": "val", "loss": loss + 800 - step}
                 with folder.metrics.open("a") as file:
                     file.write(json.dumps(point) + "\n")
-            for name, found in probed(member.spec.seed).items():
+            for name, rows in probed(member.spec.seed).items():
                 folder.probe(name).parent.mkdir(exist_ok=True)
-                folder.probe(name).write_text(json.dumps({name: found}))
+                folder.probe(name).write_text(json.dumps({name: rows}))
         folder.finish(summary)
     return results
 
 
 def probed(seed: int) -> dict[str, list[dict[str, Any]]]:
-    """One layer of two heads: the first looks at what stands before, the second everywhere."""
+    """Probe tables of one layer with two heads: the first attends to the previous token, the second
+    to all tokens alike.
+    """
     scores = [
         {"layer": 0, "head": head, "score": score}
         | {"value": 0.75 - head / 2, "untrained": 0.1 * place, "shuffled": 0.2}

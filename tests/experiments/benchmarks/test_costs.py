@@ -68,7 +68,7 @@ def test_rows_have_time_flops_and_the_memory_of_the_first_repeat(measured: list[
         assert not has_memory or row["peak_bytes"] > 0
 
 
-def test_every_profile_has_an_effort():
+def test_every_profile_has_lengths_and_repeats_for_the_costs():
     assert EFFORTS.keys() == PROFILES.keys()
     assert max(EFFORTS["smoke"].lengths) < max(EFFORTS["cpu"].lengths)
 
@@ -105,7 +105,7 @@ def test_peak_bytes_are_exact_and_do_not_include_freed_tensors():
 
 
 @pytest.mark.cuda
-def test_peak_bytes_on_a_graphics_card():
+def test_peak_bytes_on_a_gpu_are_those_of_the_call():
     device = torch.device("cuda")
     _, peak_bytes = seconds_and_peak_bytes(lambda: torch.empty(2**20, device=device), device)
     assert peak_bytes == 4 * 2**20

@@ -50,7 +50,9 @@ def minutes(specs: list[RunSpec], speeds: dict[str, float]) -> str:
 
 
 @pytest.mark.parametrize("seeds", [None, 3])
-def test_counts_and_minutes_are_those_of_the_plan(listed, speeds, seeds: int | None):
+def test_list_shows_the_number_of_runs_and_the_minutes_of_the_plan(
+    listed, speeds, seeds: int | None
+):
     rows, output = listed(*([] if seeds is None else [f"--seeds={seeds}"]))
     members = preliminary_plan(SMOKE, seeds)
     for name, ablation in load_ablations().items():
@@ -64,7 +66,7 @@ def test_counts_and_minutes_are_those_of_the_plan(listed, speeds, seeds: int | N
     assert f"{sum(run.flops for run in runs):.2g} FLOPs of training" in output
 
 
-def test_finished_runs_are_not_left_and_give_speeds(listed, tmp_path: Path):
+def test_list_counts_finished_runs_as_done_and_uses_their_speeds(listed, tmp_path: Path):
     runs = unique_runs(preliminary_plan(SMOKE, 1))
     for spec in runs[:4]:
         leave_finished(tmp_path / "smoke", spec, hardware=machine(), wall_seconds=2.0)
@@ -74,9 +76,7 @@ def test_finished_runs_are_not_left_and_give_speeds(listed, tmp_path: Path):
     assert "from timing a few steps just now and finished runs:" in output
 
 
-def test_a_study_that_was_begun_is_listed_with_its_own_seeds(
-    listed, corpus: Corpus, tmp_path: Path
-):
+def test_list_uses_the_seeds_of_the_study_in_the_folder(listed, corpus: Corpus, tmp_path: Path):
     """Runs that wait for a learning rate are counted as well."""
     folder = tmp_path / "smoke"
     study = Study.of(SMOKE, corpus, seeds=3)

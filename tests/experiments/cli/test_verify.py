@@ -1,4 +1,4 @@
-"""`verify` trains runs again: equal results are the same bit for bit, changed ones are found."""
+"""`verify` trains runs again and compares them bit for bit with the first training."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ def spec(spec: RunSpec) -> RunSpec:
     return dataclasses.replace(spec, probes=("heads", "positions"))
 
 
-def test_a_run_is_the_same_when_trained_again_and_a_changed_loss_is_found(
+def test_a_run_trained_again_is_equal_and_a_changed_loss_is_detected(
     spec: RunSpec, corpus: Corpus, tmp_path: Path
 ):
     job = Job(corpus, tmp_path, environment())
@@ -48,7 +48,7 @@ def test_a_run_is_the_same_when_trained_again_and_a_changed_loss_is_found(
 
 
 @pytest.mark.parametrize("place", ["metrics", "heads"])
-def test_a_changed_curve_or_probe_is_found(
+def test_a_changed_curve_or_probe_is_detected(
     spec: RunSpec, corpus: Corpus, tmp_path: Path, place: str
 ):
     job = Job(corpus, tmp_path, environment())
@@ -72,12 +72,12 @@ def folder_summary(folder: RunFolder) -> dict:
     return {name: value for name, value in content.items() if name not in ("files", "seal")}
 
 
-def test_everything_that_tests_leave_out_of_comparisons_is_left_out_here():
+def test_verify_ignores_the_columns_that_tests_ignore():
     """Tests leave out less: on one machine with one version of the code, the rest is the same."""
     assert TIMED - {"seconds"} < verify._NOT_COMPARED
 
 
-def test_a_sample_is_spread_evenly(spec: RunSpec):
+def test_the_sample_of_runs_is_spread_evenly_over_the_study(spec: RunSpec):
     specs = [dataclasses.replace(spec, seed=seed) for seed in range(100)]
     assert [chosen.seed for chosen in verify.sample(specs)] == [0, 24, 49, 74, 99]
     assert verify.sample(specs[:3]) == specs[:3]

@@ -76,7 +76,7 @@ def test_tinyshakespeare_is_split_as_nanogpt_does(monkeypatch: pytest.MonkeyPatc
     assert lengths == [900, 101, 0]
 
 
-def test_an_empty_split_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_corpus_with_an_empty_split_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(corpora, "_tinyshakespeare", lambda _: "ab" * 500)
     assert len(prepare_corpus("tinyshakespeare", tmp_path).tokens("test")) == 0
 
@@ -116,7 +116,7 @@ def test_a_text_that_is_missing_too_short_or_not_utf8_is_refused(
     assert not (tmp_path / "data").exists()
 
 
-def test_a_device_is_refused(tmp_path: Path):
+def test_a_device_file_is_refused_as_a_corpus(tmp_path: Path):
     with pytest.raises(UserError, match="is neither a file nor a folder"):
         prepare_corpus("/dev/zero", tmp_path / "data")
 

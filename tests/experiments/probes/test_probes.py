@@ -83,7 +83,7 @@ def test_entropy_of_even_attention_is_the_logarithm_of_the_number_of_keys(config
     assert scores["entropy"].flatten().tolist() == pytest.approx([expected] * 8, abs=1e-5)
 
 
-def test_logit_variance_of_known_logits(config: ModelConfig):
+def test_logit_variance_equals_that_of_known_logits(config: ModelConfig):
     """The logits of every query are 0, 1, 0, 1, …, and three times that in the second head."""
 
     class Scores(Attends):

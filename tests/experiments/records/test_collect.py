@@ -68,13 +68,13 @@ def test_a_run_of_two_ablations_has_one_row_and_two_memberships(study: Study, tm
     assert (membership["run_id"] == shared.run_id).sum() > 1
 
 
-def test_runs_of_another_study_stay_out(study: Study, tmp_path: Path):
+def test_runs_of_another_study_are_not_collected(study: Study, tmp_path: Path):
     (tmp_path / "runs" / "0123456789abcdef").mkdir(parents=True)
     collect(tmp_path)
     assert len(read_table(tmp_path, "runs")) == 0
 
 
-def test_a_line_cut_short_is_left_out(study: Study, tmp_path: Path):
+def test_a_truncated_line_of_metrics_is_left_out(study: Study, tmp_path: Path):
     spec = study.plan(tmp_path).comparison_runs[0].spec
     folder = RunFolder(tmp_path, spec.run_id)
     folder.start(spec)
@@ -95,7 +95,7 @@ RUBBISH = (
 )
 
 
-def test_one_bad_file_costs_no_other_run_its_row(study: Study, tmp_path: Path):
+def test_a_damaged_file_changes_the_row_of_its_own_run_only(study: Study, tmp_path: Path):
     """Whatever any file of a results folder turns into, it is read as before or said to be bad."""
     for member in study.plan(tmp_path).comparison_runs[:3]:
         probes = {"heads": '{"heads": [{"layer": 0, "head": 0}]}'}
@@ -125,13 +125,13 @@ def test_one_bad_file_costs_no_other_run_its_row(study: Study, tmp_path: Path):
 def test_columns_keep_their_types_when_rows_lack_them(tmp_path: Path, table: str):
     for rows in ([], [{}], [{}, {COLUMNS[table][0][0]: "x"}]):
         write_table(tmp_path, table, rows)
-        found = pq.read_schema(tmp_path / f"{table}.parquet")
-        assert found.equals(schema(table))
-        assert found.metadata[b"version"] == schema(table).metadata[b"version"]
-        assert pa.null() not in found.types
+        written = pq.read_schema(tmp_path / f"{table}.parquet")
+        assert written.equals(schema(table))
+        assert written.metadata[b"version"] == schema(table).metadata[b"version"]
+        assert pa.null() not in written.types
 
 
-def test_every_column_is_described_but_for_the_versions():
+def test_every_column_except_versions_is_described():
     for columns in COLUMNS.values():
         for name, _, meaning in columns:
             assert meaning or name.endswith("_version")

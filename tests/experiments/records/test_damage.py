@@ -27,7 +27,7 @@ from experiments.spec import RunSpec
     "name", ["summary.json", "metrics.jsonl", "probes/heads.json", "spec.json"]
 )
 @pytest.mark.parametrize("how", DAMAGES)
-def test_any_damage_to_a_finished_run_is_noticed(
+def test_any_damage_to_a_finished_run_is_detected(
     spec: RunSpec, tmp_path: Path, name: str, how: str
 ):
     metrics = '{"step": 0, "split": "val", "loss": 2.0}\n'
@@ -60,9 +60,9 @@ def test_a_damaged_run_is_set_aside_and_named_and_trained_again(
     job = Job(corpus, tmp_path / "cpu", {})
     outcome = run_study([PlannedRun("planted", "base", spec)], job, ["cpu"], Local())
     assert (outcome.trained, outcome.failed) == (1, {})
-    told = capsys.readouterr().out
-    assert "damaged: seed 0 planted/base: " in told
-    assert f"{file.name} is not as it was written: set aside as" in told
+    output = capsys.readouterr().out
+    assert "damaged: seed 0 planted/base: " in output
+    assert f"{file.name} is not as it was written: set aside as" in output
     assert len(list((tmp_path / "cpu" / "damaged").iterdir())) == 1
     assert numbers(folder) == undisturbed
 
@@ -102,7 +102,7 @@ def test_a_damaged_table_is_named_and_set_aside(tmp_path: Path, how: str):
     "content",
     [b"", b"{", b"[]", b"null", b"3", b'{"seal": 1}', b'{"a": 1}', b"\xff\xfe", b'"seal"'],
 )
-def test_what_has_no_seal_is_damaged(tmp_path: Path, content: bytes):
+def test_a_file_without_a_seal_is_damaged(tmp_path: Path, content: bytes):
     write_sealed(tmp_path / "a", {"x": [1.5, None], "y": "ü"})
     assert read_sealed(tmp_path / "a") == {"x": [1.5, None], "y": "ü"}
     (tmp_path / "a").write_bytes(content)

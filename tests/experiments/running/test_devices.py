@@ -14,7 +14,7 @@ from experiments.running import devices
     ("asked", "jobs", "cards"),
     [(None, None, [0, 1] * 4), (1, None, [0, 1]), (2, 3, [0, 1, 0]), (None, 1, [0])],
 )
-def test_runs_are_dealt_to_the_cards_in_turn(
+def test_slots_are_assigned_to_gpus_in_turn(
     monkeypatch: pytest.MonkeyPatch, asked: int | None, jobs: int | None, cards: list[int]
 ):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
@@ -23,7 +23,7 @@ def test_runs_are_dealt_to_the_cards_in_turn(
     assert slots == [f"cuda:{card}" for card in cards]
 
 
-def test_slots_of_cards_are_refused_without_cards():
+def test_slots_per_gpu_is_refused_on_a_cpu():
     assert devices.slots("cpu", 1, jobs=2) == ["cpu", "cpu"]
     with pytest.raises(UserError, match="SLOTS_PER_GPU is for the device cuda, and this is cpu"):
         SlotOptions(slots_per_gpu=2).per_gpu(PROFILES["gpu"], "cpu")
@@ -39,7 +39,7 @@ def test_slots_of_cards_are_refused_without_cards():
         ("4,6", "mps", "4,6", "mps"),
     ],
 )
-def test_a_run_sees_its_own_card_alone(
+def test_isolate_gpu_leaves_one_gpu_visible(
     monkeypatch: pytest.MonkeyPatch, visible: str, slot: str, seen: str, device: str
 ):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -51,7 +51,7 @@ def test_a_run_sees_its_own_card_alone(
     assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) == device.startswith("cuda")
 
 
-def test_precision_is_what_was_asked_for_or_what_the_device_is_good_at():
+def test_auto_precision_is_bf16_on_cuda_and_fp32_on_a_cpu():
     assert devices.resolve_precision("auto", "cuda") == "bf16"
     assert devices.resolve_precision("auto", "cpu") == "fp32"
     assert devices.resolve_precision("bf16", "cpu") == "bf16"

@@ -15,7 +15,7 @@ from experiments.spec import RunSpec
 from model.accounting import flops_per_token
 
 
-def test_training_and_evaluation_flops_by_hand(spec: RunSpec):
+def test_training_and_evaluation_flops_equal_a_count_by_hand(spec: RunSpec):
     forward = 16 * flops_per_token(spec.model, 16)
     assert spec.flops == 6 * 4 * 16 * flops_per_token(spec.model, 16, backward=True)
     # 4 windows each at steps 0, 3 and 6 and of the training split, and 8 each of two other splits

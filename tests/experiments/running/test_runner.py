@@ -78,7 +78,7 @@ def test_a_hanging_run_is_ended_after_the_timeout(spec: RunSpec, corpus: Corpus,
     assert summary["reason"] == "it was not over after RUN_TIMEOUT=1.5 seconds"
 
 
-def test_a_results_folder_is_locked_until_its_process_ends(tmp_path: Path):
+def test_a_results_folder_is_locked_until_the_process_that_uses_it_ends(tmp_path: Path):
     """The lock of a killed process is free at once."""
     code = (
         "import sys, time; from pathlib import Path\n"

@@ -95,7 +95,7 @@ def test_measurements_without_a_prediction_have_the_expected_size(table: list[Ro
         assert ratios[-1] < 1e-6
 
 
-def test_parameter_counts_beside_the_published_ones(table: list[Row]):
+def test_parameter_counts_agree_with_the_published_ones(table: list[Row]):
     published = [r for r in table if r["quantity"] == "said"]
     assert [row["predicted"] for row in published] == [65e6, 213e6, 65e6]
     assert [row["measured"] for row in published] == [63_082_496, 214_245_376, 93_290_496]

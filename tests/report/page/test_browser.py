@@ -20,33 +20,33 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def heard() -> list[str]:
-    """What went wrong in the browser, or left the file."""
+def errors() -> list[str]:
+    """Errors and messages of the browser, and addresses that it requested outside the page."""
     return []
 
 
 @pytest.fixture
-def opened(browser: Browser, page, heard: list[str]) -> Iterator[Page]:
+def opened(browser: Browser, page, errors: list[str]) -> Iterator[Page]:
     with browser.new_context(viewport={"width": 1300, "height": 900}) as context:
-        yield opened_in(context.new_page(), page.results, heard)
-    assert heard == []
+        yield opened_in(context.new_page(), page.results, errors)
+    assert errors == []
 
 
-def opened_in(tab: Page, results: Path, heard: list[str]) -> Page:
-    tab.on("console", lambda message: heard.append(message.text))
-    tab.on("pageerror", lambda error: heard.append(str(error)))
-    tab.on("requestfailed", lambda request: heard.append(request.url))
-    tab.on("request", lambda request: remember(request.url, heard))
+def opened_in(tab: Page, results: Path, errors: list[str]) -> Page:
+    tab.on("console", lambda message: errors.append(message.text))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("requestfailed", lambda request: errors.append(request.url))
+    tab.on("request", lambda request: record_request(request.url, errors))
     tab.goto((results / "report.html").as_uri())
     return tab
 
 
-def remember(url: str, heard: list[str]) -> None:
+def record_request(url: str, errors: list[str]) -> None:
     if not url.startswith(("file:", "data:")):
-        heard.append(url)
+        errors.append(url)
 
 
-def test_every_link_of_the_contents_lands(opened: Page):
+def test_every_link_of_the_contents_leads_to_its_section(opened: Page):
     links = opened.locator("#contents a")
     assert links.count() >= 5
     for place in range(links.count()):
@@ -56,7 +56,7 @@ def test_every_link_of_the_contents_lands(opened: Page):
         assert opened.locator(anchor).is_visible()
 
 
-def test_the_contents_follow_the_reader(opened: Page):
+def test_the_contents_mark_the_section_in_view(opened: Page):
     assert opened.locator("#contents a[aria-current]").get_attribute("href") == "#findings"
     opened.locator("#planted").scroll_into_view_if_needed()
     opened.evaluate("document.getElementById('planted').scrollIntoView()")
@@ -64,7 +64,7 @@ def test_the_contents_follow_the_reader(opened: Page):
     assert opened.locator("#contents a[aria-current]").count() == 1
 
 
-def test_claims_are_filtered_by_verdict(opened: Page):
+def test_buttons_filter_the_claims_by_verdict(opened: Page):
     shown = opened.locator("#findings [data-verdict]:visible")
     everything = shown.count()
     assert everything == 4
@@ -73,15 +73,15 @@ def test_claims_are_filtered_by_verdict(opened: Page):
         button = opened.locator(".filter button").nth(place)
         button.click()
         verdict = button.get_attribute("data-show")
-        found = [shown.nth(i).get_attribute("data-verdict") for i in range(shown.count())]
-        assert found == [verdict] * int(re.sub(r"\D", "", button.inner_text()))
+        verdicts = [shown.nth(i).get_attribute("data-verdict") for i in range(shown.count())]
+        assert verdicts == [verdict] * int(re.sub(r"\D", "", button.inner_text()))
         kinds.add(verdict)
     assert len(kinds) > 1
     opened.locator(".filter button").first.click()
     assert shown.count() == everything
 
 
-def test_a_table_sorts_by_numbers_and_back(opened: Page):
+def test_a_table_sorts_by_number_in_both_directions(opened: Page):
     opened.get_by_text("Scores of every head", exact=True).click()
     table = opened.locator("table[aria-label='Scores of every head']")
     table.scroll_into_view_if_needed()
@@ -98,7 +98,7 @@ def test_a_table_sorts_by_numbers_and_back(opened: Page):
     assert head.get_attribute("aria-sort") == "descending"
 
 
-def test_the_ledger_is_searched(opened: Page):
+def test_the_search_field_filters_the_table_of_runs(opened: Page):
     opened.get_by_text(re.compile(r"^All \d+ runs")).click()
     rows = opened.locator("table[aria-label='All runs'] tbody tr:visible")
     assert rows.count() == 11
@@ -112,7 +112,7 @@ def test_the_ledger_is_searched(opened: Page):
     assert rows.count() == 11
 
 
-def test_the_atlas_answers_to_mouse_and_keyboard(opened: Page):
+def test_the_atlas_is_operated_by_mouse_and_by_keyboard(opened: Page):
     status, passage = opened.locator("#atlas-status"), opened.locator("#atlas-passage")
     letters = passage.locator("span")
     letters.nth(4).hover()
@@ -138,41 +138,41 @@ def test_the_atlas_answers_to_mouse_and_keyboard(opened: Page):
     assert status.inner_text()
 
 
-def test_what_is_odd_is_shown_as_it_is(opened: Page):
+def test_markup_in_names_is_shown_as_text(opened: Page):
     assert "odd <script>alert('x')</script>" in opened.locator("#planted").inner_text()
     assert "planted <b>corpus</b>" in opened.title()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1300])
-def test_nothing_overflows_and_everybody_can_use_it(
-    browser: Browser, page, heard: list[str], scheme, width: int
+def test_the_page_is_accessible_and_does_not_overflow(
+    browser: Browser, page, errors: list[str], scheme, width: int
 ):
     with browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme=scheme
     ) as context:
-        tab = opened_in(context.new_page(), page.results, heard)
+        tab = opened_in(context.new_page(), page.results, errors)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        found = Axe().run(tab).response["violations"]
-        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+        violations = Axe().run(tab).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in violations] == []
         paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         dark = sum(map(int, re.findall(r"\d+", paper)[:3])) < 3 * 128
         assert dark == (scheme == "dark")
-    assert heard == []
+    assert errors == []
 
 
-def test_without_scripts_all_is_there(browser: Browser, page, heard: list[str]):
+def test_without_scripts_the_page_shows_all_content(browser: Browser, page, errors: list[str]):
     with browser.new_context(java_script_enabled=False) as context:
-        tab = opened_in(context.new_page(), page.results, heard)
+        tab = opened_in(context.new_page(), page.results, errors)
         assert tab.locator("#findings [data-verdict]:visible").count() == 4
         assert not tab.locator(".filter").is_visible()
         assert not tab.locator("div.atlas").is_visible()
         assert tab.locator("#atlas img").count() == 2
         assert "layer 1, head 1" in (tab.locator("#atlas img").first.get_attribute("alt") or "")
-    assert heard == []
+    assert errors == []
 
 
-def test_figures_are_whole_on_paper(opened: Page):
+def test_figures_are_not_cut_off_in_print(opened: Page):
     """No figure is taller or wider than a page of A4 within its margins."""
     opened.emulate_media(media="print")
     opened.set_viewport_size({"width": 680, "height": 960})  # 18 x 25.4 cm

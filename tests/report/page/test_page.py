@@ -42,7 +42,7 @@ class Reader(HTMLParser):
             self.images.append(values)
 
 
-def test_all_notebooks_run_without_error(page):
+def test_all_notebooks_run_without_an_error(page):
     text, done, _, results = page
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"report: {results / 'report.html'}\n"

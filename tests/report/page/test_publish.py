@@ -90,7 +90,7 @@ def test_computed_part_of_the_readme_is_replaced_and_stays_the_same_when_repeate
     tmp_path, monkeypatch
 ):
     tables = Tables.load(finished_study(tmp_path, monkeypatch))
-    readme = "before\n<!-- found -->\nold words\n<!-- end -->\nafter"
+    readme = "before\n<!-- findings -->\nold words\n<!-- end -->\nafter"
     once = filled(readme, tables)
     assert "old words" not in once
     assert "**Of 4 claims: 2 supported and 2 contradicted**" in once

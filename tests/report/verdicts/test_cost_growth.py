@@ -56,7 +56,7 @@ def cost_rows() -> list[dict[str, Any]]:
 COSTS_TABLE = pd.DataFrame(cost_rows())
 
 
-def test_exponent_of_a_square_is_two_and_of_a_line_is_one():
+def test_the_exponent_of_a_square_is_two_and_that_of_a_line_is_one():
     powers = exponents(COSTS_TABLE, "attention reference", "both", "seconds")
     assert list(powers.index) == [256, 512, 1024]
     assert list(powers) == pytest.approx([2, 2, 2])

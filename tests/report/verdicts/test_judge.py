@@ -40,11 +40,11 @@ def verdicts(results: Path):
         (-0.1, "contradicted", "undecided", "supported"),
     ],
 )
-def test_known_effects(tmp_path, monkeypatch, shift, verdict, equal, no_worse):
-    found = verdicts(plant(tmp_path, monkeypatch, [shift + noise for noise in NOISE]))
-    row = found.loc["planted"]
-    assert (row["verdict"], found.loc["planted-equal", "verdict"]) == (verdict, equal)
-    assert found.loc["planted-no-worse", "verdict"] == no_worse
+def test_known_effects_have_known_verdicts(tmp_path, monkeypatch, shift, verdict, equal, no_worse):
+    claims = verdicts(plant(tmp_path, monkeypatch, [shift + noise for noise in NOISE]))
+    row = claims.loc["planted"]
+    assert (row["verdict"], claims.loc["planted-equal", "verdict"]) == (verdict, equal)
+    assert claims.loc["planted-no-worse", "verdict"] == no_worse
     assert row["effect"] == pytest.approx(shift)
     assert row["low"] < shift < row["high"]
     assert (row["n"], row["planned"]) == (5, 5)
@@ -86,21 +86,21 @@ def test_the_mean_of_a_column_of_runs_is_the_mean_that_the_page_shows(tmp_path, 
     assert "losses in nats per character" in shown
 
 
-def test_noise_too_large_to_tell_is_undecided_and_says_how_many_seeds(tmp_path, monkeypatch):
+def test_a_noisy_effect_is_undecided_with_the_number_of_seeds_needed(tmp_path, monkeypatch):
     row = verdicts(plant(tmp_path, monkeypatch, [0.5, -0.3, 0.6, -0.2, 0.4])).loc["planted"]
     assert row["verdict"] == "undecided"
     assert row["seeds_needed"] > 5
     assert f"about {row['seeds_needed']:.0f} seeds" in row["why"]
 
 
-def test_a_ratio_is_told_as_a_ratio(tmp_path, monkeypatch):
+def test_the_effect_of_a_log_claim_is_shown_as_a_ratio(tmp_path, monkeypatch):
     row = verdicts(plant(tmp_path, monkeypatch, NOISE)).loc["planted-speed"]
     assert row["verdict"] == "supported"
     assert row["effect"] == pytest.approx(2.0)
     assert row["scale"] == "ratio"
 
 
-def test_one_seed_decides_nothing(tmp_path, monkeypatch):
+def test_a_claim_with_one_seed_is_undecided(tmp_path, monkeypatch):
     row = verdicts(plant(tmp_path, monkeypatch, [0.5])).loc["planted"]
     assert (row["verdict"], row["n"]) == ("undecided", 1)
     assert math.isnan(row["low"])
@@ -108,12 +108,12 @@ def test_one_seed_decides_nothing(tmp_path, monkeypatch):
 
 
 def test_missing_and_failed_runs_are_left_out_of_n_and_named(tmp_path, monkeypatch):
-    found = verdicts(plant(tmp_path, monkeypatch, [0.5, None, "failed", 0.51, 0.49], seeds=6))
-    assert (found.loc["planted", "n"], found.loc["planted", "planned"]) == (3, 6)
-    assert found.loc["planted", "verdict"] == "supported"
+    claims = verdicts(plant(tmp_path, monkeypatch, [0.5, None, "failed", 0.51, 0.49], seeds=6))
+    assert (claims.loc["planted", "n"], claims.loc["planted", "planned"]) == (3, 6)
+    assert claims.loc["planted", "verdict"] == "supported"
 
 
-def test_nothing_there_is_not_tested_with_the_reason(tmp_path, monkeypatch):
+def test_a_claim_without_results_is_not_tested_and_gives_the_reason(tmp_path, monkeypatch):
     row = verdicts(plant(tmp_path, monkeypatch, ["failed", None])).loc["planted"]
     assert (row["verdict"], row["n"]) == ("not tested", 0)
     assert "1 failed" in row["why"]
@@ -130,7 +130,7 @@ def test_a_diverged_run_counts_as_a_uniform_guess(tmp_path, monkeypatch):
     assert "5 runs diverged, counted as a uniform guess" in row["why"]
 
 
-def test_a_diverged_run_is_no_guess_in_another_metric(tmp_path, monkeypatch):
+def test_a_diverged_run_counts_as_a_guess_in_losses_only(tmp_path, monkeypatch):
     results = plant(tmp_path, monkeypatch, [0.5, 0.4, "diverged"])
     why = verdicts(results).loc["planted-speed", "why"]
     assert "over 2 paired seeds" in why
@@ -152,7 +152,7 @@ def test_a_diverged_run_is_no_guess_in_another_metric(tmp_path, monkeypatch):
         ("genre", 85, 3, math.log(3)),
     ],
 )
-def test_a_uniform_guess_is_among_what_the_task_can_answer(
+def test_a_uniform_guess_is_over_the_answers_that_the_task_allows(
     tmp_path, monkeypatch, task, vocabulary, classes, loss
 ):
     results = plant(tmp_path, monkeypatch, ["diverged"] * 2, characters=400)
@@ -165,7 +165,7 @@ def test_a_uniform_guess_is_among_what_the_task_can_answer(
     assert list(diverged[shown]) == pytest.approx([loss] * 2)
 
 
-def test_the_curve_of_a_run_without_a_result_counts_for_nothing(tmp_path, monkeypatch):
+def test_the_curve_of_a_run_without_a_result_is_ignored(tmp_path, monkeypatch):
     results = plant(tmp_path, monkeypatch, [0.5, 0.4, 0.3])
     collect(results)
     tables = Tables.load(results)
@@ -179,12 +179,12 @@ def test_the_curve_of_a_run_without_a_result_counts_for_nothing(tmp_path, monkey
 
 
 def test_p_values_are_corrected_over_all_claims(tmp_path, monkeypatch):
-    found = verdicts(plant(tmp_path, monkeypatch, [0.05, 0.2, 0.1, 0.15, 0.12]))
-    assert (found["p_holm"].dropna() >= found["p"].dropna()).all()
-    assert found.loc["planted", "p_sign_flip"] == pytest.approx(2 / 2**5)
+    claims = verdicts(plant(tmp_path, monkeypatch, [0.05, 0.2, 0.1, 0.15, 0.12]))
+    assert (claims["p_holm"].dropna() >= claims["p"].dropna()).all()
+    assert claims.loc["planted", "p_sign_flip"] == pytest.approx(2 / 2**5)
 
 
-def test_differences_are_paired(tmp_path, monkeypatch):
+def test_differences_are_paired_by_seed(tmp_path, monkeypatch):
     """Seeds differ by far more than the effect; pairing takes that out."""
     results = plant(tmp_path, monkeypatch, [0.05 + noise / 10 for noise in NOISE])
     collect(results)
@@ -194,7 +194,7 @@ def test_differences_are_paired(tmp_path, monkeypatch):
     assert row["high"] - row["low"] < 0.01
 
 
-def test_bounds_themselves_are_undecided():
+def test_an_interval_that_touches_a_bound_is_undecided():
     def of(low: float, high: float) -> Estimate:
         return Estimate((low + high) / 2, low, high, 5)
 
@@ -221,7 +221,7 @@ def test_bounds_themselves_are_undecided():
         (-0.3, NO_WORSE, 0.2),
     ],
 )
-def test_distance_to_the_nearest_bound_that_decides(mean, claim, distance):
+def test_distance_to_decision_is_measured_to_the_nearest_deciding_bound(mean, claim, distance):
     assert distance_to_decision(mean, 0.1, claim) == pytest.approx(distance)
 
 
@@ -238,6 +238,6 @@ def test_an_identity_is_judged_by_its_check(
     row = {"check": "head-cost", "holds": holds, "why": "because"}
     write_table(results, "identities", [row])
     judge_all(results)
-    (found,) = records(read_table(results, "claims"))
-    assert (found["verdict"], found["why"], found["scale"]) == (verdict, "because", "exact")
-    assert found["effect"] is None
+    (judged,) = records(read_table(results, "claims"))
+    assert (judged["verdict"], judged["why"], judged["scale"]) == (verdict, "because", "exact")
+    assert judged["effect"] is None

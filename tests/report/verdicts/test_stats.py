@@ -21,27 +21,27 @@ from report.verdicts.stats import (
 FIVE = [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
-def test_estimate_by_hand():
-    found = estimate(FIVE)
+def test_estimate_equals_a_computation_by_hand():
+    result = estimate(FIVE)
     half = 2.776445105 * math.sqrt(0.5)
-    assert (found.mean, found.n) == (3.0, 5)
-    assert (found.low, found.high) == pytest.approx((3 - half, 3 + half))
+    assert (result.mean, result.n) == (3.0, 5)
+    assert (result.low, result.high) == pytest.approx((3 - half, 3 + half))
 
 
-def test_estimate_of_one_has_no_interval_and_of_equal_values_no_width():
+def test_one_value_has_no_interval_and_equal_values_have_an_interval_of_width_zero():
     assert estimate([2.0]) == Estimate(2.0, None, None, 1)
     assert estimate([2.0, 2.0]) == Estimate(2.0, 2.0, 2.0, 2)
     with pytest.raises(ValueError, match="no values"):
         estimate([])
 
 
-def test_the_interval_covers_the_truth_95_times_in_100():
+def test_the_interval_covers_the_true_mean_95_times_in_100():
     draws = np.random.default_rng(0).normal(1.0, 2.0, size=(2000, 5))
-    covered = [found.low < 1.0 < found.high for found in map(estimate, draws)]
+    covered = [result.low < 1.0 < result.high for result in map(estimate, draws)]
     assert 0.94 < np.mean(covered) < 0.96
 
 
-def test_t_test_by_hand():
+def test_t_test_equals_a_computation_by_hand():
     # t = 3 / sqrt(0.5) = 4.242641, two-sided over 4 degrees of freedom
     assert t_test_p(FIVE) == pytest.approx(2 * scipy_stats.t.sf(3 / math.sqrt(0.5), 4))
     assert t_test_p([1.0]) is None
@@ -49,16 +49,16 @@ def test_t_test_by_hand():
     assert t_test_p([1.0, 1.0]) == 0.0
 
 
-def test_sign_flip_by_hand():
+def test_sign_flip_test_equals_a_count_by_hand():
     assert sign_flip_p(FIVE) == pytest.approx(
         2 / 2**5
-    )  # all of one sign: only itself and its mirror
-    # sums of ±1 ±2 ±3: the seen 1 - 2 + 3 = 2 or more, or -2 or less: 6 of 8
+    )  # all of one sign: only the values themselves and their negatives
+    # sums of ±1 ±2 ±3: the observed 1 - 2 + 3 = 2; 6 of 8 sums are 2 or more, or -2 or less
     assert sign_flip_p([1.0, -2.0, 3.0]) == pytest.approx(6 / 8)
     assert sign_flip_p([1.0]) is None
 
 
-def test_equivalence_by_hand():
+def test_equivalence_test_equals_a_computation_by_hand():
     values = [-0.1, 0.0, 0.1]  # standard error 0.1 / sqrt(3); t = 0.5 / that on either side
     expected = scipy_stats.t.sf(0.5 / (0.1 / math.sqrt(3)), 2)
     assert equivalence_p(values, 0.5) == pytest.approx(expected)
@@ -68,7 +68,7 @@ def test_equivalence_by_hand():
     assert equivalence_p([0.3], 0.2) is None
 
 
-def test_no_worse_by_hand():
+def test_no_worse_test_equals_a_computation_by_hand():
     values = [-0.1, 0.0, 0.1]  # as for equivalence, on one side
     expected = scipy_stats.t.sf(0.5 / (0.1 / math.sqrt(3)), 2)
     assert no_worse_p(values, 0.5) == pytest.approx(expected)
@@ -79,8 +79,8 @@ def test_no_worse_by_hand():
     assert no_worse_p([0.3], 0.2) is None
 
 
-def test_holm_by_hand():
-    # sorted 0.01·3, 0.03·2, 0.04·1, made monotone; what is missing stays missing and is not counted
+def test_holm_equals_a_computation_by_hand():
+    # sorted 0.01·3, 0.03·2, 0.04·1, made monotone; None stays None and is not counted
     assert holm([0.04, None, 0.01, 0.03]) == pytest.approx([0.06, None, 0.03, 0.06])
     assert holm([None]) == [None]
 
@@ -94,7 +94,7 @@ def test_seeds_needed_reaches_the_power_it_promises():
     assert 0.78 < power < 0.84
 
 
-def test_seeds_needed_says_nothing_where_nothing_can_be_said():
+def test_seeds_needed_is_none_for_one_value_and_for_a_distance_near_zero():
     assert seeds_needed([1.0], 0.5) is None
     assert seeds_needed([1.0, 2.0], 0.0) is None
     assert seeds_needed([1.0, 2.0], 1e-6) is None

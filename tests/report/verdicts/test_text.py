@@ -7,6 +7,7 @@ from report.verdicts.text import (
     format_interval,
     format_number,
     format_p,
+    join_words,
     mean_over_seeds,
 )
 
@@ -28,11 +29,11 @@ from report.verdicts.text import (
         (float("nan"), None, None, "–"),
     ],
 )
-def test_the_interval_decides_the_digits(value, low, high, text):
+def test_the_width_of_the_interval_decides_the_number_of_digits(value, low, high, text):
     assert format_number(value, low, high) == text
 
 
-def test_an_interval_is_told_where_there_is_one():
+def test_an_interval_is_shown_where_there_is_one():
     assert format_interval(-0.111, 0.222) == "−0.11 to 0.22"
     assert format_interval(None, None) == "–"
     assert mean_over_seeds(5) == "mean of 5 seeds, 95 % interval"
@@ -45,5 +46,18 @@ def test_p_is_never_zero():
     assert format_p(None) == "–"
 
 
-def test_durations():
+def test_durations_are_in_seconds_minutes_or_hours():
     assert [format_duration(s) for s in (42.4, 190, 3900)] == ["42 s", "3 min 10 s", "1 h 5 min"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], ""),
+        (["one"], "one"),
+        (("one", "two"), "one and two"),
+        (["one", "two", "three"], "one, two and three"),
+    ],
+)
+def test_join_words_puts_commas_and_one_and(words, text: str):
+    assert join_words(words) == text
