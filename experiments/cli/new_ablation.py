@@ -27,7 +27,7 @@ ABLATION = Ablation(
     variants=[
         Variant("none", {{"model.dropout": 0.0}}),
         Variant("a-tenth", {{"model.dropout": 0.1}}),
-        # The same, at the learning rate that is best for the variant "a-tenth":
+        # The variant "a-tenth" at a tuned learning rate:
         # Variant("a-tenth-own-rate", {{"model.dropout": 0.1}}, tuned_for="a-tenth"),
     ],
     # Sentences from the literature, each with the rule that judges it. Write both before the runs.
@@ -48,7 +48,7 @@ ABLATION = Ablation(
     ],
     # Measurements of the trained networks besides the loss: experiments/probes/registry.py.
     probes=["positions"],
-    # What the reader should not conclude.
+    # Limits of the comparison, shown at the end of the section.
     limits="One dropout rate, and a training in which no passage comes twice.",
 )
 '''

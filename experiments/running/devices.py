@@ -12,7 +12,7 @@ from experiments.spec import Precision
 
 
 def resolve_device(wanted: str) -> str:
-    """Resolve "auto" to the best device present: "cuda", "mps" or "cpu". Others stay as they are.
+    """The device called `wanted`: "cuda", "mps" or "cpu". "auto" is the best device present.
 
     Raises:
         UserError: this machine has no such device.
@@ -75,5 +75,5 @@ def default_precision(device: str) -> Precision:
 
 
 def resolve_precision(wanted: str, device: str) -> Precision:
-    """Resolve "auto" to the default precision of a device. Others stay as they are."""
+    """The precision called `wanted`. "auto" is the default precision of the device."""
     return default_precision(device) if wanted == "auto" else cast(Precision, wanted)
