@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,11 @@ from model.config import ModelConfig
 from model.position import NoPosition
 
 
-class Scoring(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Scoring:
     """How scores become weights: softmax(scale · q kᵀ + bias) with hidden keys.
+
+    All layers of a stack share one object in a forward pass, so the mask is computed once.
 
     causal: every query hides the keys after its own position.
     padding_mask: [batch, keys], True at tokens and False at padding, or None for no padding. Keys
@@ -33,6 +36,7 @@ class Scoring(NamedTuple):
     padding_mask: Tensor | None = None
     bias: Tensor | None = None
     masking: str = "before_softmax"
+    _masks: dict[tuple[object, ...], Tensor | None] = field(default_factory=dict, repr=False)
 
     def hidden(self, queries: int, keys: int, device: torch.device) -> Tensor | None:
         """A mask that broadcasts to [batch, heads, queries, keys], True where a key is hidden from
@@ -47,22 +51,44 @@ class Scoring(NamedTuple):
             hidden = padding if hidden is None else hidden | padding
         return hidden
 
+    def mask(self, queries: int, keys: int, like: Tensor) -> Tensor | None:
+        """What is added to the scores before the softmax: the bias, and -inf at hidden keys. It
+        broadcasts to [batch, heads, queries, keys], and is None where it would be zero everywhere.
+
+        like: a tensor with the device of the scores, and their dtype if there is no bias.
+        """
+        key = (queries, keys, like.device, like.dtype)
+        if key not in self._masks:
+            hidden, mask = self.hidden(queries, keys, like.device), self.bias
+            if hidden is not None:
+                if mask is None:
+                    mask = torch.zeros_like(hidden, dtype=like.dtype)
+                mask = mask.masked_fill(hidden, -math.inf)
+            self._masks[key] = mask
+        return self._masks[key]
+
 
 def attention_weights(q: Tensor, k: Tensor, scoring: Scoring) -> Tensor:
     """Attention weights, [batch, heads, queries, keys], exactly zero at hidden keys.
 
-    q: [batch, heads, queries, head_dim]; k: [batch, heads, keys, head_dim].
+    q: [batch, heads, queries, head_dim]; k: [batch, kv_heads, keys, head_dim].
     """
+    k = repeat_heads(k, q.shape[1])
     scores = (scoring.scale * q) @ k.transpose(-2, -1)  # scaling q is cheaper than scaling scores
-    if scoring.bias is not None:
-        scores = scores + scoring.bias
-    hidden = scoring.hidden(q.shape[-2], k.shape[-2], q.device)
-    if hidden is None:
-        return scores.softmax(dim=-1)
     if scoring.masking == "after_softmax":
-        return scores.softmax(dim=-1).masked_fill(hidden, 0.0)
-    mask = torch.zeros_like(hidden, dtype=scores.dtype).masked_fill(hidden, -math.inf)
-    return (scores + mask).softmax(dim=-1)  # adding needs no mask in the backward pass
+        hidden = scoring.hidden(q.shape[-2], k.shape[-2], q.device)
+        biased = scores if scoring.bias is None else scores + scoring.bias
+        weights = biased.softmax(dim=-1)
+        return weights if hidden is None else weights.masked_fill(hidden, 0.0)
+    mask = scoring.mask(q.shape[-2], k.shape[-2], scores)
+    # Adding a mask is cheaper than filling: it needs no mask in the backward pass.
+    return (scores if mask is None else scores + mask).softmax(dim=-1)
+
+
+def repeat_heads(x: Tensor, n_heads: int) -> Tensor:
+    """Give each query head its key or value head: [batch, kv_heads, …] to [batch, n_heads, …]."""
+    group = n_heads // x.shape[1]
+    return x if group == 1 else x.repeat_interleave(group, dim=1)
 
 
 def attend_reference(
@@ -70,36 +96,57 @@ def attend_reference(
 ) -> Tensor:
     """Attention by definition: the weighted mean of the values (Vaswani 2017, equation 1).
 
-    q: [batch, heads, queries, head_dim]; k, v: [batch, heads, keys, head_dim]. Returns q's shape.
+    q: [batch, heads, queries, head_dim]; k, v: [batch, kv_heads, keys, head_dim], where query head
+    i uses key and value head i // (heads / kv_heads). Returns q's shape.
     """
-    return F.dropout(attention_weights(q, k, scoring), dropout, training=dropout > 0) @ v
+    weights = F.dropout(attention_weights(q, k, scoring), dropout, training=dropout > 0)
+    return weights @ repeat_heads(v, q.shape[1])
 
 
 def attend_fused(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: float = 0.0) -> Tensor:
     """Attention in one fused kernel that never stores the weights (Dao 2022).
 
     Arguments and result are those of `attend_reference`. The kernel masks before the softmax, so
-    `ModelConfig` refuses the other masking. Short sequences in bfloat16 on a CPU use
-    `attend_reference`, which is faster there: the kernel's backward pass takes several times as
-    long as in float32 (torch 2.13).
+    `ModelConfig` refuses the other masking.
     """
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[-2] <= _SHORT_KEYS:
-        return attend_reference(q, k, v, scoring, dropout)
-    queries, keys, mask = q.shape[-2], k.shape[-2], scoring.bias
+    queries, keys, mask = q.shape[-2], k.shape[-2], None
     # `is_causal` skips the hidden half of the work, but cannot be combined with another mask.
-    is_causal = scoring.causal and mask is None and scoring.padding_mask is None and queries == keys
-    hidden = None if is_causal else scoring.hidden(queries, keys, q.device)
-    if hidden is not None:
-        mask = ~hidden if mask is None else mask.masked_fill(hidden, -math.inf)
+    alone = scoring.bias is None and scoring.padding_mask is None and queries == keys
+    is_causal = scoring.causal and alone
+    if not is_causal:
+        mask = scoring.mask(queries, keys, q)
     return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=is_causal, scale=scoring.scale
+        q,
+        k,
+        v,
+        attn_mask=None if mask is None else mask.to(q.dtype),
+        dropout_p=dropout,
+        is_causal=is_causal,
+        scale=scoring.scale,
+        enable_gqa=k.shape[1] < q.shape[1],
     )
 
 
-_SHORT_KEYS = 512  # at 1024 keys both functions take equally long (AMD EPYC, one core)
+def attend_auto(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: float = 0.0) -> Tensor:
+    """The faster of `attend_reference` and `attend_fused`.
+
+    On a processor the reference is faster for short sequences: at 128 keys the fused kernel's
+    small products take five times as long in float32 and three times as long in bfloat16 (torch
+    2.13, training, one core). The table `costs` has the times of both at every length.
+    """
+    short = q.device.type == "cpu" and k.shape[-2] <= _SHORT_KEYS
+    written_out = short or scoring.masking == "after_softmax"
+    return (attend_reference if written_out else attend_fused)(q, k, v, scoring, dropout)
+
+
+_SHORT_KEYS = 512  # from 1024 keys on the fused kernel is faster (AMD EPYC, one core)
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Scoring, float], Tensor]
-KERNELS: dict[str, Kernel] = {"reference": attend_reference, "fused": attend_fused}
+KERNELS: dict[str, Kernel] = {
+    "auto": attend_auto,
+    "reference": attend_reference,
+    "fused": attend_fused,
+}
 
 
 class Attention(nn.Module):
@@ -107,7 +154,6 @@ class Attention(nn.Module):
 
     With fewer key and value heads than query heads, query head i uses key and value head
     i // group (grouped-query attention, Ainslie 2023; multi-query with one, Shazeer 2019).
-    Without `attention_scale` the scores are not divided by sqrt(head_dim).
     """
 
     output: nn.Linear
@@ -116,8 +162,6 @@ class Attention(nn.Module):
         super().__init__()
         self.n_heads, self.kv_heads = config.n_heads, config.kv_heads
         self.head_dim = config.head_dim
-        self.scale = self.head_dim**-0.5 if config.attention_scale else 1.0
-        self.masking = config.masking
         self.dropout = config.dropout
         self.attend = KERNELS[config.attention]
 
@@ -125,53 +169,39 @@ class Attention(nn.Module):
         """[batch, time, heads · head_dim] to [batch, heads, time, head_dim]."""
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
-    def mix(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        causal: bool,
-        padding_mask: Tensor | None,
-        bias: Tensor | None = None,
-    ) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, scoring: Scoring) -> Tensor:
         """Attend, and project the concatenated heads: [batch, queries, d_model].
 
-        q: [batch, n_heads, queries, head_dim]; k, v: [batch, kv_heads, keys, head_dim]; the rest
-        as in `Scoring`.
+        q: [batch, n_heads, queries, head_dim]; k, v: [batch, kv_heads, keys, head_dim].
         """
-        if self.kv_heads < self.n_heads:
-            group = self.n_heads // self.kv_heads
-            k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
         dropout = self.dropout if self.training else 0.0
-        scoring = Scoring(self.scale, causal, padding_mask, bias, self.masking)
         mixed = self.attend(q, k, v, scoring, dropout)
         return self.output(mixed.transpose(1, 2).flatten(-2))
 
 
 class SelfAttention(Attention):
-    """Every position attends to its whole sequence or, if `causal`, up to its own position."""
+    """Every position attends to the sequence that it is in, as far as the scoring allows."""
 
-    def __init__(self, config: ModelConfig, causal: bool) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.causal = causal
         kv_width = self.kv_heads * self.head_dim
         self.widths = [config.d_model, kv_width, kv_width]  # of queries, keys and values
         self.qkv = nn.Linear(config.d_model, sum(self.widths), bias=config.bias)
         self.output = nn.Linear(config.d_model, config.d_model, bias=config.bias)
 
     def forward(
-        self, x: Tensor, position: NoPosition, padding_mask: Tensor | None, cache: Cache | None
+        self, x: Tensor, position: NoPosition, scoring: Scoring, cache: Cache | None
     ) -> Tensor:
-        """x: [batch, time, d_model], the continuation of the tokens in the cache; padding_mask: as
-        in `Scoring`. Returns x's shape.
+        """x: [batch, time, d_model], the continuation of the tokens in the cache. Returns x's
+        shape.
         """
-        heads = [self.n_heads, self.kv_heads, self.kv_heads]
-        q, k, v = self.heads(self.qkv(x)).split(heads, dim=1)
-        q, k = position.rotate(q, k, start=cache.length if cache else 0)
+        rotated, v = self.heads(self.qkv(x)).split([self.n_heads + self.kv_heads, self.kv_heads], 1)
+        # One call for queries and keys: half as many operations.
+        rotated = position.rotate(rotated, start=cache.length if cache else 0)
+        q, k = rotated.split([self.n_heads, self.kv_heads], 1)
         if cache is not None:
             k, v = cache.extend(self, k, v)
-        bias = position.bias(q.shape[-2], k.shape[-2])
-        return self.mix(q, k, v, self.causal, padding_mask, bias)
+        return self.mix(q, k, v, scoring)
 
 
 class CrossAttention(Attention):
@@ -187,11 +217,9 @@ class CrossAttention(Attention):
         self.key_value = nn.Linear(config.d_model, sum(self.widths), bias=config.bias)
         self.output = nn.Linear(config.d_model, config.d_model, bias=config.bias)
 
-    def forward(
-        self, x: Tensor, memory: Tensor, padding_mask: Tensor | None, cache: Cache | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, memory: Tensor, scoring: Scoring, cache: Cache | None) -> Tensor:
         """x: [batch, time, d_model]; memory: [batch, keys, d_model], the same in every call with
-        the same cache; padding_mask: of the memory, as in `Scoring`. Returns x's shape.
+        the same cache. Returns x's shape.
         """
         q = self.heads(self.query(x))
         if cache is not None and self in cache.kept:
@@ -200,7 +228,7 @@ class CrossAttention(Attention):
             k, v = self.heads(self.key_value(memory)).chunk(2, dim=1)
             if cache is not None:
                 cache.extend(self, k, v)
-        return self.mix(q, k, v, causal=False, padding_mask=padding_mask)
+        return self.mix(q, k, v, scoring)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ NormPlacement = Literal["pre", "post", "none"]
 Activation = Literal["relu", "gelu", "swiglu"]
 Masking = Literal["before_softmax", "after_softmax"]
 Initialisation = Literal["gpt2", "xavier"]
-AttentionKernel = Literal["reference", "fused"]
+AttentionKernel = Literal["auto", "reference", "fused"]
 
 # Fields that may also name a function of one's own, as "package.module:function".
 _CUSTOMISABLE = ("position", "norm", "activation")
@@ -78,14 +78,14 @@ class ModelConfig:
     activation: Activation = "gelu"
     """Activation of the feed-forward network: "relu" (Vaswani 2017), "gelu" (Hendrycks 2016) or
     "swiglu" (Shazeer 2020)."""
-    attention: AttentionKernel = "fused"
+    attention: AttentionKernel = "auto"
     """Implementation of attention: "reference" follows the definition, "fused" is one kernel (Dao
-    2022). Both compute the same."""
+    2022), and "auto" is the faster of the two. All compute the same."""
     attention_scale: bool = True
     """Whether attention scores are divided by sqrt(head_dim) (Vaswani 2017, section 3.2.1)."""
     masking: Masking = "before_softmax"
     """Place of the causal mask: "before_softmax" (Vaswani 2017), or "after_softmax", which leaks
-    the future and needs attention "reference"; the `masking` ablation shows the leak."""
+    the future and cannot be done by attention "fused"; the `masking` ablation shows the leak."""
     initialisation: Initialisation = "gpt2"
     """Initial weights: "gpt2" (Radford 2019) or "xavier" (Glorot 2010)."""
     embedding_scale: bool = False

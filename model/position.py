@@ -24,11 +24,11 @@ class NoPosition(nn.Module):
         """
         return x
 
-    def rotate(self, q: Tensor, k: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
-        """Rotate queries and keys, each [batch, heads, time, head_dim], by their positions `start`,
-        `start` + 1, …
+    def rotate(self, x: Tensor, start: int = 0) -> Tensor:
+        """Rotate queries and keys x: [batch, heads, time, head_dim], by their positions `start`,
+        `start` + 1, … Returns the same shape.
         """
-        return q, k
+        return x
 
     def bias(self, queries: int, keys: int) -> Tensor | None:
         """The bias that is added to the scores, [heads, queries, keys], or None for no bias. The
@@ -102,14 +102,13 @@ class Rotary(NoPosition):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
-    def rotate(self, q: Tensor, k: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
-        end = start + q.shape[-2]
+    def rotate(self, x: Tensor, start: int = 0) -> Tensor:
+        end = start + x.shape[-2]
         if end > len(self.cos):
             with torch.inference_mode(False):  # inference tensors could not be trained through
-                cos, sin = _rotations(end, q.shape[-1])
+                cos, sin = _rotations(end, x.shape[-1])
                 self.cos, self.sin = cos.to(self.cos), sin.to(self.sin)
-        cos, sin = self.cos[start:end], self.sin[start:end]
-        return _turn(q, cos, sin), _turn(k, cos, sin)
+        return _turn(x, self.cos[start:end], self.sin[start:end])
 
 
 class ALiBi(NoPosition):

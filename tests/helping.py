@@ -20,7 +20,10 @@ TIMED = {
     "train_seconds",
     "tokens_per_second",
     "wall_seconds",
+    "compile_seconds",
+    "evaluation_seconds",
     "probe_seconds",
+    "checkpoint_seconds",
     "peak_memory",
 }
 DAMAGES = ("cut", "flipped", "empty", "gone")

@@ -39,6 +39,7 @@ from model.sublayer import norm
 
 _NEW_TOKENS = 256  # per generation
 _SECONDS, _BYTES = 2.0, 8e9  # limits of a single call
+_KERNELS: tuple[AttentionKernel, ...] = ("reference", "fused")
 _DIRECTIONS = ("forward", "both")  # without and with the backward pass
 
 
@@ -74,7 +75,7 @@ def rows(profile: Profile, effort: Effort, device: torch.device) -> list[dict[st
     base, table = profile.base_model(SHAKESPEARE_CHARACTERS), []
     measurements = [matrix_product(effort, device), *generations(base, device)]
     measurements += norm_layers(base, profile.recipe.batch_size, device)
-    for make, kernel in itertools.product((attention, network), get_args(AttentionKernel)):
+    for make, kernel in itertools.product((attention, network), _KERNELS):
         config = replace(base, attention=kernel)
         measurements += lengthening(make, config, effort.lengths, device)
     for repeat, measurement in itertools.product(range(effort.repeats), measurements):

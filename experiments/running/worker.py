@@ -23,6 +23,7 @@ from experiments.records.provenance import device_name
 from experiments.records.run_folder import RunFolder
 from experiments.running.job import Job
 from experiments.spec import RunSpec
+from experiments.training.backends import attention_backend
 from experiments.training.checkpoint import Checkpoint, save_weights
 from experiments.training.counting import count
 from experiments.training.evaluate import divergence, final_scores
@@ -68,9 +69,10 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
             "device": kind,
             "device_name": device_name(device),
             "threads": torch.get_num_threads(),
+            "float32_products": torch.get_float32_matmul_precision(),
             "peak_memory": peak_memory(torch.device(device)),
             "started": started,
-            "probe_seconds": recorder.probe_seconds,
+            **recorder.seconds,
             "wall_seconds": recorder.wall_seconds,
         }
     )
@@ -93,7 +95,7 @@ class Recorder:
         self.spec, self.job, self.folder, self.made_by = spec, job, folder, made_by
         self.progress = progress
         self.layer_rows: list[dict[str, Any]] = []
-        self.probe_seconds = 0.0
+        self.seconds = {"probe_seconds": 0.0, "checkpoint_seconds": 0.0}
         self.began = time.perf_counter()
 
     @property
@@ -109,7 +111,7 @@ class Recorder:
         if facts := self.folder.checkpoint():
             checkpoint.restore(facts, state)
             self.layer_rows = facts["notes"]["layers"]
-            self.probe_seconds = facts["notes"]["probe_seconds"]
+            self.seconds = facts["notes"]["seconds"]
             self.began -= facts["notes"]["wall_seconds"]
         fit = count if self.spec.model.family == "bigram" else train
         stopped_early = ""
@@ -123,7 +125,9 @@ class Recorder:
                     self.write_point(event, "val")
                     self.probe(state, task)
                     if event.step and checkpoint.due:
+                        began = time.perf_counter()
                         checkpoint.save(state, self.checkpoint_notes())
+                        self.seconds["checkpoint_seconds"] += time.perf_counter() - began
                 case End():
                     stopped_early = event.divergence
         summary = self.summarise(state, task, stopped_early)
@@ -147,7 +151,7 @@ class Recorder:
             "points": sha256(points),
             "length": len(points),
             "layers": self.layer_rows,
-            "probe_seconds": self.probe_seconds,
+            "seconds": self.seconds,
             "wall_seconds": self.wall_seconds,
         }
 
@@ -166,7 +170,7 @@ class Recorder:
                     self.write_probe(name, rows)
             elif last:
                 self.write_probe(name, PROBES[name](TrainedModel(state.model, self.spec, task)))
-        self.probe_seconds += time.perf_counter() - began
+        self.seconds["probe_seconds"] += time.perf_counter() - began
 
     def write_probe(self, name: str, tables: ProbeTables) -> None:
         """Write the tables of a probe into the run folder."""
@@ -184,7 +188,9 @@ class Recorder:
         """
         scores: dict[str, float] = {}
         if not reason:
+            began = time.perf_counter()
             scores = final_scores(self.spec, task, state.model)
+            state.evaluation_seconds += time.perf_counter() - began
             reason = divergence(self.spec, scores.get("val_loss", math.nan))
         tokens = state.step * self.spec.tokens_per_step
         return {
@@ -194,7 +200,12 @@ class Recorder:
             "steps": state.step,
             "tokens": tokens,
             "train_seconds": state.seconds,
+            "compile_seconds": state.compile_seconds,
+            "evaluation_seconds": state.evaluation_seconds,
             "tokens_per_second": tokens / state.seconds,
+            "attention_backend": attention_backend(
+                state.model, task.training(0), self.spec.recipe.precision
+            ),
         } | ({} if reason else scores)
 
 

@@ -54,10 +54,10 @@ def head_cost() -> Iterator[Comparison]:
     for heads in (1, 2, 4, 8, 16):
         config = replace(_CONFIG, n_heads=heads)
         setting = f"n_heads = {heads}, d_k = {d // heads}"
-        attention = SelfAttention(config, causal=True).to("meta")
+        attention = SelfAttention(config).to("meta")
         x = torch.zeros(1, time, d, device="meta")
         counted = sum(p.numel() for p in attention.parameters())
-        flops = _flops(attention, x, NoPosition(config), None, None)
+        flops = _flops(attention, x, NoPosition(config), Scoring(config.head_dim**-0.5), None)
         yield Comparison(setting, "parameters", 4 * d**2 + 4 * d, counted)
         quantity = f"FLOPs per token of {time}"
         yield Comparison(setting, quantity, 8 * d**2 + 4 * time * d, flops / time)
@@ -73,9 +73,10 @@ def permutation() -> Iterator[Comparison]:
         ("causal mask", True, 0 * table, None),
         ("sinusoidal positions", False, table, None),
     ):
-        attention = SelfAttention(_CONFIG, causal).double()
-        y = attention(x + positions, NoPosition(_CONFIG), None, None)
-        y_permuted = attention(x[:, order] + positions, NoPosition(_CONFIG), None, None)
+        attention, position = SelfAttention(_CONFIG).double(), NoPosition(_CONFIG)
+        scoring = Scoring(_CONFIG.head_dim**-0.5, causal, bias=position.bias(time, time))
+        y = attention(x + positions, position, scoring, None)
+        y_permuted = attention(x[:, order] + positions, position, scoring, None)
         difference = (y[:, order] - y_permuted).abs().max().item()
         yield Comparison(setting, "largest difference", predicted, difference)
 
@@ -110,7 +111,7 @@ def _through_stack(depth: int, scheme: Initialisation, residual: bool) -> float:
     x = model.embedding(tokens).detach().requires_grad_()
     y = x
     for layer in model.layers:
-        y = layer(y, model.position)
+        y = layer(y, model.position, Scoring(model.attention_scale))
     at_output = torch.randn_like(y)
     (at_input,) = torch.autograd.grad(y, x, at_output)
     return float(at_input.norm() / at_output.norm())
@@ -157,7 +158,9 @@ def _half_length(d: int) -> int:
 
     def reaches_half(time: int) -> bool:
         x = torch.zeros(1, time, d, device="meta")
-        return 2 * _products(d, time) >= _flops(model.layers[0], x, model.position)
+        return 2 * _products(d, time) >= _flops(
+            model.layers[0], x, model.position, Scoring(model.attention_scale)
+        )
 
     lengths = range(1, 32 * d)
     return lengths[bisect.bisect_left(lengths, True, key=reaches_half)]

@@ -29,7 +29,7 @@ def rows() -> list[dict[str, Any]]:
     time, width = _CONFIG.context_length, _CONFIG.d_model
     sinusoids = POSITIONS["sinusoidal"](_CONFIG).embed(torch.zeros(1, time, width))
     ones = torch.ones(1, 1, time, _CONFIG.head_dim)
-    q, k = POSITIONS["rope"](_CONFIG).rotate(ones, ones)
+    q = k = POSITIONS["rope"](_CONFIG).rotate(ones)
     bias = POSITIONS["alibi"](_CONFIG).bias(1, time)
     assert bias is not None
     # The last query looks back. Flipped, the index of a key is its distance.

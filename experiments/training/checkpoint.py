@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from experiments.files import sha256, write_atomically, write_sealed
 from experiments.training.events import TrainingState
 
+_SECONDS = ("seconds", "compile_seconds", "evaluation_seconds")  # of a `TrainingState`
+
 
 class Checkpoint:
     """The checkpoint in a run folder, written at most once every `every` seconds."""
@@ -42,7 +44,8 @@ class Checkpoint:
         content = safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()})
         file = self.folder / f"checkpoint-{state.step}.safetensors"
         write_atomically(file, content)
-        facts = {"step": state.step, "seconds": state.seconds, "notes": notes}
+        facts = {"step": state.step, "notes": notes}
+        facts |= {name: getattr(state, name) for name in _SECONDS}
         facts |= {"file": file.name, "sha256": sha256(content)}
         write_sealed(self.folder / "checkpoint.json", facts)
         self._delete_all_but(file)
@@ -64,7 +67,9 @@ class Checkpoint:
             torch.cuda.set_rng_state(tensors["random.cuda"])
         if "random.mps" in tensors:
             torch.mps.set_rng_state(tensors["random.mps"])
-        state.step, state.seconds = int(facts["step"]), float(facts["seconds"])
+        state.step = int(facts["step"])
+        for name in _SECONDS:
+            setattr(state, name, float(facts[name]))
 
     def remove(self) -> None:
         """Delete the checkpoint: a finished run needs none."""

@@ -14,13 +14,16 @@ from model import build
 class TrainingState:
     """A network and its optimizer, after `step` steps and `seconds` seconds of training.
 
-    Seconds count training alone: evaluation and whatever handles the events are left out.
+    `seconds` count training steps alone. Compilation and evaluation have seconds of their own, and
+    whatever handles the events is in none of them.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     step: int = 0
     seconds: float = 0.0
+    compile_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
 
     @classmethod
     def initial(cls, spec: RunSpec, device: torch.device) -> "TrainingState":

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,10 @@ from experiments.training.evaluate import evaluate
 from experiments.training.events import End, Evaluation, Event, TrainingPoint, TrainingState
 from experiments.training.loss import cross_entropy
 from experiments.training.optim import learning_rate_at
-from experiments.training.tasks import Task
+from experiments.training.tasks import Batch, Task
 from experiments.training.torch_setup import autocast_context
+
+LossFunction = Callable[[tuple[Tensor, ...], Tensor], Tensor]
 
 
 def train(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
@@ -29,10 +31,14 @@ def train(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
         with autocast_context(recipe.precision, targets.device):
             return cross_entropy(model(*inputs), targets, recipe.label_smoothing)
 
-    training_loss = torch.compile(loss_of) if recipe.compiled else loss_of
+    training_loss: LossFunction = loss_of
     if state.step == 0:
         yield evaluation(spec, task, state)
     model.train()
+    if recipe.compiled and state.step < recipe.steps:
+        began = time.perf_counter()
+        training_loss = compiled(loss_of, model, task.training(state.step))
+        state.compile_seconds += time.perf_counter() - began
     losses: list[Tensor] = []
     norms: list[Tensor] = []
     began = time.perf_counter()
@@ -68,8 +74,24 @@ def train(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
     yield End(state.step, state.seconds)
 
 
+def compiled(loss_of: LossFunction, model: nn.Module, batch: Batch) -> LossFunction:
+    """The loss function, compiled for batches like this one.
+
+    One forward and backward pass compiles it. The weights, the gradients and the random state are
+    the same afterwards.
+    """
+    torch.compiler.reset()  # what an earlier network of this process left behind
+    fast = torch.compile(loss_of)
+    device = batch.targets.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        fast(*batch).backward()
+    model.zero_grad()
+    return fast
+
+
 def evaluation(spec: RunSpec, task: Task, state: TrainingState) -> Evaluation:
     """Evaluate the network on the validation split. The network is left in evaluation mode."""
-    recipe = spec.recipe
+    recipe, began = spec.recipe, time.perf_counter()
     scores = evaluate(state.model, task, "val", recipe.eval_windows, recipe.precision)
+    state.evaluation_seconds += time.perf_counter() - began
     return Evaluation(state.step, state.seconds, scores.loss)

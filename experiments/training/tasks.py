@@ -22,7 +22,7 @@ from experiments.training.windows import (
     windows_at,
 )
 
-_CHUNK = 64  # examples evaluated at once
+_CHUNK = 16  # examples evaluated at once: larger activations fall out of the cache
 
 
 class Batch(NamedTuple):

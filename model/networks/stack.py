@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from model.attention import CrossAttention, SelfAttention
+from model.attention import CrossAttention, Scoring, SelfAttention
 from model.cache import Cache
 from model.config import ModelConfig
 from model.feedforward import FEED_FORWARDS
@@ -18,9 +18,9 @@ class Layer(nn.Module):
     (Vaswani 2017, section 3.1).
     """
 
-    def __init__(self, config: ModelConfig, causal: bool, cross: bool) -> None:
+    def __init__(self, config: ModelConfig, cross: bool) -> None:
         super().__init__()
-        self.attention = Sublayer(config, SelfAttention(config, causal))
+        self.attention = Sublayer(config, SelfAttention(config))
         self.cross_attention = Sublayer(config, CrossAttention(config)) if cross else None
         self.feed_forward = Sublayer(config, mechanism(config.activation, FEED_FORWARDS)(config))
 
@@ -28,21 +28,23 @@ class Layer(nn.Module):
         self,
         x: Tensor,
         position: NoPosition,
-        padding_mask: Tensor | None = None,
+        scoring: Scoring,
         memory: Tensor | None = None,
-        memory_padding_mask: Tensor | None = None,
+        memory_scoring: Scoring | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
-        """x: [batch, time, d_model]; the rest as in `Stack.states`. Returns x's shape."""
-        x = self.attention(x, position, padding_mask, cache)
+        """x: [batch, time, d_model]; memory and cache as in `Stack.states`. Returns x's shape."""
+        x = self.attention(x, position, scoring, cache)
         if self.cross_attention is not None:
-            x = self.cross_attention(x, memory, memory_padding_mask, cache)
+            x = self.cross_attention(x, memory, memory_scoring, cache)
         return self.feed_forward(x)
 
 
 class Stack(nn.Module):
     """Token embedding, positions, layers and final norm: maps token ids to states.
 
+    If `causal`, every position attends up to its own position, otherwise to the whole sequence.
+    Without `attention_scale` the scores are not divided by sqrt(head_dim).
     Only pre-norm networks have a final norm, because their last residual sum is not normalised
     otherwise.
     """
@@ -52,9 +54,11 @@ class Stack(nn.Module):
         self.vocab_size, self.context_length = config.vocab_size, config.context_length
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.embedding_scale = math.sqrt(config.d_model) if config.embedding_scale else 1.0
+        self.causal, self.masking = causal, config.masking
+        self.attention_scale = config.head_dim**-0.5 if config.attention_scale else 1.0
         self.position = mechanism(config.position, POSITIONS)(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(Layer(config, causal, cross) for _ in range(config.n_layers))
+        self.layers = nn.ModuleList(Layer(config, cross) for _ in range(config.n_layers))
         self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
 
     def states(
@@ -75,12 +79,17 @@ class Stack(nn.Module):
         Raises:
             ValueError: the sequence is longer than the positional encoding allows.
         """
+        scale, masking, time = self.attention_scale, self.masking, tokens.shape[1]
+        start = cache.length if cache else 0
+        bias = self.position.bias(time, start + time)
+        scoring = Scoring(scale, self.causal, padding_mask, bias, masking)
+        memory_scoring = Scoring(scale, False, memory_padding_mask, None, masking)
         x = self.embedding(tokens) * self.embedding_scale
-        x = self.dropout(self.position.embed(x, start=cache.length if cache else 0))
+        x = self.dropout(self.position.embed(x, start))
         for layer in self.layers:
-            x = layer(x, self.position, padding_mask, memory, memory_padding_mask, cache)
+            x = layer(x, self.position, scoring, memory, memory_scoring, cache)
         if cache is not None:
-            cache.length += tokens.shape[1]
+            cache.length += time
         return self.final_norm(x)
 
 

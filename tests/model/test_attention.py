@@ -9,6 +9,7 @@ from model import ModelConfig, build
 from model.attention import (
     Attention,
     Scoring,
+    attend_auto,
     attend_fused,
     attend_reference,
     attention_weights,
@@ -173,10 +174,35 @@ def test_queries_keys_and_values_are_bfloat16_under_autocast(config: ModelConfig
     assert dtypes == {torch.bfloat16}
 
 
-def test_fused_attention_uses_the_reference_for_up_to_512_bfloat16_keys_on_a_cpu():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_auto_is_the_reference_for_up_to_512_keys_on_a_processor(dtype: torch.dtype):
     torch.manual_seed(0)
-    for length, same in ((512, True), (513, False)):
-        q, k, v = torch.randn(3, 1, 1, length, 8).bfloat16()
-        reference, fused = (f(q, k, v, Scoring(1.0)) for f in (attend_reference, attend_fused))
-        assert torch.equal(reference, fused) is same
-        torch.testing.assert_close(reference, fused, rtol=0.05, atol=0.05)
+    for length, kernel in ((512, attend_reference), (513, attend_fused)):
+        q, k, v = torch.randn(3, 1, 1, length, 8).to(dtype)
+        assert torch.equal(attend_auto(q, k, v, Scoring(1.0)), kernel(q, k, v, Scoring(1.0)))
+
+
+def test_auto_is_the_reference_where_the_mask_comes_after_the_softmax():
+    q, k, v = torch.randn(3, 1, 1, 600, 8)
+    scoring = Scoring(1.0, masking="after_softmax")
+    assert torch.equal(attend_auto(q, k, v, scoring), attend_reference(q, k, v, scoring))
+
+
+@pytest.mark.parametrize("position", ["rope", "alibi"])
+def test_the_mask_and_the_bias_are_computed_once_for_all_layers(
+    config: ModelConfig, position: str, monkeypatch: pytest.MonkeyPatch
+):
+    config = dataclasses.replace(config, position=position)
+    model = build(config)
+    calls = []
+    for cls, name in ((Scoring, "hidden"), (POSITIONS[position], "bias")):
+        counted = getattr(cls, name)
+
+        def once(*arguments, counted=counted, name=name):
+            calls.append(name)
+            return counted(*arguments)
+
+        monkeypatch.setattr(cls, name, once)
+    model(torch.zeros(2, 8, dtype=torch.long)).sum().backward()
+    assert config.n_layers > 1
+    assert sorted(calls) == ["bias", "hidden"]

@@ -31,7 +31,7 @@ GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_he
         ("n_kv_heads", 3),
         ("n_kv_heads", 0),
         ("norm", "batchnorm"),
-        ("masking", "after_softmax"),  # not with the default attention, "fused"
+        ("masking", "before"),
         ("attention_scale", 1),
         ("mlp_window", 0),
         ("bigram_smoothing", 0.0),
@@ -44,6 +44,11 @@ GOOD = {"vocab_size": 7, "context_length": 8, "d_model": 8, "n_layers": 1, "n_he
 def test_an_impossible_value_is_refused_with_the_name_of_its_field(field, value):
     with pytest.raises(ValueError, match=rf"{field}=.* it must be"):
         ModelConfig(**GOOD | {field: value})
+
+
+def test_the_fused_kernel_cannot_mask_after_the_softmax():
+    with pytest.raises(ValueError, match=r"masking='after_softmax' cannot work"):
+        ModelConfig(**GOOD, attention="fused", masking="after_softmax")
 
 
 @pytest.mark.parametrize("change", [{"n_heads": 8}, {"d_model": 6}])

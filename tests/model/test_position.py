@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model import ModelConfig, build
-from model.attention import SelfAttention
+from model.attention import Scoring, SelfAttention
 from model.position import POSITIONS, Rotary, alibi_slopes, sinusoidal_table
 
 
@@ -39,7 +39,7 @@ def test_rope_scores_depend_on_the_offset_alone(config: ModelConfig):
     rotary = Rotary(config).double()
     q, k = torch.randn(2, config.head_dim, dtype=torch.float64)
     time = config.context_length
-    turned_q, turned_k = rotary.rotate(q.expand(1, 1, time, -1), k.expand(1, 1, time, -1))
+    turned_q, turned_k = (rotary.rotate(x.expand(1, 1, time, -1)) for x in (q, k))
     scores = (turned_q @ turned_k.transpose(-2, -1))[0, 0]
     for offset in range(-4, 5):
         diagonal = scores.diagonal(offset)
@@ -51,7 +51,7 @@ def test_rope_rotates_by_the_angles_of_the_paper(config: ModelConfig):
     rotary, half = Rotary(config), config.head_dim // 2
     one = torch.zeros(1, 1, config.context_length, config.head_dim)
     one[..., 0] = 1.0  # the first pair rotates by one radian per position
-    turned, _ = rotary.rotate(one, one)
+    turned = rotary.rotate(one)
     angle = torch.arange(config.context_length).float()
     torch.testing.assert_close(turned[0, 0, :, 0], angle.cos())
     torch.testing.assert_close(turned[0, 0, :, half], angle.sin())
@@ -126,11 +126,12 @@ def test_learned_positions_refuse_inputs_beyond_the_context_length(config: Model
 def shuffled_alike(config: ModelConfig, causal: bool) -> bool:
     """Whether shuffling the inputs of attention shuffles its outputs in the same way."""
     torch.manual_seed(0)
-    attention = SelfAttention(config, causal).double()
+    attention = SelfAttention(config).double()
     position = POSITIONS[config.position](config).double()
     x, order = torch.randn(2, 9, config.d_model).double(), torch.randperm(9)
-    before = attention(position.embed(x), position, None, None)
-    after = attention(position.embed(x[:, order]), position, None, None)
+    scoring = Scoring(config.head_dim**-0.5, causal, bias=position.bias(9, 9))
+    before = attention(position.embed(x), position, scoring, None)
+    after = attention(position.embed(x[:, order]), position, scoring, None)
     return torch.allclose(before[:, order], after, rtol=0, atol=1e-14)
 
 

@@ -17,12 +17,13 @@ from compare import (
 from torch import Tensor, nn
 
 from model import build
-from model.attention import CrossAttention, SelfAttention, recorded_attention
+from model.attention import CrossAttention, Scoring, SelfAttention, recorded_attention
 from model.networks.stack import Layer
 from model.position import NoPosition
 from model.sublayer import Sublayer
 
 KERNELS = ["reference", "fused"]
+SCALE = CONFIG.head_dim**-0.5
 FUTURE = torch.ones(TIME, TIME, dtype=torch.bool).triu(1)  # in theirs, True is hidden
 
 
@@ -60,11 +61,12 @@ def layer_pairs(ours: Layer, theirs: nn.Module) -> list[Pair]:
 def test_self_attention_equals_multihead_attention(causal: bool, padded: bool, kernel: str):
     """With no mask, a causal mask, padding, and both together."""
     config = changed(attention=kernel)
-    ours = randomise(SelfAttention(config, causal))
+    ours = randomise(SelfAttention(config))
     theirs = nn.MultiheadAttention(24, 4, batch_first=True, dtype=torch.float64)
     pairs = self_attention_pairs(ours, theirs)
     copy(pairs, ours, theirs)
     x, mask = random(3, TIME, 24), padding_mask() if padded else None
+    scoring = Scoring(SCALE, causal, mask)
     y, weights = theirs(
         x,
         x,
@@ -74,9 +76,9 @@ def test_self_attention_equals_multihead_attention(causal: bool, padded: bool, k
         average_attn_weights=False,
     )
     with recorded_attention(ours) as recorded:
-        ours(x, NoPosition(config), mask, None)
+        ours(x, NoPosition(config), scoring, None)
     agree("MultiheadAttention, weights", recorded[""], weights, 1e-10)
-    output = ours(x, NoPosition(config), mask, None)
+    output = ours(x, NoPosition(config), scoring, None)
     agree_in_outputs_and_gradients("MultiheadAttention", (output, y), [x], pairs)
 
 
@@ -89,7 +91,8 @@ def test_cross_attention_equals_multihead_attention(padded: bool, kernel: str):
     pairs = cross_attention_pairs(ours, theirs)
     copy(pairs, ours, theirs)
     y, _ = theirs(x, memory, memory, key_padding_mask=~mask if padded else None)
-    output = ours(x, memory, mask, None)
+    scoring = Scoring(SCALE, causal=False, padding_mask=mask)
+    output = ours(x, memory, scoring, None)
     agree_in_outputs_and_gradients("MultiheadAttention, cross", (output, y), [x, memory], pairs)
 
 
@@ -115,12 +118,12 @@ def test_layer_without_cross_attention_equals_transformer_encoder_layer(
     causal: bool, padded: bool, placement: str, activation: str, kernel: str
 ):
     config = changed(norm_placement=placement, activation=activation, attention=kernel)
-    ours = randomise(Layer(config, causal, cross=False))
+    ours = randomise(Layer(config, cross=False))
     theirs = nn.TransformerEncoderLayer(**layer_settings(placement, activation))
     pairs = layer_pairs(ours, theirs)
     copy(pairs, ours, theirs)
     x, mask = random(3, TIME, 24), padding_mask() if padded else None
-    output = ours(x, NoPosition(config), mask)
+    output = ours(x, NoPosition(config), Scoring(SCALE, causal, mask))
     y = theirs(
         x,
         src_mask=FUTURE if causal else None,
@@ -138,12 +141,13 @@ def test_layer_with_cross_attention_equals_transformer_decoder_layer(
 ):
     """Causal self-attention, and padding in the memory."""
     config = changed(norm_placement=placement, activation=activation, attention=kernel)
-    ours = randomise(Layer(config, causal=True, cross=True))
+    ours = randomise(Layer(config, cross=True))
     theirs = nn.TransformerDecoderLayer(**layer_settings(placement, activation))
     pairs = layer_pairs(ours, theirs)
     copy(pairs, ours, theirs)
     x, memory, mask = random(3, TIME, 24), random(3, TIME, 24), padding_mask() if padded else None
-    output = ours(x, NoPosition(config), None, memory, mask)
+    memory_scoring = Scoring(SCALE, causal=False, padding_mask=mask)
+    output = ours(x, NoPosition(config), Scoring(SCALE), memory, memory_scoring)
     y = theirs(x, memory, tgt_mask=FUTURE, memory_key_padding_mask=~mask if padded else None)
     agree_in_outputs_and_gradients("TransformerDecoderLayer", (output, y), [x, memory], pairs)
 

@@ -55,8 +55,8 @@ def test_mask_place_fails_with_a_leaking_mask(monkeypatch: pytest.MonkeyPatch):
 
 def test_head_cost_fails_when_heads_add_parameters(monkeypatch: pytest.MonkeyPatch):
     class WithHeadParameters(SelfAttention):
-        def __init__(self, config, causal):
-            super().__init__(config, causal)
+        def __init__(self, config):
+            super().__init__(config)
             self.extra = torch.nn.Parameter(torch.zeros(config.n_heads))
 
     assert CHECKS["head-cost"](theory_rows("head-cost")).holds

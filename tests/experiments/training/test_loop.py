@@ -105,23 +105,29 @@ def test_bf16_changes_the_loss_slightly(spec: RunSpec, corpus: Corpus):
     assert bf16["val_loss"] == pytest.approx(fp32["val_loss"], abs=0.05)
 
 
-def test_compiled_run_compiles_training_steps_only(
-    spec: RunSpec, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_compiled_run_compiles_training_steps_only_and_changes_no_number(
+    spec: RunSpec, corpus: Corpus, monkeypatch: pytest.MonkeyPatch, dropout: float
 ):
     """The compiler is replaced, since compiling takes half a minute."""
     calls = []
     monkeypatch.setattr(
         "torch.compile", lambda loss: lambda *batch: calls.append(1) or loss(*batch)
     )
-    plain, _ = run(spec, corpus)
+    spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, dropout=dropout))
+    plain, plain_points = run(spec, corpus)
     assert not calls
+    assert plain["compile_seconds"] == 0.0
     recipe = dataclasses.replace(spec.recipe, compiled=True)
-    compiled, _ = run(dataclasses.replace(spec, recipe=recipe), corpus)
-    assert len(calls) == spec.recipe.steps
+    compiled, points = run(dataclasses.replace(spec, recipe=recipe), corpus)
+    assert len(calls) == 1 + spec.recipe.steps  # the first call compiles
+    assert compiled["compile_seconds"] > 0.0
+    # Compiling draws no random number and leaves no gradient.
     assert compiled["val_loss"] == plain["val_loss"]
+    assert [*map(timeless, points)] == [*map(timeless, plain_points)]
     bigram = dataclasses.replace(spec.model, family="bigram")
     run(dataclasses.replace(spec, model=bigram, recipe=recipe), corpus)
-    assert len(calls) == spec.recipe.steps  # a bigram is counted: nothing is compiled
+    assert len(calls) == 1 + spec.recipe.steps  # a bigram is counted: nothing is compiled
 
 
 def test_training_seconds_exclude_evaluation(
