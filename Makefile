@@ -24,7 +24,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list status new-ablation report retry verify bench calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all list status new-ablation report retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,8 @@ readme: $(installed) ## Update the README's computed parts and pictures from the
 	@$(python) -m report.page.readme
 bench: $(installed) ## Measure training speed; half an hour, nothing else may run
 	@$(python) -m experiments bench
+gpu-check: $(installed) ## Check in ten minutes that a graphics card trains as promised
+	@$(python) -m experiments gpu-check
 columns: $(installed) ## Print the data dictionary of the tables
 	@$(python) -m experiments columns
 model: $(installed) ## Show parameters, FLOPs and shapes of a network: make model NETWORK=vaswani-base

@@ -5,14 +5,18 @@ import dataclasses
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from experiments.catalogue import load_ablations
 from experiments.profiles import PROFILES
 from experiments.spec import Recipe
 from experiments.training.loss import cross_entropy
 from experiments.training.optim import build_optimizer, learning_rate_at
+from experiments.training.torch_setup import autocast_context
 from model import ModelConfig, build, parameter_count
 from model.attention import Attention
+from model.position import POSITIONS
 
 VOCABULARY = 11
 BASE = PROFILES["smoke"].base_model(VOCABULARY)
@@ -90,22 +94,81 @@ def test_parameter_count_is_the_number_of_parameters_in_every_profile(variant):
         assert parameters == parameter_count(model) or model.custom
 
 
-def test_a_training_step_creates_no_tensor_on_another_device(variant):
-    """The device "meta" stands in for a GPU: mixing it with processor tensors fails."""
-    model, recipe = variant.applied_to(BASE, RECIPE)
-    network = build(model).to("meta")
-    optimizer = build_optimizer(network, recipe)
-    inputs = torch.zeros(3, model.context_length, dtype=torch.long, device="meta")
-    has_source = model.family == "encoder_decoder"
-    logits = network(inputs, inputs) if has_source else network(inputs)
-    assert logits.device.type == "meta"
-    assert len(optimizer.param_groups) == 2
-    if model.family == "bigram":
-        network.count(inputs, inputs)
-        return
-    cross_entropy(logits, inputs if model.n_classes is None else inputs[:, 0]).backward()
+class Watched(TorchDispatchMode):
+    """Records the device of every tensor that operations read or make, and the dtypes of the
+    inputs of each operation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.devices: dict[str, set[str]] = {}  # names of the operations, by device
+        self.dtypes: dict[str, set[torch.dtype]] = {}  # by operation
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        result = operator(*args, **(kwargs or {}))
+        name = operator.overloadpacket.__name__
+        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        for tensor in inputs + outputs:
+            self.devices.setdefault(tensor.device.type, set()).add(name)
+        self.dtypes.setdefault(name, set()).update(tensor.dtype for tensor in inputs)
+        return result
+
+
+def training_step(model: ModelConfig, recipe: Recipe, device: str) -> Watched:
+    """Take a whole training step of a network on random tokens, and watch it."""
+    network = build(model).to(device)
+    optimizer = build_optimizer(network, recipe) if model.family != "bigram" else None
+    inputs = torch.zeros(3, model.context_length, dtype=torch.long, device=device)
+    targets = inputs if model.n_classes is None else inputs[:, 0]
+    with Watched() as watched:
+        with autocast_context(recipe.precision, inputs.device):
+            logits = network(*[inputs] * (2 if model.family == "encoder_decoder" else 1))
+            loss = cross_entropy(logits, targets, recipe.label_smoothing)
+        if optimizer is None:
+            network.count(inputs, inputs)
+            return watched
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
+        if device != "meta":  # the fused optimizer has no kernel there
+            optimizer.step()
     assert all(parameter.grad is not None for parameter in network.parameters())
-    assert {parameter.grad.device.type for parameter in network.parameters()} == {"meta"}
+    return watched
+
+
+def test_every_tensor_of_a_training_step_is_on_the_device_asked_for(variant):
+    """The device "meta" stands in for a GPU."""
+    model, recipe = variant.applied_to(BASE, RECIPE)
+    watched = training_step(model, dataclasses.replace(recipe, precision="fp32"), "meta")
+    assert list(watched.devices) == ["meta"], watched.devices
+
+
+PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "addbmm", "mkldnn_rnn_layer"}
+SENSITIVE = {"_log_softmax", "nll_loss_forward", "linalg_vector_norm"}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_products_are_in_the_precision_asked_for_and_losses_in_float32(variant, precision: str):
+    model, recipe = variant.applied_to(BASE, RECIPE)
+    if model.family == "bigram":
+        return
+    watched = training_step(model, dataclasses.replace(recipe, precision=precision), "cpu")
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    products = [watched.dtypes[name] for name in PRODUCTS & watched.dtypes.keys()]
+    assert products
+    assert set().union(*products) == {dtype}
+    for name in SENSITIVE & watched.dtypes.keys():
+        assert watched.dtypes[name] <= {torch.float32, torch.int64}, name
+
+
+def test_the_watch_of_a_training_step_sees_a_tensor_on_another_device(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(POSITIONS["alibi"], "bias", lambda *_: torch.zeros(4, 32, 32))
+    model = dataclasses.replace(BASE, position="alibi")
+    with pytest.raises((AssertionError, RuntimeError), match="cpu"):
+        assert list(training_step(model, RECIPE, "meta").devices) == ["meta"]
 
 
 def fields_of(model: ModelConfig, recipe: Recipe) -> dict[str, object]:

@@ -5,7 +5,6 @@ of norms and of generation; and of plain matrix products, which show the speed o
 results folder. Nothing else may run at the same time.
 """
 
-import ctypes
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from experiments.profiles import PROFILES, SHAKESPEARE_CHARACTERS, Profile
 from experiments.records.collect import write_table
 from experiments.records.provenance import device_name
 from experiments.running.devices import default_precision
+from experiments.spec import Precision
 from experiments.training.loss import cross_entropy
 from experiments.training.torch_setup import autocast_context, configure_torch
 from model import ModelConfig, build
@@ -41,6 +41,13 @@ _NEW_TOKENS = 256  # per generation
 _SECONDS, _BYTES = 2.0, 8e9  # limits of a single call
 _KERNELS: tuple[AttentionKernel, ...] = ("reference", "fused")
 _DIRECTIONS = ("forward", "both")  # without and with the backward pass
+
+
+def _precision(device: torch.device) -> Precision:
+    """bfloat16 on graphics cards, where float32 has no fused attention; float32 on processors,
+    where bfloat16 has no fast one.
+    """
+    return "bf16" if device.type == "cuda" else "fp32"
 
 
 class Effort(NamedTuple):
@@ -90,7 +97,7 @@ def attention(base: ModelConfig, length: int, direction: str, device: torch.devi
 
     The FLOPs are those of the definition, masked half included, for every kernel.
     """
-    dtype = DTYPES[default_precision(device.type)]
+    dtype = DTYPES[_precision(device)]
     shape = (3, 1, base.n_heads, length, base.head_dim)
     q, k, v = torch.randn(shape, device=device, dtype=dtype, requires_grad=True)
     forward = partial(KERNELS[base.attention], q, k, v, Scoring(base.head_dim**-0.5), 0.0)
@@ -153,7 +160,7 @@ def generations(base: ModelConfig, device: torch.device) -> Iterator[Measurement
 
 
 def matrix_product(effort: Effort, device: torch.device) -> Measurement:
-    """The fastest square matrix product."""
+    """The fastest square matrix product, in the default precision of training."""
     sizes = (2048, 4096, 8192) if device.type == "cuda" else (512, 1024, 2048)
     precision = default_precision(device.type)
     run, flops, _ = fastest_matrix_product(sizes, precision, effort.seconds, device)
@@ -163,19 +170,14 @@ def matrix_product(effort: Effort, device: torch.device) -> Measurement:
 def step(
     forward: Callable[[], Tensor], leaves: Sequence[Tensor], direction: str, device: torch.device
 ) -> None:
-    """Call `forward` in the precision of training. Direction "both" computes gradients as well."""
-    with autocast_context(default_precision(device.type), device):
+    """Call `forward`. Direction "both" computes gradients as well."""
+    with autocast_context(_precision(device), device):
         y = forward()
     if direction == "both":
         torch.autograd.grad(y, leaves, torch.ones_like(y))
 
 
 if __name__ == "__main__":
-    if sys.platform == "linux":
-        # Keep freed memory: clearing the pages of new large tensors takes longer than the FLOPs.
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-4, 0)  # M_MMAP_MAX
-        libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD
     configure_torch()
     torch.manual_seed(0)
     results, profile_name, device_kind = sys.argv[1:]

@@ -54,7 +54,7 @@ def measure(
             in the table. They are timed if the study is finished.
     """
     corpus = prepare_corpus("tinyshakespeare", data)
-    devices = slots(device, PROFILES[results.name].slots_per_gpu, None)
+    devices = slots(device, slots_per_gpu=1, jobs=None)
     if not study_is_finished(results, data, corpus_name, device):
         print(f"{results} is not a finished study: calls that train nothing are not timed")
         finished_calls = ()

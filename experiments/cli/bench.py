@@ -1,12 +1,16 @@
-"""`bench`: measure how fast this machine trains."""
+"""`bench` and `gpu-check`: measure how fast this machine trains, and check its graphics card."""
 
 import os
+import random
 import sys
+import tempfile
+from pathlib import Path
 
 from experiments.benchmarks.throughput import measure
-from experiments.cli.options import VARIABLES, CorpusOptions, StudyOptions
+from experiments.cli.options import VARIABLES, CorpusOptions, Device, StudyOptions
 from experiments.data.corpus import prepare_corpus
 from experiments.errors import UserError
+from experiments.running.devices import devices_present, resolve_device, slots
 
 
 def bench(*, study: StudyOptions = StudyOptions(), corpus: CorpusOptions = CorpusOptions()) -> None:
@@ -30,3 +34,29 @@ def bench(*, study: StudyOptions = StudyOptions(), corpus: CorpusOptions = Corpu
         ("report, all done", [*program, "report", *common]),
     ]
     measure(folder, corpus.data, device, corpus.corpus, calls)
+
+
+def gpu_check(*, device: Device = "auto") -> int:
+    """Check that the graphics card trains as promised: bits that repeat, resume, kernels, speed.
+
+    On a processor the parts that need a card are skipped. The exit status is 1 if a check fails.
+    """
+    resolved = resolve_device(device)
+    from experiments.benchmarks.gpu_check import Outcome, Place, run_checks
+
+    print(f"checking {resolved}; this machine has {', '.join(devices_present())}")
+    counts = dict.fromkeys(Outcome, 0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text = folder / "words.txt"
+        words = ("the ", "cat ", "sat\n", "on ", "a ", "mat. ")
+        text.write_text("".join(random.Random(0).choices(words, k=20_000)))
+        corpus = prepare_corpus(str(text), folder / "data")
+        place = Place(resolved, slots(resolved, 1, 1)[0], corpus, folder)
+        for check, result, seconds in run_checks(place):
+            counts[result.outcome] += 1
+            print(f"{result.outcome:8} {check.name} ({seconds:.0f} s): {result.detail}")
+            if result.outcome == Outcome.FAILED:
+                print(f"         what to do: {check.advice}")
+    print(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
+    return 1 if counts[Outcome.FAILED] else 0

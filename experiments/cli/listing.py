@@ -16,7 +16,7 @@ from experiments.profiles import Profile
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 from experiments.running import estimates
-from experiments.running.devices import slots
+from experiments.running.devices import slots, speed_shares
 from experiments.spec import RunSpec
 
 
@@ -31,8 +31,12 @@ def list_ablations(
     members = _planned(profile, folder, seeds)
     runs = unique_runs(members)
     left = _unfinished(runs, folder)
-    workers = len(slots(device, options.per_gpu(profile, device), options.jobs))
-    speeds, source = _speeds(runs, folder, profile, device)
+    own_slots = slots(device, options.per_gpu(device), options.jobs)
+    workers = speed_shares(own_slots)
+    if by_card := profile.name == "gpu" and device == "cpu":
+        speeds, source, workers = estimates.published_speeds("H100"), "its published speed", 1
+    else:
+        speeds, source = _speeds(runs, folder, profile, device)
 
     def row(specs: Sequence[RunSpec]) -> tuple[str, str]:
         minutes = estimates.total_seconds(specs, speeds) / workers / 60
@@ -48,10 +52,15 @@ def list_ablations(
     table.add_row("all, shared runs once", "", *row(runs))
     table.add_row("of these not finished", "", *row(left))
     Console().print(table)
+    at_once = "on one H100" if by_card else f"with {len(own_slots)} runs at once"
     print(
-        f"{sum(run.flops for run in runs):.2g} FLOPs of training; minutes with {workers} runs at"
-        f" once, estimated from {source}: training and evaluation, without probes and page"
+        f"{sum(run.flops for run in runs):.2g} FLOPs of training; minutes {at_once}, estimated from"
+        f" {source}: training and evaluation, without probes and page"
     )
+    if by_card:
+        for card, speed in estimates.PUBLISHED_SPEEDS.items():
+            hours = estimates.total_seconds(runs, estimates.published_speeds(card)) / 3600
+            print(f"one {card} at {speed:.2g} FLOP/s: {hours:.1f} hours; not measured")
 
 
 def status(*, study: StudyOptions = StudyOptions(), options: SlotOptions = SlotOptions()) -> None:
@@ -82,10 +91,10 @@ def status(*, study: StudyOptions = StudyOptions(), options: SlotOptions = SlotO
     left = [run for run in _unfinished(runs, folder) if states[run.run_id] != "failed"]
     left += unique_runs(_untuned_runs(plan, loaded))
     if left:
-        workers = len(slots(device, options.per_gpu(profile, device), options.jobs))
+        own_slots = slots(device, options.per_gpu(device), options.jobs)
         speeds, source = _speeds(runs, folder, profile, device)
-        minutes = estimates.total_seconds(left, speeds) / workers / 60
-        print(f"about {minutes:.0f} min left with {workers} runs at once, from {source}")
+        minutes = estimates.total_seconds(left, speeds) / speed_shares(own_slots) / 60
+        print(f"about {minutes:.0f} min left with {len(own_slots)} runs at once, from {source}")
 
 
 def _unfinished(runs: Sequence[RunSpec], folder: Path) -> list[RunSpec]:

@@ -31,6 +31,7 @@ for _name, _function in {
     "verify": "verify:verify",
     "calibrate": "calibrate:calibrate",
     "bench": "bench:bench",
+    "gpu-check": "bench:gpu_check",
     "network": "network:network",
     "new-ablation": "new_ablation:new_ablation",
     "columns": "columns:columns",

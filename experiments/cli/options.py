@@ -35,11 +35,14 @@ ProfileName = Annotated[
 ]
 Device = Annotated[
     Literal["auto", "cuda", "mps", "cpu"],
-    Parameter(env_var="DEVICE", help="Device to train on; auto: the best one present."),
+    Parameter(env_var="DEVICE", help="Device to train on; auto: cuda where present, else cpu."),
 ]
 PrecisionName = Annotated[
     Literal["auto", Precision],
-    Parameter(env_var="PRECISION", help="Precision of training; auto: bf16 with CUDA, else fp32."),
+    Parameter(
+        env_var="PRECISION",
+        help="Precision of training; auto: bf16 where the device has instructions for it.",
+    ),
 ]
 Seeds = Annotated[
     int | None,
@@ -156,9 +159,10 @@ class SlotOptions:
     slots_per_gpu: Annotated[
         int | None, Parameter(env_var="SLOTS_PER_GPU", validator=_POSITIVE)
     ] = None
-    """Runs at the same time on each graphics card; by default the profile decides."""
+    """Runs at the same time on each graphics card, 1 by default. Without NVIDIA's MPS they take
+    turns, and they are never compared by speed."""
 
-    def per_gpu(self, profile: Profile, device: str) -> int:
+    def per_gpu(self, device: str) -> int:
         """Runs at the same time on each graphics card.
 
         Raises:
@@ -166,7 +170,7 @@ class SlotOptions:
         """
         if self.slots_per_gpu and device != "cuda":
             raise UserError(f"SLOTS_PER_GPU is for the device cuda, and this is {device}: use JOBS")
-        return self.slots_per_gpu or profile.slots_per_gpu
+        return self.slots_per_gpu or 1
 
 
 @Parameter(name="*")
@@ -207,9 +211,10 @@ class TrainingOptions:
     compile: Annotated[bool, Parameter(env_var="COMPILE", negative="")] = False
     """Train every network through torch.compile."""
     checkpoint_seconds: Annotated[
-        float, Parameter(env_var="CHECKPOINT_SECONDS", validator=Number(gte=0, lt=math.inf))
-    ] = 10.0
-    """Least seconds between two checkpoints of a run."""
+        float | None,
+        Parameter(env_var="CHECKPOINT_SECONDS", validator=Number(gte=0, lt=math.inf)),
+    ] = None
+    """Least seconds between two checkpoints of a run; by default 60 on cuda and 10 elsewhere."""
     run_timeout: Annotated[
         float | None, Parameter(env_var="RUN_TIMEOUT", validator=Number(gt=0, lt=math.inf))
     ] = None
@@ -220,6 +225,12 @@ class TrainingOptions:
         "none"
     )
     """Experiment tracker that shows curves while the study runs."""
+
+    def checkpoint_interval(self, device: str) -> float:
+        """Least seconds between two checkpoints of a run. Copying from a card interrupts it."""
+        if self.checkpoint_seconds is not None:
+            return self.checkpoint_seconds
+        return 60.0 if device == "cuda" else 10.0
 
     def configure(self, profile: Profile, device: str) -> Profile:
         """The profile in the precision for the device, and compiled or not."""

@@ -72,7 +72,7 @@ def _run(
     executor = workers.start_executor()
     device = executor.resolve_device(options.device)
     profile = training.configure(options.profile_for(device), device)
-    slots_per_gpu = workers.per_gpu(profile, device)
+    slots_per_gpu = workers.per_gpu(device)
     slots = executor.slots(device, slots_per_gpu, workers.jobs)
     planned = preliminary_plan(profile, 1)  # refuses bad ablations before a corpus is fetched
     corpus = corpus_options.prepare()
@@ -83,7 +83,7 @@ def _run(
         corpus,
         folder,
         environment(),
-        training.checkpoint_seconds,
+        training.checkpoint_interval(device),
         training.run_timeout,
         slots_per_gpu,
     )

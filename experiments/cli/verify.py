@@ -27,7 +27,10 @@ _NOT_COMPARED = {
     "train_seconds",
     "tokens_per_second",
     "wall_seconds",
+    "compile_seconds",
+    "evaluation_seconds",
     "probe_seconds",
+    "checkpoint_seconds",
     "peak_memory",
     "git_revision",
     "environment",
@@ -87,7 +90,7 @@ def verify(
     if text.hash != finished.corpus_hash:
         raise UserError(f"{folder} is a study of another corpus than {text.name}: see CORPUS")
     plan = finished.plan(folder)
-    slots_per_gpu = workers.per_gpu(profile, device)
+    slots_per_gpu = workers.per_gpu(device)
     slots = executor.slots(device, slots_per_gpu, workers.jobs)
     job = Job(text, folder, environment(), slots_per_gpu=slots_per_gpu)
     members = plan.runs

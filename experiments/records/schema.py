@@ -11,7 +11,7 @@ import pyarrow as pa
 from experiments.spec import Recipe, Task
 from model import ModelConfig
 
-VERSION = 7
+VERSION = 8
 
 # Tasks whose targets are tokens of the corpus. Only their losses have a value per character.
 TEXT_TASKS: tuple[Task, ...] = ("language", "masked", "continuation")

@@ -3,23 +3,26 @@
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from experiments.errors import UserError
-from experiments.records.provenance import usable_cores
+from experiments.records.provenance import processor_flags, usable_cores
 from experiments.spec import Precision
 
 
 def resolve_device(wanted: str) -> str:
-    """The device called `wanted`: "cuda", "mps" or "cpu". "auto" is the best device present.
+    """The device called `wanted`: "cuda", "mps" or "cpu". "auto" is "cuda" where it is present,
+    else "cpu". A Mac's graphics are taken only when asked for: it trains one network at a time
+    there, and as many as it has cores on its processor.
 
     Raises:
         UserError: this machine has no such device.
     """
     present = devices_present()
     if wanted == "auto":
-        return present[0]
+        return "cuda" if "cuda" in present else "cpu"
     if wanted not in present:
         raise UserError(f"device '{wanted}' is not on this machine: it has {', '.join(present)}")
     return wanted
@@ -55,6 +58,13 @@ def slots(device: str, slots_per_gpu: int, jobs: int | None) -> list[str]:
     return ["cpu"] * (jobs or usable_cores())
 
 
+def speed_shares(slots: Sequence[str]) -> int:
+    """How many runs' worth of speed the slots have together. Each slot of a processor has a core of
+    its own; the slots of one graphics card share its speed.
+    """
+    return len(slots) if set(slots) == {"cpu"} else len(set(slots))
+
+
 def isolate_gpu(slot: str) -> str:
     """Hide every graphics card but the slot's own from this process, and return the torch device
     that the slot is from then on. Must be called before CUDA starts.
@@ -63,15 +73,20 @@ def isolate_gpu(slot: str) -> str:
     if kind != "cuda":
         return slot
     visible = [card for card in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
-    # Without this setting, cuBLAS may add up in another order each time.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(index)] if visible else index
     return "cuda:0"
 
 
 def default_precision(device: str) -> Precision:
-    """The default precision of a device: bfloat16 autocast on CUDA, float32 elsewhere."""
-    return "bf16" if device == "cuda" else "fp32"
+    """The default precision of a device: bfloat16 autocast on CUDA and on processors that have
+    instructions for it, float32 elsewhere.
+    """
+    native = device == "cpu" and processor_flags() & _BFLOAT16_FLAGS
+    return "bf16" if device == "cuda" or native else "fp32"
+
+
+# Of Linux. Only x86 processors have been measured.
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def resolve_precision(wanted: str, device: str) -> Precision:

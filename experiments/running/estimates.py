@@ -1,8 +1,9 @@
-"""Estimates of how long runs take on this machine.
+"""Estimates of how long runs take.
 
-Speeds come from runs that this machine has finished, or from timing a few training steps. Timing
-needs torch, so `timed_speeds` runs `python -m experiments.running.estimates PROFILE DEVICE` as a
-program of its own, which prints the speeds as JSON.
+Speeds come from runs that this machine has finished or from timing a few training steps; for
+graphics cards that this machine lacks they come from published times. Timing needs torch, so
+`timed_speeds` runs `python -m experiments.running.estimates PROFILE DEVICE` as a program of its
+own, which prints the speeds as JSON.
 """
 
 import json
@@ -12,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import get_args
 
 from experiments.plan import preliminary_plan, unique_runs
 from experiments.profiles import PROFILES
@@ -19,10 +21,17 @@ from experiments.records.provenance import machine
 from experiments.records.run_folder import RunFolder
 from experiments.running.devices import default_precision
 from experiments.spec import RunSpec
+from model.config import Family
 
-_STARTUP_SECONDS = 0.7  # of every run, whatever its size
+_STARTUP_SECONDS = 0.1  # of every run on a processor, whatever its size
 _TIMED_STEPS = 4  # after one step of warm-up
 _MAX_CPU_STEP_FLOPS = 1e10  # keeps a step of a network that is meant for a GPU short
+
+# FLOP per second of training the `gpu` profile's base network in bfloat16. The A100's is computed
+# from nanoGPT's published log: 22.4 ms for a step of 1.16e12 FLOPs, compiled. The H100's is assumed
+# to be 2.3 times that, between the ratios of the two cards' memory bandwidths (1.7) and of their
+# peaks in bfloat16 (3.2). Neither was measured with this project.
+PUBLISHED_SPEEDS = {"A100": 5.2e13, "H100": 1.2e14}
 
 Speeds = Mapping[str, float]  # FLOP per second, by network family
 
@@ -38,7 +47,8 @@ def total_seconds(specs: Iterable[RunSpec], speeds: Speeds) -> float:
 def measured_speeds(specs: Iterable[RunSpec], results: Path) -> dict[str, float]:
     """FLOP per second by family, from those of the runs that this machine has finished.
 
-    Other runs may have been training at the same time.
+    Other runs may have been training at the same time. Where they shared a graphics card, the speed
+    is that of all runs on the card together.
     """
     hardware = machine()
     seconds, flops = defaultdict[str, float](float), defaultdict[str, float](float)
@@ -47,8 +57,13 @@ def measured_speeds(specs: Iterable[RunSpec], results: Path) -> dict[str, float]
         if summary.get("status") == "done" and summary["hardware"] == hardware:
             family = spec.model.family
             seconds[family] += max(summary["wall_seconds"] - _STARTUP_SECONDS, 0.01)
-            flops[family] += _flops(spec)
+            flops[family] += _flops(spec) * (summary.get("runs_per_card") or 1)
     return {family: flops[family] / seconds[family] for family in flops}
+
+
+def published_speeds(card: str) -> dict[str, float]:
+    """FLOP per second by family on a graphics card, as far as it was published: one for all."""
+    return dict.fromkeys(get_args(Family), PUBLISHED_SPEEDS[card])
 
 
 def timed_speeds(profile: str, device: str) -> dict[str, float]:

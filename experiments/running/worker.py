@@ -69,6 +69,7 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
             "device": kind,
             "device_name": device_name(device),
             "threads": torch.get_num_threads(),
+            "runs_per_card": job.slots_per_gpu if kind == "cuda" else None,
             "float32_products": torch.get_float32_matmul_precision(),
             "peak_memory": peak_memory(torch.device(device)),
             "started": started,

@@ -9,7 +9,7 @@ import torch
 
 from experiments.spec import Precision
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of `mallopt`, from malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of `mallopt`, from malloc.h
 
 
 def configure_torch() -> None:
@@ -55,8 +55,8 @@ def _keep_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the highest value that glibc accepts
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
 
 
 def autocast_context(

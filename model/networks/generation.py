@@ -60,9 +60,10 @@ def generate(
             if temperature == 0:
                 drawn = logits.argmax(dim=-1, keepdim=True)
             else:
-                kept = filtered(logits / temperature, top_k, top_p)
-                # Drawn on the CPU, whose generator is the same on every machine.
-                drawn = kept.softmax(dim=-1).float().cpu().multinomial(1, generator=generator)
+                # Filtered and drawn on the CPU, whose generator is the same on every machine, and
+                # whose cumulative sum is deterministic.
+                kept = filtered((logits / temperature).cpu(), top_k, top_p)
+                drawn = kept.softmax(dim=-1).float().multinomial(1, generator=generator)
                 drawn = drawn.to(tokens.device)
             if end is not None and tokens.shape[1] > given:
                 drawn = drawn.masked_fill(tokens[:, -1:] == end, end)

@@ -10,7 +10,9 @@ class LSTM(nn.Module):
     """Token embedding, stacked LSTM layers of width d_model, language-model head.
 
     The state starts at zero in every sequence, so the LSTM sees the same context as the
-    transformer. All weights but the embedding have PyTorch's default initialisation.
+    transformer. All weights but the embedding have PyTorch's default initialisation. Each layer is
+    a module of its own, with dropout between: the dropout of a stack in one module draws from a
+    random state of cuDNN's own, which no checkpoint holds.
     """
 
     cacheable = True
@@ -20,13 +22,8 @@ class LSTM(nn.Module):
         d_model, depth = config.d_model, config.n_layers
         self.vocab_size, self.context_length = config.vocab_size, config.context_length
         self.embedding = nn.Embedding(config.vocab_size, d_model)
-        self.lstm = nn.LSTM(
-            d_model,
-            d_model,
-            depth,
-            bias=config.bias,
-            batch_first=True,
-            dropout=config.dropout if depth > 1 else 0.0,
+        self.layers = nn.ModuleList(
+            nn.LSTM(d_model, d_model, bias=config.bias, batch_first=True) for _ in range(depth)
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(d_model, config.vocab_size, bias=False)
@@ -39,12 +36,15 @@ class LSTM(nn.Module):
         """tokens: [batch, time], the continuation of the tokens in the cache. Returns logits,
         [batch, time, vocab].
         """
-        x, state = self.dropout(self.embedding(tokens)), None
-        if cache is not None and self in cache.kept:
-            # The cache has the batch dimension first; nn.LSTM takes [layers, batch, width].
-            state = tuple(part.transpose(0, 1).contiguous() for part in cache.kept[self])
-        states, state = self.lstm(x, state)
+        x = self.embedding(tokens)
+        for layer in self.layers:
+            state = None
+            if cache is not None and layer in cache.kept:
+                # The cache has the batch dimension first; nn.LSTM takes [1, batch, width].
+                state = tuple(part.transpose(0, 1).contiguous() for part in cache.kept[layer])
+            x, state = layer(self.dropout(x), state)
+            if cache is not None:
+                cache.kept[layer] = tuple(part.transpose(0, 1) for part in state)
         if cache is not None:
-            cache.kept[self] = tuple(part.transpose(0, 1) for part in state)
             cache.length += tokens.shape[1]
-        return self.head(self.dropout(states))
+        return self.head(self.dropout(x))

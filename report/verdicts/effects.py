@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from experiments.ablation import Claim
-from experiments.metrics import COST_METRICS
+from experiments.metrics import COST_METRICS, TIMED
 from experiments.records.run_folder import FINISHED
 from experiments.records.schema import TEXT_TASKS, per_character
 from report.verdicts.cost_growth import cost_table
@@ -66,7 +66,9 @@ def curve_points(tables: Tables, ablation: str, split: str = "val") -> pd.DataFr
 
     Only runs with a result are included: a failed or unfinished run has no training to compare.
     """
-    members = finished(tables, ablation)[["variant", "seed", "run_id", "flops", "steps"]]
+    members = finished(tables, ablation)[
+        ["variant", "seed", "run_id", "flops", "steps", "runs_per_card"]
+    ]
     rows = tables.curves[tables.curves["split"] == split].merge(members, on="run_id")
     rows["flops"] *= rows["step"] / rows["steps"]
     return rows
@@ -81,10 +83,21 @@ def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
         values = cost_table(tables.costs, claim.metric, list(claim.effect))
     elif claim.metric.endswith("_to_loss"):
         spent = claim.metric.removesuffix("_to_loss")
-        values = spent_to_loss(curve_points(tables, ablation), list(claim.effect), spent)
+        points = curve_points(tables, ablation)
+        if claim.metric in TIMED:
+            points = points[~shared_a_card(points)]
+        values = spent_to_loss(points, list(claim.effect), spent)
     else:
-        values = _by_variant(scored(tables, ablation), claim.metric)
+        rows = scored(tables, ablation)
+        if claim.metric in TIMED:
+            rows = rows[~shared_a_card(rows)]
+        values = _by_variant(rows, claim.metric)
     return weighted_sum(values, claim.effect, claim.log) - claim.threshold
+
+
+def shared_a_card(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows are of runs that shared a graphics card: their speeds say nothing."""
+    return rows["runs_per_card"].fillna(1) > 1
 
 
 def baseline_differences(tables: Tables, ablation: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.ablation import Claim
-from experiments.metrics import COST_METRICS, METRICS
+from experiments.metrics import COST_METRICS, METRICS, TIMED
 from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.text import format_interval, format_number, format_seeds, plural
 
@@ -82,6 +82,8 @@ def reason_not_tested(needed: pd.DataFrame, claim: Claim, tokenizer: str) -> str
         return "the task needs positions in the text, which only tokens of one character have"
     if needed.empty:
         return "this corpus lacks the data of the task"
+    if claim.metric in TIMED and (needed["runs_per_card"].fillna(1) > 1).any():
+        return "the runs shared a graphics card, so their speeds say nothing"
     finished = needed["status"].isin(FINISHED)
     if finished.groupby(needed["seed"]).all().any():
         return (

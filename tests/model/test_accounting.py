@@ -51,9 +51,9 @@ COMPONENTS = {
     "position": "position embedding",
     "embedding": "token embedding",
     "hidden": "hidden layer",
-    "lstm": "recurrence",
     "head": "head",
 }
+RECURRENT = {"embedding": "token embedding", "layers": "recurrence", "head": "head"}
 
 
 @pytest.fixture(params=NETWORKS, ids=lambda c: f"{NETWORKS.index(c)}-{c.family}")
@@ -74,7 +74,8 @@ def forward(model: nn.Module, config: ModelConfig, time: int) -> torch.Tensor:
 def test_parameters_by_component_equal_those_of_the_built_network(config: ModelConfig):
     counted: dict[str, int] = {}
     for name, parameter in build(config).named_parameters():
-        component = next(COMPONENTS[part] for part in COMPONENTS if part in name)
+        parts = RECURRENT if config.family == "lstm" else COMPONENTS
+        component = next(parts[part] for part in parts if part in name)
         counted[component] = counted.get(component, 0) + parameter.numel()
     stated = {name: count for name, count in parameters_by_component(config).items() if count}
     assert stated == counted

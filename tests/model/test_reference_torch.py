@@ -198,7 +198,7 @@ def test_lstm_equals_torch_lstm_cells_step_by_step():
     for layer in range(config.n_layers):
         cell = nn.LSTMCell(24, 24, dtype=torch.float64)
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            getattr(cell, name).data.copy_(getattr(ours.lstm, f"{name}_l{layer}"))
+            getattr(cell, name).data.copy_(getattr(ours.layers[layer], f"{name}_l0"))
         state = (torch.zeros(3, 24).double(), torch.zeros(3, 24).double())
         outputs = []
         for step in range(TIME):

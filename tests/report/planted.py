@@ -68,10 +68,12 @@ def plant(
     effects: list[float | str | None],
     seeds: int | None = None,
     characters: int = 100,
+    runs_per_card: int | None = None,
 ) -> Path:
     """Write a study of ABLATION in which the variant differs from the base by `effects`, by seed.
 
-    An effect is a number, "diverged", "failed", or None for a run that was not trained.
+    An effect is a number, "diverged", "failed", or None for a run that was not trained. Without
+    `runs_per_card` the runs trained on a processor.
     """
     for module in ("experiments.catalogue", "experiments.records.study", "report.verdicts.tables"):
         monkeypatch.setattr(f"{module}.load_ablations", lambda: {"planted": ABLATION})
@@ -108,6 +110,7 @@ def plant(
             speed = 1000.0 * (2.0 if member.variant == ODD_NAME else 1.0)
             summary = {"status": "done", "reason": "", "val_loss": loss, "test_loss": loss}
             summary |= {"parameters": 10, "tokens_per_second": speed, "train_seconds": 1.0}
+            summary["runs_per_card"] = runs_per_card
             for step in (0, 400, 800):
                 point = {"step": step, "tokens": step * 1024, "seconds": float(step)}
                 point |= {"split": "val", "loss": loss + 800 - step}

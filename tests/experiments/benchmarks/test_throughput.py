@@ -19,6 +19,7 @@ from experiments.profiles import PROFILES
 from experiments.records.collect import read_table, write_table
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
+from experiments.running.devices import default_precision
 
 SPEEDS = ("tokens_per_second", "flops_per_second")
 
@@ -99,7 +100,8 @@ def test_a_failed_run_ends_the_benchmark(corpus: Corpus, tmp_path: Path):
 def test_a_study_is_finished_when_all_of_its_runs_are(text_file: Path, tmp_path: Path):
     data, results = tmp_path / "data", tmp_path / "results" / "smoke"
     corpus = prepare_corpus(str(text_file), data)
-    study = Study.of(PROFILES["smoke"], corpus, seeds=None)
+    profile = PROFILES["smoke"].with_precision(default_precision("cpu"))
+    study = Study.of(profile, corpus, seeds=None)
     assert not throughput.study_is_finished(results, data, str(text_file), "cpu")
     for _ in range(3):  # each stage of tuning decides what the next plan has
         for spec in unique_runs(study.plan(results).runs):

@@ -100,6 +100,16 @@ def test_the_effect_of_a_log_claim_is_shown_as_a_ratio(tmp_path, monkeypatch):
     assert row["scale"] == "ratio"
 
 
+@pytest.mark.parametrize(("runs_per_card", "verdict"), [(1, "supported"), (2, "not tested")])
+def test_a_claim_about_speed_is_not_tested_by_runs_that_shared_a_card(
+    tmp_path, monkeypatch, runs_per_card: int, verdict: str
+):
+    claims = verdicts(plant(tmp_path, monkeypatch, NOISE, runs_per_card=runs_per_card))
+    assert claims.loc["planted-speed", "verdict"] == verdict
+    assert ("shared a graphics card" in claims.loc["planted-speed", "why"]) == (runs_per_card == 2)
+    assert claims.loc["planted", "n"] == len(NOISE)  # claims about the loss do not mind
+
+
 def test_a_claim_with_one_seed_is_undecided(tmp_path, monkeypatch):
     row = verdicts(plant(tmp_path, monkeypatch, [0.5])).loc["planted"]
     assert (row["verdict"], row["n"]) == ("undecided", 1)
