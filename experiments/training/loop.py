@@ -13,7 +13,7 @@ from experiments.training.events import End, Evaluation, Event, TrainingPoint, T
 from experiments.training.loss import cross_entropy
 from experiments.training.optim import learning_rate_at
 from experiments.training.tasks import Batch, Task
-from experiments.training.torch_setup import autocast_context
+from experiments.training.torch_setup import autocast_context, configure_compiler
 
 LossFunction = Callable[[tuple[Tensor, ...], Tensor], Tensor]
 
@@ -80,9 +80,9 @@ def compiled(loss_of: LossFunction, model: nn.Module, batch: Batch) -> LossFunct
     One forward and backward pass compiles it. The weights, the gradients and the random state are
     the same afterwards.
     """
-    torch.compiler.reset()  # what an earlier network of this process left behind
-    fast = torch.compile(loss_of)
     device = batch.targets.device
+    configure_compiler(device)
+    fast = torch.compile(loss_of)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         fast(*batch).backward()
     model.zero_grad()

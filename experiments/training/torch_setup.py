@@ -43,6 +43,8 @@ def _choose_matrix_products() -> None:
         torch.set_float32_matmul_precision("high")
 
 
+_COMPILERS_PER_CARD = 4
+
 # Of a sum of 128 products of standard normal numbers: about 2e-5 in float32, 1e-1 in bfloat16.
 _FLOAT32_ERROR = 1e-3
 
@@ -57,6 +59,15 @@ def _keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
+
+
+def configure_compiler(device: torch.device) -> None:
+    """Settings of torch.compile: deterministic code, and no more processes than a run has cores."""
+    from torch._inductor import config  # takes a second, which only compiled runs spend
+
+    torch.compiler.reset()  # what an earlier network of this process left behind
+    config.deterministic = True  # code that does not depend on what was faster this time
+    config.compile_threads = _COMPILERS_PER_CARD if device.type == "cuda" else 1
 
 
 def autocast_context(
