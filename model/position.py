@@ -158,9 +158,8 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Returns x's shape and dtype: float32 here would force float32 scores under bfloat16 autocast.
     """
-    half = x.shape[-1] // 2
-    turned = x * cos + torch.cat([x[..., half:], x[..., :half]], dim=-1) * sin
-    return turned.to(x.dtype)
+    partners = x.roll(x.shape[-1] // 2, dims=-1)  # channel i has i + head_dim/2, and the reverse
+    return (x * cos + partners * sin).to(x.dtype)
 
 
 def _frequencies(width: int) -> Tensor:
