@@ -70,8 +70,11 @@ def test_a_study_leaves_its_tables_and_a_page(study):
     assert command["trained"] == len(runs)
     assert command["wall_seconds"] == pytest.approx(runs["wall_seconds"].sum())
     assert command["wall_seconds"] < command["workers"] * command["seconds"]
-    timed = runs[["train_seconds", "probe_seconds"]].sum(axis=1)
-    assert ((timed > 0) & (timed < runs["wall_seconds"])).all()
+    kinds = ["train", "evaluation", "probe", "checkpoint"]
+    timed = runs[[f"{kind}_seconds" for kind in kinds]]
+    assert (timed[["train_seconds", "evaluation_seconds"]] > 0).all(axis=None)
+    assert (timed.sum(axis=1) < runs["wall_seconds"]).all()
+    assert (runs["compile_seconds"] == 0).all()
     assert (runs["peak_memory"] < 1e9).all()  # bytes, torch and all
     assert len(read_table(results, "costs")) > 0
     assert len(read_table(results, "theory")) > 0

@@ -4,25 +4,38 @@
 """
 
 import json
+import pickle
+import re
+import shutil
+import statistics
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import torch
 
 from experiments.benchmarks.calibration import NANOGPT, NANOGPT_RECIPE, spec_of
+from experiments.benchmarks.step_profile import step_profile
 from experiments.benchmarks.timing import fastest_matrix_product, median_seconds
 from experiments.benchmarks.whole_runs import TO_QUALITY, Row, through_runner
 from experiments.data.corpus import prepare_corpus
+from experiments.errors import UserError
 from experiments.records.provenance import usable_cores
+from experiments.spec import Precision
 from experiments.training.evaluate import final_scores
 from experiments.training.events import TrainingState
 from experiments.training.loop import train
 from experiments.training.loss import cross_entropy
 from experiments.training.tasks import build_task
+from experiments.training.torch_setup import configure_torch
 from model import ModelConfig, build
 
 _SECONDS = 3.0  # of timing
+_NANOGPT_STEPS = 150
 
 
 def plain(device: str) -> Row:
@@ -48,9 +61,53 @@ def plain(device: str) -> Row:
     return {"tokens_per_second": tokens_per_step / seconds}
 
 
+def nanogpt(checkout: str, device: str, data: str) -> Row:
+    """Tokens per second of nanoGPT itself: its own `train.py`, by the command of its README for a
+    processor, of which this takes the first steps. The speed is of the median step.
+
+    A copy of the checkout is trained, so nothing is written into it.
+
+    Raises:
+        UserError: `checkout` is not nanoGPT's, or its program fails.
+    """
+    corpus = prepare_corpus("tinyshakespeare", Path(data))
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "nanoGPT"
+        try:
+            copy.mkdir()
+            for file in ("train.py", "model.py", "configurator.py"):
+                shutil.copy(Path(checkout) / file, copy)
+            shutil.copytree(Path(checkout) / "config", copy / "config")
+        except OSError as error:
+            raise UserError(f"NANOGPT={checkout} is no checkout of nanoGPT: {error}") from None
+        folder = copy / "data" / "shakespeare_char"
+        folder.mkdir(parents=True)
+        for split in ("train", "val"):
+            corpus.tokens(split).astype(np.uint16).tofile(folder / f"{split}.bin")
+        with (folder / "meta.pkl").open("wb") as meta:
+            pickle.dump({"vocab_size": len(corpus.vocabulary)}, meta)
+        command = [sys.executable, "train.py", "config/train_shakespeare_char.py"]
+        command += [f"--device={device}", "--compile=False", "--eval_iters=20", "--log_interval=1"]
+        command += ["--block_size=64", "--batch_size=12", "--n_layer=4", "--n_head=4"]
+        command += ["--n_embd=128", "--lr_decay_iters=2000", "--dropout=0.0"]
+        command += [f"--max_iters={_NANOGPT_STEPS}"]
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    milliseconds = [float(time) for time in re.findall(r"time ([\d.]+)ms", done.stdout)]
+    if done.returncode or not milliseconds:
+        raise UserError(f"nanoGPT's train.py failed: {' '.join(done.stderr.split())[-300:]}")
+    tokens_per_step = NANOGPT_RECIPE.batch_size * NANOGPT["context_length"]
+    return {"tokens_per_second": 1000 * tokens_per_step / statistics.median(milliseconds)}
+
+
+def step(shape: str, precision: str, device: str) -> Row:
+    """A training step on one thread, divided by kind of operation."""
+    configure_torch()
+    return step_profile(shape, cast(Precision, precision), torch.device(device), _SECONDS)
+
+
 def peak(device: str, precision: str) -> Row:
     """Floating-point operations per second of the fastest matrix product on one thread."""
-    torch.set_num_threads(1)
+    configure_torch()
     sizes = (512, 1024) if device == "cpu" else (4096, 8192)
     _, _, speed = fastest_matrix_product(sizes, precision, _SECONDS / 3, torch.device(device))
     return {"flops_per_second": speed}
@@ -75,7 +132,16 @@ def quality(what: str, device: str, data: str) -> Row:
     return {"loss": summary["val_loss"]}
 
 
-BASELINES: dict[str, Callable[..., Row]] = {"plain": plain, "peak": peak, "quality": quality}
+BASELINES: dict[str, Callable[..., Row]] = {
+    "nanogpt": nanogpt,
+    "plain": plain,
+    "peak": peak,
+    "quality": quality,
+    "step": step,
+}
 
 if __name__ == "__main__":
-    print(json.dumps(BASELINES[sys.argv[1]](*sys.argv[2:])))
+    try:
+        print(json.dumps(BASELINES[sys.argv[1]](*sys.argv[2:])))
+    except UserError as error:
+        sys.exit(f"error: {error}")

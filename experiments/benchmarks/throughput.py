@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from experiments.benchmarks.calibration import NANOGPT, NANOGPT_RECIPE, spec_of
-from experiments.benchmarks.whole_runs import TO_QUALITY, Row, through_runner
+from experiments.benchmarks.whole_runs import SHAPES, TO_QUALITY, Row, through_runner
 from experiments.data.corpus import Corpus, prepare_corpus
+from experiments.errors import UserError
 from experiments.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.collect import write_table
@@ -29,7 +30,9 @@ from experiments.running.runner import unfinished
 from experiments.spec import Precision, Recipe, RunSpec
 
 TRAININGS: tuple[tuple[Precision, bool], ...] = (("fp32", False), ("bf16", False), ("bf16", True))
+PLAIN_LOOP, NANOGPT_ITSELF = "plain loop", "nanoGPT's train.py"
 _REPEATS = 3
+_BASE_STEPS = 600  # of whole runs of the base
 _STEPS = 30  # of trainings that only measure the speed of a step
 _USUAL = {"width": 128, "context": 64, "batch": 12}
 
@@ -40,6 +43,7 @@ def measure(
     device: str,
     corpus_name: str,
     finished_calls: Sequence[tuple[str, list[str]]],
+    nanogpt: Path | None = None,
 ) -> None:
     """Measure everything, print each row and write the table "bench".
 
@@ -52,6 +56,7 @@ def measure(
         corpus_name: the corpus of the study in `results`.
         finished_calls: commands that have nothing to train in a finished study, each with its name
             in the table. They are timed if the study is finished.
+        nanogpt: a checkout of nanoGPT, which is trained in place of the plain loop.
     """
     corpus = prepare_corpus("tinyshakespeare", data)
     devices = slots(device, slots_per_gpu=1, jobs=None)
@@ -63,7 +68,9 @@ def measure(
     rows: list[Row] = []
     try:
         for repeat in range(_REPEATS):
-            rows += list(_measure_once(results, data, corpus, devices, finished_calls, repeat))
+            rows += list(
+                _measure_once(results, data, corpus, devices, finished_calls, repeat, nanogpt)
+            )
     finally:
         if rows:  # written last: a new table makes the page out of date
             write_table(results, "bench", rows)
@@ -76,10 +83,13 @@ def _measure_once(
     devices: Sequence[str],
     finished_calls: Sequence[tuple[str, list[str]]],
     repeat: int,
+    nanogpt: Path | None,
 ) -> Iterator[Row]:
     with results_lock(results):  # no study may train at the same time
         measurements = (
-            against_plain_loop(corpus, devices, repeat),
+            against_nanogpt(corpus, data, devices, repeat, nanogpt),
+            of_the_base(corpus, devices, repeat),
+            by_operation(devices[0], repeat),
             to_quality(data, devices[0], repeat),
             by_size(corpus, devices, repeat),
             between_runs(corpus, devices[0], repeat),
@@ -90,24 +100,50 @@ def _measure_once(
         yield _printed(row)
 
 
-def against_plain_loop(corpus: Corpus, devices: Sequence[str], repeat: int) -> Iterator[Row]:
-    """Speed of nanoGPT's recipe in a plain loop, and of whole runs in the study's own runner.
+def against_nanogpt(
+    corpus: Corpus, data: Path, devices: Sequence[str], repeat: int, nanogpt: Path | None
+) -> Iterator[Row]:
+    """Speed of nanoGPT's recipe in nanoGPT itself, or in a plain loop where it is not at hand, and
+    of whole runs in the study's own runner.
 
     One run per device is trained at a time. The speed of whole runs includes their start and their
     evaluations.
     """
     kind = devices[0].partition(":")[0]
     spec = spec_of(corpus, NANOGPT, NANOGPT_RECIPE, seed=0)
-    speed = _run_baseline("plain", kind)["tokens_per_second"]
-    yield _speed_row("plain loop", spec, repeat, workers=1, tokens_per_second=speed)
+    what = PLAIN_LOOP if nanogpt is None else NANOGPT_ITSELF
+    words = ["plain", kind] if nanogpt is None else ["nanogpt", str(nanogpt), kind, str(data)]
+    speed = _run_baseline(*words)["tokens_per_second"]
+    yield _speed_row(what, spec, repeat, workers=1, tokens_per_second=speed)
     for precision, compiled in TRAININGS:
         recipe = dataclasses.replace(NANOGPT_RECIPE, precision=precision, compiled=compiled)
         specs = [spec_of(corpus, NANOGPT, recipe, seed) for seed in range(len(devices))]
-        seconds, _ = through_runner(specs, corpus, devices)
-        speed = sum(spec.tokens for spec in specs) / seconds
-        yield _speed_row(
-            "whole runs", specs[0], repeat, len(devices), tokens_per_second=speed, seconds=seconds
+        yield _whole_runs("whole runs", specs, corpus, devices, repeat)
+
+
+def of_the_base(corpus: Corpus, devices: Sequence[str], repeat: int) -> Iterator[Row]:
+    """Speed of whole runs of the base network of the profile `cpu`, one per device at a time."""
+    profile = PROFILES["cpu"]
+    base = profile.base_model(len(corpus.vocabulary))
+    for precision, compiled in TRAININGS:
+        recipe = dataclasses.replace(
+            profile.recipe, steps=_BASE_STEPS, precision=precision, compiled=compiled
         )
+        specs = [
+            RunSpec(model=base, recipe=recipe, corpus=corpus.hash, seed=seed)
+            for seed in range(len(devices))
+        ]
+        yield _whole_runs("whole runs of the base", specs, corpus, devices, repeat)
+
+
+def by_operation(device: str, repeat: int) -> Iterator[Row]:
+    """Seconds of a training step on one thread: of the whole step, and by kind of operation."""
+    for shape, precision in itertools.product(SHAPES, get_args(Precision)):
+        found = _run_baseline("step", shape, precision, device)
+        common = {"what": f"step, {shape}", "precision": precision, "repeat": repeat}
+        yield common | {"seconds": found["seconds"], "page_faults": found["page_faults"]}
+        for kind, (seconds, calls) in found["kinds"].items():
+            yield common | {"part": kind, "seconds": seconds, "calls": calls}
 
 
 def by_size(corpus: Corpus, devices: Sequence[str], repeat: int) -> Iterator[Row]:
@@ -186,6 +222,16 @@ def study_is_finished(results: Path, data: Path, corpus_name: str, device: str) 
     return not plan.untuned and not unfinished(unique_runs(plan.runs), results)
 
 
+def _whole_runs(
+    what: str, specs: Sequence[RunSpec], corpus: Corpus, devices: Sequence[str], repeat: int
+) -> Row:
+    seconds, _ = through_runner(specs, corpus, devices)
+    speed = sum(spec.tokens for spec in specs) / seconds
+    return _speed_row(
+        what, specs[0], repeat, len(devices), tokens_per_second=speed, seconds=seconds
+    )
+
+
 def _short_recipe(steps: int) -> Recipe:
     """nanoGPT's recipe for a few steps, with as little evaluation as possible."""
     return dataclasses.replace(
@@ -196,8 +242,10 @@ def _short_recipe(steps: int) -> Recipe:
 def _run_baseline(*words: object) -> Row:
     """The result of a function of `baselines`, in a process of its own."""
     command = [sys.executable, "-m", "experiments.benchmarks.baselines", *map(str, words)]
-    output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    return json.loads(output)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise UserError(f"a part of the benchmark failed: {' '.join(command[2:])}")
+    return json.loads(done.stdout)
 
 
 def _speed_row(

@@ -9,13 +9,22 @@ from typing import Any
 
 from experiments.benchmarks.calibration import NANOGPT, NANOGPT_RECIPE
 from experiments.data.corpus import Corpus
+from experiments.profiles import PROFILES
 from experiments.records.provenance import environment
 from experiments.records.run_folder import RunFolder
 from experiments.running.job import Job
 from experiments.running.local import Local
 from experiments.spec import Recipe, RunSpec
+from model import ModelConfig
 
 Row = dict[str, Any]
+
+_VOCABULARY = 65  # of Tiny Shakespeare
+# Networks and recipes whose training step is measured.
+SHAPES: dict[str, tuple[ModelConfig, Recipe]] = {
+    "base of the study": (PROFILES["cpu"].base_model(_VOCABULARY), PROFILES["cpu"].recipe),
+    "nanoGPT's recipe": (ModelConfig(vocab_size=_VOCABULARY, **NANOGPT), NANOGPT_RECIPE),
+}
 
 _ALL_WINDOWS = 10**6  # more than any split has
 # nanoGPT's recipe, which ends at a loss of 1.88 by its README, and a recipe that is as good.

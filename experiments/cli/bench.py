@@ -7,13 +7,18 @@ import tempfile
 from pathlib import Path
 
 from experiments.benchmarks.throughput import measure
-from experiments.cli.options import VARIABLES, CorpusOptions, Device, StudyOptions
+from experiments.cli.options import VARIABLES, CorpusOptions, Device, NanoGPT, StudyOptions
 from experiments.data.corpus import prepare_corpus
 from experiments.errors import UserError
 from experiments.running.devices import devices_present, resolve_device, slots
 
 
-def bench(*, study: StudyOptions = StudyOptions(), corpus: CorpusOptions = CorpusOptions()) -> None:
+def bench(
+    *,
+    study: StudyOptions = StudyOptions(),
+    corpus: CorpusOptions = CorpusOptions(),
+    nanogpt: NanoGPT = None,
+) -> None:
     """Measure how fast this machine trains. Nothing else may be running."""
     if corpus.tokenizer != "characters":
         raise UserError(
@@ -33,7 +38,7 @@ def bench(*, study: StudyOptions = StudyOptions(), corpus: CorpusOptions = Corpu
         ("run, all done", [*program, "run", *common, *text]),
         ("report, all done", [*program, "report", *common]),
     ]
-    measure(folder, corpus.data, device, corpus.corpus, calls)
+    measure(folder, corpus.data, device, corpus.corpus, calls, nanogpt)
 
 
 def gpu_check(*, device: Device = "auto") -> int:

@@ -71,6 +71,10 @@ Reference = Annotated[
     bool,
     Parameter(env_var="REFERENCE", negative="", help="Show the published results, not your own."),
 ]
+NanoGPT = Annotated[
+    Path | None,
+    Parameter(env_var="NANOGPT", help="Checkout of nanoGPT, to compare with nanoGPT itself."),
+]
 AblationName = Annotated[str, Parameter(env_var="NAME", help="Name of the new ablation.")]
 
 
@@ -245,7 +249,7 @@ def _variables() -> Iterable[str]:
         for group in groups
         for field in fields(group)
     ]
-    for hint in (*hints, All, Reference, AblationName):
+    for hint in (*hints, All, Reference, NanoGPT, AblationName):
         yield from get_args(hint)[1].env_var or ()
 
 

@@ -16,19 +16,29 @@ _OVERHEADS = ("between runs", "run, all done", "report, all done")
 _SIZES = {"width": "width", "context": "context", "batch": "batch", "workers": "concurrent runs"}
 
 
+_BASELINES = ("nanoGPT's train.py", "plain loop")
+
+
+def baseline(bench: pd.DataFrame) -> str:
+    """What whole runs are compared with: nanoGPT's own program, or the plain loop."""
+    measured = set(bench["what"])
+    return next((name for name in _BASELINES if name in measured), _BASELINES[-1])
+
+
 def _speeds(bench: pd.DataFrame) -> Iterator[tuple[pd.Series, pd.Series, pd.Series]]:
-    """Whole runs and the plain loop by setting: first row, tokens per second, and the speed as a
-    multiple of the plain loop in the same repetition. The series are indexed by repetition.
+    """Whole runs and their baseline by setting: first row, tokens per second, and the speed as a
+    multiple of the baseline in the same repetition. The series are indexed by repetition.
     """
-    plain = bench[bench["what"] == "plain loop"].set_index("repeat")["tokens_per_second"]
-    compared = bench[bench["what"].isin(["plain loop", "whole runs"])]
+    name = baseline(bench)
+    reference = bench[bench["what"] == name].set_index("repeat")["tokens_per_second"]
+    compared = bench[bench["what"].isin([name, "whole runs"])]
     for _, rows in compared.groupby(["what", "precision", "compiled"], sort=False):
         speeds = rows.set_index("repeat")["tokens_per_second"]
-        yield rows.iloc[0], speeds, speeds / plain
+        yield rows.iloc[0], speeds, speeds / reference
 
 
-def plain_loop_ratios(bench: pd.DataFrame) -> dict[str, list[float]]:
-    """Tokens per second of whole runs divided by the plain loop's, by precision, [repetitions]."""
+def baseline_ratios(bench: pd.DataFrame) -> dict[str, list[float]]:
+    """Tokens per second of whole runs divided by the baseline's, by precision, [repetitions]."""
     return {
         str(setting["precision"]): list(ratios)
         for setting, _, ratios in _speeds(bench)
@@ -36,8 +46,8 @@ def plain_loop_ratios(bench: pd.DataFrame) -> dict[str, list[float]]:
     }
 
 
-def plain_loop_table(tables: Tables) -> HTML:
-    """Speed of whole runs compared with a plain training loop, paired by repetition."""
+def baseline_table(tables: Tables) -> HTML:
+    """Speed of whole runs compared with nanoGPT or a plain training loop, paired by repetition."""
     rows = []
     for setting, speeds, ratios in _speeds(tables.bench):
         name = f"{setting['what']}, {setting['precision']}"
@@ -47,13 +57,55 @@ def plain_loop_table(tables: Tables) -> HTML:
         rows.append((name, concurrent, _median(speeds), _median(ratios, 2)))
     if not rows:
         return HTML(render("unmeasured"))
-    head = ("nanoGPT's CPU recipe", "concurrent", "tokens per second", "relative to the plain loop")
+    name = baseline(tables.bench)
+    head = ("nanoGPT's CPU recipe", "concurrent", "tokens per second", f"relative to {name}")
     note = (
-        "Median and range over repetitions, each paired with the plain loop of the same repetition."
-        " Whole runs include start-up and evaluation; the plain loop includes neither and uses all"
-        " cores for a single training."
+        f"Median and range over repetitions, each paired with {name} of the same repetition. Whole"
+        f" runs include start-up and evaluation; {name} includes neither and uses all cores for a"
+        " single training."
     )
     return HTML(table(head, rows, note))
+
+
+def base_runs_table(tables: Tables) -> HTML:
+    """Speed of whole runs of the study's base network, by precision."""
+    runs = tables.bench[tables.bench["what"] == "whole runs of the base"]
+    if runs.empty:
+        return EMPTY
+    rows = []
+    for (precision, compiled), repeats in runs.groupby(["precision", "compiled"], sort=False):
+        speeds, workers = repeats["tokens_per_second"], int(repeats["workers"].iloc[0])
+        name = f"{precision}, compiled" if compiled else precision
+        rows.append((name, plural(workers, "run"), _median(speeds), _median(speeds / workers)))
+    head = ("whole runs of the base", "concurrent", "tokens per second", "tokens per core-second")
+    note = "Median and range over repetitions, start-up and evaluation included."
+    return HTML(table(head, rows, note))
+
+
+def step_table(tables: Tables) -> HTML:
+    """A training step on one thread by kind of operation, in milliseconds."""
+    steps = tables.bench[tables.bench["what"].str.startswith("step, ")]
+    if steps.empty:
+        return EMPTY
+    setting = steps["what"].str.removeprefix("step, ") + ", " + steps["precision"]
+    columns = list(setting.unique())
+
+    def row(name: str, chosen: pd.DataFrame, column: str = "seconds", scale: float = 1000) -> Any:
+        medians = (scale * chosen[column]).groupby(setting).median()
+        return (name, *(f"{medians[one]:.1f}" for one in columns))
+
+    whole = steps[steps["part"].isna()]
+    rows = [row("whole step", whole)]
+    for kind, chosen in steps.dropna(subset="part").groupby("part", sort=False):
+        rows.append(row(str(kind), chosen))
+    rows.append(row("page faults", whole, "page_faults", 1))
+    note = (
+        "Milliseconds on one thread, median over repetitions: the share of each kind of operation"
+        " in a profile of ten steps, of the median step without the profiler. Attention includes"
+        " its matrix products. Dispatch is what is no arithmetic: views, allocations, Python, and"
+        " the bookkeeping of the backward pass."
+    )
+    return HTML(table(("training step", *columns), rows, note))
 
 
 def time_to_loss(tables: Tables) -> HTML:

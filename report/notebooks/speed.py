@@ -16,13 +16,25 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
-from report.figures.speed import plain_loop_table, speed_by_size, time_to_loss
+from report.figures.speed import (
+    base_runs_table,
+    baseline_table,
+    speed_by_size,
+    step_table,
+    time_to_loss,
+)
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 
 # %%
-plain_loop_table(tables)
+baseline_table(tables)
+
+# %%
+base_runs_table(tables)
+
+# %%
+step_table(tables)
 
 # %%
 time_to_loss(tables)

@@ -11,6 +11,7 @@ from report.page.summary import run_dates, title
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_duration, format_number, join_words, plural
 
+_TIMES = ("train", "compile", "evaluation", "probe", "checkpoint")
 _VERSIONS = ("python_version", "torch_version", "numpy_version")
 
 
@@ -40,8 +41,9 @@ def facts(tables: Tables) -> HTML:
         ("git revision", distinct(runs, "git_revision")),
         ("run dates", run_dates(runs)),
         ("run time, total", _total_time(runs, "wall_seconds")),
-        ("run time, training only", _total_time(runs, "train_seconds")),
-        ("run time, probes only", _total_time(runs, "probe_seconds")),
+        *((f"run time, {name}", _total_time(runs, f"{name}_seconds")) for name in _TIMES),
+        ("run time, starts and files", format_duration(_rest(runs))),
+        ("share outside training and probes", _outside_training(runs)),
         ("peak memory of a run", "–" if pd.isna(memory) else f"{memory / 1e6:,.0f} MB"),
         ("elapsed time", _elapsed(calls)),
         ("resources", _resources(runs)),
@@ -51,6 +53,20 @@ def facts(tables: Tables) -> HTML:
     if unplanned > 0:
         rows.append(("ignored", f"{unplanned} runs on disk that are not part of this study"))
     return HTML(table(("fact", "value"), rows))
+
+
+def _rest(runs: pd.DataFrame) -> float:
+    """Seconds of runs that none of `_TIMES` includes."""
+    named = sum(float(runs[f"{name}_seconds"].fillna(0).sum()) for name in _TIMES)
+    return max(0.0, float(runs["wall_seconds"].fillna(0).sum()) - named)
+
+
+def _outside_training(runs: pd.DataFrame) -> str:
+    """Starts, evaluations and checkpoints as a share of the time of all runs."""
+    wall, train, probe = (
+        float(runs[f"{name}_seconds"].fillna(0).sum()) for name in ("wall", "train", "probe")
+    )
+    return f"{100 * (wall - train - probe) / wall:.0f} %" if wall else "–"
 
 
 def _total_time(runs: pd.DataFrame, column: str) -> str:

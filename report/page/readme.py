@@ -13,7 +13,7 @@ from experiments.files import ROOT, write_atomically
 from experiments.records.collect import read_table
 from report.figures.forest import draw_forest
 from report.figures.model_diagram import drawing
-from report.figures.speed import plain_loop_ratios
+from report.figures.speed import baseline, baseline_ratios
 from report.page.claims import claims_of, verdict_summary, with_texts
 from report.page.summary import largest_effects
 from report.verdicts.judge import Verdict
@@ -93,16 +93,17 @@ def duration(tables: Tables) -> str:
 
 def speed(tables: Tables) -> str:
     """Speed of the study's runner relative to a plain training loop."""
-    ratios = plain_loop_ratios(tables.bench)
+    ratios = baseline_ratios(tables.bench)
     if not ratios:
-        return "`make bench` compares the speed of the study's runner with nanoGPT's plain loop."
+        return "`make bench` compares the speed of the study's runner with nanoGPT's."
+    reference = "nanoGPT itself" if baseline(tables.bench) != "plain loop" else "a plain loop"
     texts = [
         f"{np.median(values):.2f} in {precision} ({min(values):.2f} to {max(values):.2f})"
         for precision, values in ratios.items()
     ]
     repetitions = len(next(iter(ratios.values())))
     return (
-        "Tokens per second on nanoGPT's CPU recipe, relative to a plain loop on all cores, median"
+        f"Tokens per second on nanoGPT's CPU recipe, relative to {reference} on all cores, median"
         f" and range of {repetitions} repetitions: {join_words(texts)}."
     )
 

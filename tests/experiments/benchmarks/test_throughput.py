@@ -11,9 +11,11 @@ import pytest
 from helping import leave_finished
 
 from experiments.benchmarks import baselines, throughput
+from experiments.benchmarks.step_profile import KINDS, kind_of
 from experiments.cli import bench as bench_command
 from experiments.cli.options import CorpusOptions, StudyOptions
 from experiments.data.corpus import Corpus, prepare_corpus
+from experiments.errors import UserError
 from experiments.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.collect import read_table, write_table
@@ -33,8 +35,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "NANOGPT", throughput.NANOGPT | {"n_layers": 1})
     monkeypatch.setattr(throughput, "NANOGPT_RECIPE", recipe)
     monkeypatch.setattr(throughput, "_STEPS", 1)
+    monkeypatch.setattr(throughput, "_BASE_STEPS", 2)
+    base = PROFILES["cpu"]
+    few = dataclasses.replace(base.recipe, warmup_steps=0, eval_windows=1, final_eval_windows=1)
+    monkeypatch.setitem(throughput.PROFILES, "cpu", dataclasses.replace(base, recipe=few))
     monkeypatch.setattr(throughput, "TRAININGS", (("fp32", False), ("bf16", False)))
     monkeypatch.setattr(baselines, "_SECONDS", 0.0)
+    # Other tests need floats below the normal range, which this setting flushes to zero.
+    monkeypatch.setattr(baselines, "configure_torch", lambda: None)
     monkeypatch.setattr("torch.set_num_threads", lambda _: None)  # other tests need one thread
     monkeypatch.setattr(
         throughput,
@@ -44,7 +52,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_whole_runs_are_measured_beside_the_plain_loop(small: None, corpus: Corpus, tmp_path: Path):
-    rows = list(throughput.against_plain_loop(corpus, ["cpu", "cpu"], repeat=0))
+    rows = list(throughput.against_nanogpt(corpus, tmp_path, ["cpu", "cpu"], 0, None))
     assert [(row["what"], row["precision"], row["workers"]) for row in rows] == [
         ("plain loop", "fp32", 1),
         ("whole runs", "fp32", 2),
@@ -54,6 +62,86 @@ def test_whole_runs_are_measured_beside_the_plain_loop(small: None, corpus: Corp
         assert row["tokens_per_second"] == pytest.approx(2 * 2 * 12 * 64 / row["seconds"])
     write_table(tmp_path, "bench", rows)
     assert len(read_table(tmp_path, "bench")) == 3
+
+
+def test_whole_runs_of_the_base_are_measured(small: None, corpus: Corpus):
+    rows = list(throughput.of_the_base(corpus, ["cpu", "cpu"], repeat=0))
+    assert [(row["what"], row["precision"], row["width"]) for row in rows] == [
+        ("whole runs of the base", precision, 64) for precision in ("fp32", "bf16")
+    ]
+    for row in rows:
+        assert row["tokens_per_second"] == pytest.approx(2 * 2 * 8 * 128 / row["seconds"])
+
+
+def test_a_step_is_divided_into_kinds_that_add_up_to_it(small: None, tmp_path: Path):
+    rows = list(throughput.by_operation("cpu", repeat=0))
+    write_table(tmp_path, "bench", rows)
+    table = read_table(tmp_path, "bench")
+    assert set(table["what"]) == {"step, base of the study", "step, nanoGPT's recipe"}
+    for _, step in table.groupby(["what", "precision"]):
+        whole = step[step["part"].isna()].iloc[0]
+        parts = step.dropna(subset="part").set_index("part")
+        assert set(parts.index) == set(KINDS)
+        assert parts["seconds"].sum() == pytest.approx(whole["seconds"])
+        assert (parts["seconds"] > 0).all()
+        assert whole["page_faults"] >= 0
+        # Four layers of four products, and the head; each twice more in the backward pass, but for
+        # the gradient of the embedding, which is no product.
+        assert parts.loc["matrix products", "calls"] == pytest.approx(3 * 17, abs=4)
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("aten::addmm", "matrix products"),
+        ("aten::add_", "sums, products and copies"),
+        ("aten::bmm", "attention"),
+        ("aten::_softmax_backward_data", "attention"),
+        ("aten::_scaled_dot_product_flash_attention_for_cpu", "attention"),
+        ("aten::_log_softmax", "loss"),
+        ("aten::mm", "matrix products"),
+        ("aten::mul", "sums, products and copies"),
+        ("Optimizer.step#AdamW.step", "optimiser"),
+        ("aten::view", "dispatch"),
+        ("autograd::engine::evaluate_function: MmBackward0", "dispatch"),
+    ],
+)
+def test_operations_belong_to_the_kind_that_they_spend_time_on(operation: str, kind: str):
+    assert kind_of(operation) == kind
+
+
+def test_nanogpt_is_trained_from_a_copy_by_its_own_program(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The program is replaced by one that prints what nanoGPT prints."""
+    checkout = tmp_path / "nanoGPT"
+    (checkout / "config").mkdir(parents=True)
+    for name in ("model.py", "configurator.py", "config/train_shakespeare_char.py"):
+        (checkout / name).touch()
+    (checkout / "train.py").write_text(
+        "import pickle, numpy, sys\n"
+        "assert '--device=cpu' in sys.argv and '--block_size=64' in sys.argv\n"
+        "meta = pickle.load(open('data/shakespeare_char/meta.pkl', 'rb'))\n"
+        "tokens = numpy.fromfile('data/shakespeare_char/train.bin', dtype=numpy.uint16)\n"
+        "assert tokens.max() < meta['vocab_size'] and len(tokens) > 100\n"
+        "for i, ms in enumerate((90, 40, 40)):\n"
+        "    print(f'iter {i}: loss 4.1, time {ms:.2f}ms, mfu 1.00%')\n"
+    )
+    before = sorted(path.name for path in checkout.rglob("*"))
+    monkeypatch.setattr(baselines, "prepare_corpus", lambda *_: corpus)
+    row = baselines.nanogpt(str(checkout), "cpu", "data")
+    assert row == {"tokens_per_second": pytest.approx(12 * 64 / 0.040)}
+    assert sorted(path.name for path in checkout.rglob("*")) == before
+    with pytest.raises(UserError, match="is no checkout of nanoGPT"):
+        baselines.nanogpt(str(tmp_path), "cpu", "data")
+
+
+def test_the_row_says_that_nanogpt_itself_was_measured(
+    small: None, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(baselines.BASELINES, "nanogpt", lambda *_: {"tokens_per_second": 1.0})
+    first, *_ = throughput.against_nanogpt(corpus, tmp_path, ["cpu"], 0, tmp_path)
+    assert (first["what"], first["tokens_per_second"]) == ("nanoGPT's train.py", 1.0)
 
 
 def test_by_size_changes_one_thing_at_a_time(small: None, corpus: Corpus):
@@ -114,7 +202,14 @@ def test_a_study_is_finished_when_all_of_its_runs_are(text_file: Path, tmp_path:
 @pytest.fixture
 def only_calls(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave nothing of the benchmark but the timed calls."""
-    for name in ("against_plain_loop", "to_quality", "by_size", "between_runs"):
+    for name in (
+        "against_nanogpt",
+        "of_the_base",
+        "by_operation",
+        "to_quality",
+        "by_size",
+        "between_runs",
+    ):
         monkeypatch.setattr(throughput, name, lambda *_: [])
     monkeypatch.setattr(throughput, "prepare_corpus", lambda *_: corpus)
 
@@ -173,8 +268,9 @@ def test_timed_calls_do_not_see_the_variables_that_choose_a_study(
         study=StudyOptions(profile="smoke", device="cpu", results=tmp_path / "results"),
         corpus=CorpusOptions(corpus=str(text_file), data=tmp_path / "data"),
     )
-    [((results, _, device, corpus_name, calls), environment)] = measured
+    [((results, _, device, corpus_name, calls, nanogpt), environment)] = measured
     assert (results, device, corpus_name) == (tmp_path / "results" / "smoke", "cpu", str(text_file))
+    assert nanogpt is None
     assert not {"PRECISION", "SEEDS"} & set(environment)
     assert {"PATH"} <= set(environment)
     assert [name for name, _ in calls] == ["run, all done", "report, all done"]

@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import markupsafe
 import pytest
 from planted import plant
 
 from experiments.records.collect import collect, write_table
 from report.figures.speed import (
-    plain_loop_ratios,
-    plain_loop_table,
+    base_runs_table,
+    baseline_ratios,
+    baseline_table,
     speed_by_size,
+    step_table,
     time_to_loss,
     with_share_of_peak,
 )
@@ -43,6 +46,12 @@ def bench_rows() -> list[dict]:
             rows.append(product | {"flops_per_second": slow * peak})
             rows.append(training(precision, repeat, slow * 40_000))
             rows.append(training(precision, repeat, slow * 80_000, varied="width", width=64))
+        rows.append(
+            training("bf16", repeat, slow * 100_000, what="whole runs of the base", varied=None)
+        )
+        step = {"what": "step, base of the study", "precision": "fp32", "repeat": repeat}
+        rows.append(step | {"seconds": 0.02 / slow, "page_faults": 3.0})
+        rows.append(step | {"part": "attention", "seconds": 0.005 / slow, "calls": 40.0})
         rows.append({"what": "between runs", "repeat": repeat, "seconds": 0.05})
     return rows
 
@@ -55,13 +64,31 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     return Tables.load(results)
 
 
-def test_ratios_to_the_plain_loop_are_paired_by_repetition(tables: Tables):
-    html = plain_loop_table(tables).data
+@pytest.mark.parametrize("name", ["plain loop", "nanoGPT's train.py"])
+def test_ratios_to_the_baseline_are_paired_by_repetition(tables: Tables, name: str):
+    bench = tables.bench.replace({"what": {"plain loop": name}})
+    tables = Tables(**vars(tables) | {"bench": bench})
+    html = baseline_table(tables).data
+    assert f"relative to {markupsafe.escape(name)}" in html
     assert ">whole runs, fp32</th><td>2 runs</td><td>13,500 (12,000 to 15,000)</td>" in html
     assert "<td>1.50 (1.50 to 1.50)</td>" in html  # a ratio of medians would have a range
     assert "<td>3.00 (3.00 to 3.00)</td>" in html
-    ratios = plain_loop_ratios(tables.bench)
+    ratios = baseline_ratios(tables.bench)
     assert ratios == {"fp32": pytest.approx([1.5] * 3), "bf16": pytest.approx([3.0] * 3)}
+
+
+def test_whole_runs_of_the_base_are_shown_by_core_second(tables: Tables):
+    html = base_runs_table(tables).data
+    cells = "<td>90,000 (80,000 to 100,000)</td><td>45,000 (40,000 to 50,000)</td>"
+    assert f">bf16</th><td>2 runs</td>{cells}" in html
+
+
+def test_a_step_is_shown_by_kind_of_operation_with_its_page_faults(tables: Tables):
+    html = step_table(tables).data
+    assert ">base of the study, fp32</th>" in html
+    assert ">whole step</th><td>22.2</td>" in html  # the median repetition ran at nine tenths
+    assert ">attention</th><td>5.6</td>" in html
+    assert ">page faults</th><td>3.0</td>" in html
 
 
 def test_time_to_loss_is_relative_to_the_reference_training(tables: Tables):
@@ -85,5 +112,6 @@ def test_share_of_the_peak_is_that_of_a_single_run(tables: Tables):
 
 def test_a_study_without_a_benchmark_names_the_command_that_makes_one(tables: Tables):
     empty = Tables(**vars(tables) | {"bench": tables.bench.iloc[:0]})
-    assert "No results yet: <code>make bench</code>" in plain_loop_table(empty).data
-    assert time_to_loss(empty).data == speed_by_size(empty).data == ""
+    assert "No results yet: <code>make bench</code>" in baseline_table(empty).data
+    for figure in (time_to_loss, speed_by_size, base_runs_table, step_table):
+        assert figure(empty).data == ""
