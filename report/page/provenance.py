@@ -1,7 +1,5 @@
 """How the study was made: corpus, hardware, versions, times, all runs, and the citation."""
 
-import dataclasses
-
 import pandas as pd
 from IPython.display import HTML
 
@@ -20,7 +18,6 @@ def facts(tables: Tables) -> HTML:
     study, calls = tables.study, tables.calls
     runs = tables.runs[tables.runs["status"] != Status.UNFINISHED]
     lengths = ", ".join(f"{split} {n:,}" for split, n in study.corpus_lengths.items())
-    recipe = dataclasses.asdict(study.profile.recipe)
     memory = runs["peak_memory"].max()
     rows = [
         ("profile", f"{study.profile_name}: {study.profile.purpose}"),
@@ -28,8 +25,8 @@ def facts(tables: Tables) -> HTML:
         ("corpus SHA-256", study.corpus_hash),
         ("loss of a uniform guess", f"{format_number(tables.uniform_loss)} nats per character"),
         ("loss of a unigram guess", f"{format_number(tables.unigram_loss)} nats per character"),
-        ("base network", ", ".join(f"{k}={v}" for k, v in study.base.relevant().items())),
-        ("base recipe", ", ".join(f"{k}={v}" for k, v in recipe.items())),
+        ("network of most runs", _most_common(runs, "model.")),
+        ("recipe of most runs", _most_common(runs, "recipe.")),
         ("precision", distinct(runs, "recipe.precision")),
         ("device", distinct(runs, "device_name")),
         ("machine", distinct(runs, "hardware")),
@@ -53,6 +50,16 @@ def facts(tables: Tables) -> HTML:
     if unplanned > 0:
         rows.append(("ignored", f"{unplanned} runs on disk that are not part of this study"))
     return HTML(table(("fact", "value"), rows))
+
+
+def _most_common(runs: pd.DataFrame, prefix: str) -> str:
+    """The most common value of each column that begins with `prefix`, as the runs recorded it."""
+    modes = {
+        name.removeprefix(prefix): runs[name].mode()
+        for name in runs.columns
+        if name.startswith(prefix)
+    }
+    return ", ".join(f"{name}={mode.iloc[0]}" for name, mode in modes.items() if len(mode)) or "–"
 
 
 def _rest(runs: pd.DataFrame) -> float:

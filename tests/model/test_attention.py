@@ -139,10 +139,12 @@ def test_masking_after_the_softmax_leaks_the_future_and_rows_sum_to_less_than_on
     assert not torch.equal(model(before)[:, :7], model(after)[:, :7])
 
 
+@pytest.mark.parametrize("kernel", ["reference", "fused"])
 @pytest.mark.parametrize("kv_heads", [1, 2])
 def test_grouped_queries_equal_full_heads_with_repeated_keys_and_values(
-    config: ModelConfig, kv_heads: int
+    config: ModelConfig, kv_heads: int, kernel: str
 ):
+    config = dataclasses.replace(config, attention=kernel)
     grouped = build(dataclasses.replace(config, n_kv_heads=kv_heads)).double()
     full = build(config).double()
     weights = grouped.state_dict()

@@ -36,7 +36,9 @@ def listed(speeds: dict[str, float], tmp_path: Path, capsys: pytest.CaptureFixtu
     """A function that calls `list`. It returns the rows of the table by name, and the output."""
 
     def call(*options: str) -> tuple[dict[str, list[str]], str]:
-        words = ["--profile=smoke", "--device=cpu", "--jobs=2", f"--results={tmp_path}", *options]
+        words = ["--device=cpu", "--jobs=2", f"--results={tmp_path}", *options]
+        if not any(option.startswith("--profile") for option in options):
+            words.append("--profile=smoke")
         app(["list", *words], exit_on_error=False)
         output = capsys.readouterr().out
         rows = [line.strip("│ ").split("│") for line in output.splitlines() if "│" in line]
@@ -90,3 +92,15 @@ def test_list_uses_the_seeds_of_the_study_in_the_folder(listed, corpus: Corpus, 
         assert runs <= int(rows[name][1]) <= runs + len(untuned)
         assert untuned or int(rows[name][1]) == runs
     assert int(rows[ALL][1]) > len(unique_runs(plan.runs))
+
+
+def test_without_a_card_the_time_of_the_profile_gpu_is_computed_from_published_speeds(listed):
+    rows, output = listed("--profile=gpu")
+    runs = unique_runs(preliminary_plan(PROFILES["gpu"], None))
+    flops = sum(spec.flops + spec.evaluation_flops for spec in runs)
+    for card, speed in estimates.PUBLISHED_SPEEDS.items():
+        hours = (flops / speed + 0.1 * len(runs)) / 3600
+        assert f"one {card} at {speed:.2g} FLOP/s: {hours:.1f} hours; not measured" in output
+        assert hours <= 8.0 or card != "H100"
+    h100 = (flops / estimates.PUBLISHED_SPEEDS["H100"] + 0.1 * len(runs)) / 60
+    assert rows[ALL][-1] == f"{h100:.1f}"  # on one card, whatever the number of slots

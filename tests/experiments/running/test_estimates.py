@@ -50,6 +50,13 @@ def test_speeds_are_measured_from_finished_runs_of_this_machine_only(
     assert estimates.total_seconds([spec] * 10, speeds) == pytest.approx(10 * (3 + 0.1))
 
 
+def test_runs_that_shared_a_card_had_a_part_of_its_speed_each(spec: RunSpec, tmp_path: Path):
+    here, flops = provenance.machine(), spec.flops + spec.evaluation_flops
+    leave_finished(tmp_path, spec, wall_seconds=4.1, hardware=here, runs_per_card=4)
+    speeds = estimates.measured_speeds([spec], tmp_path)
+    assert speeds == {"decoder": pytest.approx(4 * flops / 4)}
+
+
 def test_timed_speed_is_the_flops_of_four_steps_over_their_seconds(
     spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ):

@@ -25,7 +25,7 @@ from report.figures.learning_rates import schedules
 from report.figures.model_diagram import NETWORK, NONE, PART_OF, parts_of, picture
 from report.figures.positions import encodings
 from report.page.claims import claims_of, rules, verdict_table
-from report.page.provenance import citation, failures, ledger
+from report.page.provenance import citation, facts, failures, ledger
 from report.page.published import IDENTICAL, OUTSIDE, WITHIN, against_reference, compare_means
 from report.page.summary import opening
 from report.page.variant_tables import changes_table, metrics_table
@@ -59,6 +59,18 @@ def test_summary_counts_verdicts_and_names_the_largest_effects(tables: Tables):
     assert "5 complete of 5 planned" in shown
     assert "not complete" not in shown
     assert "<script>" not in shown
+
+
+def test_facts_divide_the_time_of_runs_by_kind_and_name_what_the_runs_recorded(tables: Tables):
+    runs = tables.runs.assign(wall_seconds=100.0, train_seconds=60.0, compile_seconds=0.0)
+    runs = runs.assign(evaluation_seconds=20.0, probe_seconds=12.0, checkpoint_seconds=1.0)
+    runs["recipe.eval_every"] = 7  # not what the profile says now
+    shown = facts(Tables(**vars(tables) | {"runs": runs})).data
+    # Ten runs.
+    assert "run time, train</th><td>10 min" in shown
+    assert "run time, starts and files</th><td>1 min 10 s" in shown
+    assert "share outside training and probes</th><td>28 %" in shown
+    assert "eval_every=7" in shown
 
 
 def test_every_part_of_the_page_works_with_one_seed(
