@@ -52,8 +52,8 @@ class Scoring:
         return hidden
 
     def mask(self, queries: int, keys: int, like: Tensor) -> Tensor | None:
-        """What is added to the scores before the softmax: the bias, and -inf at hidden keys. It
-        broadcasts to [batch, heads, queries, keys], and is None where it would be zero everywhere.
+        """The mask that is added to the scores: the bias, and -inf at hidden keys. The mask
+        broadcasts to [batch, heads, queries, keys]. None if there is neither bias nor hidden key.
 
         like: a tensor with the device of the scores, and their dtype if there is no bias.
         """

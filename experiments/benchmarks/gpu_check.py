@@ -36,7 +36,7 @@ _TOLERANCE = 0.03  # of outputs and gradients in bfloat16, whose numbers have ei
 
 
 class Outcome(StrEnum):
-    """How a check ended."""
+    """The outcome of a check."""
 
     PASSED = "passed"
     FAILED = "FAILED"
@@ -52,7 +52,7 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the checks train.
+    """The device, the corpus and the folder that the checks train with.
 
     device: "cuda" or "cpu".
     slot: torch device of the runs, "cuda:0" or "cpu".

@@ -12,7 +12,7 @@ from rich.text import Text
 from experiments.catalogue import load_ablations
 from experiments.cli.options import Seeds, SlotOptions, StudyOptions
 from experiments.plan import Plan, PlannedRun, UntunedRun, preliminary_plan, run_labels, unique_runs
-from experiments.profiles import Profile
+from experiments.profiles import PUBLISHED_SPEEDS, Profile
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 from experiments.running import estimates
@@ -58,7 +58,7 @@ def list_ablations(
         f" {source}: training and evaluation, without probes and page"
     )
     if by_card:
-        for card, speed in estimates.PUBLISHED_SPEEDS.items():
+        for card, speed in PUBLISHED_SPEEDS.items():
             hours = estimates.total_seconds(runs, estimates.published_speeds(card)) / 3600
             print(f"one {card} at {speed:.2g} FLOP/s: {hours:.1f} hours; not measured")
 

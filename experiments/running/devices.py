@@ -59,10 +59,15 @@ def slots(device: str, slots_per_gpu: int, jobs: int | None) -> list[str]:
 
 
 def speed_shares(slots: Sequence[str]) -> int:
-    """How many runs' worth of speed the slots have together. Each slot of a processor has a core of
-    its own; the slots of one graphics card share its speed.
+    """The number of runs at once that do not slow each other down. Each slot of a processor has a
+    core of its own; the slots of one graphics card share the card.
     """
     return len(slots) if set(slots) == {"cpu"} else len(set(slots))
+
+
+def runs_per_slot(slots: Sequence[str]) -> int:
+    """The number of runs at once on the device that has the most slots."""
+    return max(map(slots.count, slots), default=1)
 
 
 def isolate_gpu(slot: str) -> str:
@@ -85,7 +90,7 @@ def default_precision(device: str) -> Precision:
     return "bf16" if device == "cuda" or native else "fp32"
 
 
-# Of Linux. Only x86 processors have been measured.
+# Instruction sets for bfloat16, as Linux names them. Only x86 processors have been measured.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from experiments.plan import preliminary_plan, unique_runs
-from experiments.profiles import PROFILES
+from experiments.profiles import PROFILES, PUBLISHED_SPEEDS
 from experiments.records.provenance import machine
 from experiments.records.run_folder import RunFolder
 from experiments.running.devices import default_precision
@@ -26,12 +26,6 @@ from model.config import Family
 _STARTUP_SECONDS = 0.1  # of every run on a processor, whatever its size
 _TIMED_STEPS = 4  # after one step of warm-up
 _MAX_CPU_STEP_FLOPS = 1e10  # keeps a step of a network that is meant for a GPU short
-
-# FLOP per second of training the `gpu` profile's base network in bfloat16. The A100's is computed
-# from nanoGPT's published log: 22.4 ms for a step of 1.16e12 FLOPs, compiled. The H100's is assumed
-# to be 2.3 times that, between the ratios of the two cards' memory bandwidths (1.7) and of their
-# peaks in bfloat16 (3.2). Neither was measured with this project.
-PUBLISHED_SPEEDS = {"A100": 5.2e13, "H100": 1.2e14}
 
 Speeds = Mapping[str, float]  # FLOP per second, by network family
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -56,6 +56,8 @@ class Local:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         forkserver.ensure_running()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        # JOBS can put more runs on a card than SLOTS_PER_GPU says.
+        job = replace(job, slots_per_gpu=max(job.slots_per_gpu, devices.runs_per_slot(slots)))
         waiting, free_slots = list(reversed(specs)), list(reversed(slots))
         running: dict[Connection, RunningProcess] = {}
         try:

@@ -15,8 +15,9 @@ _FUSED = "_scaled_dot_product_"  # how the names of fused attention operators be
 
 
 def attention_backend(model: nn.Module, batch: Batch, precision: Precision) -> str | None:
-    """How a training step computes attention: the names of torch's fused operators, as
-    "flash_attention", or "written out". None for a network without attention.
+    """The implementation of attention in a training step: the fused operators of torch that it
+    calls, for example "flash_attention", or "written out" if it calls none. None for a network
+    without attention.
 
     Runs one forward pass, without changing the random state.
     """

@@ -20,7 +20,7 @@ _BASELINES = ("nanoGPT's train.py", "plain loop")
 
 
 def baseline(bench: pd.DataFrame) -> str:
-    """What whole runs are compared with: nanoGPT's own program, or the plain loop."""
+    """Name of the program that whole runs are compared with: nanoGPT's, or the plain loop."""
     measured = set(bench["what"])
     return next((name for name in _BASELINES if name in measured), _BASELINES[-1])
 

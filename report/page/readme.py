@@ -1,4 +1,4 @@
-"""Computed parts of the README: findings, duration, speed, a sample, and two pictures.
+"""Computed parts of the README: findings, durations, speed, a sample, and two pictures.
 
 `python -m report.page.readme` updates these parts from the published study.
 """
@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 
 from experiments.files import ROOT, write_atomically
+from experiments.plan import preliminary_plan, unique_runs
+from experiments.profiles import PROFILES, PUBLISHED_SPEEDS, SHAKESPEARE_CHARACTERS
 from experiments.records.collect import read_table
+from model.accounting import flops_per_token
 from report.figures.forest import draw_forest
 from report.figures.model_diagram import drawing
 from report.figures.speed import baseline, baseline_ratios
@@ -50,7 +53,8 @@ def filled(readme: str, tables: Tables) -> str:
     Raises:
         KeyError: the README has a part with an unknown name.
     """
-    parts = {"findings": findings, "duration": duration, "sample": sample, "speed": speed}
+    parts = {"findings": findings, "duration": duration, "sample": sample}
+    parts |= {"speed": speed, "gpu": gpu}
 
     def part(match: re.Match[str]) -> str:
         return f"<!-- {match[1]} -->\n{parts[match[1]](tables)}\n<!-- end -->"
@@ -106,6 +110,28 @@ def speed(tables: Tables) -> str:
         f"Tokens per second on nanoGPT's CPU recipe, relative to {reference} on all cores, median"
         f" and range of {repetitions} repetitions: {join_words(texts)}."
     )
+
+
+def gpu(tables: Tables) -> str:
+    """Estimated time of the profile `gpu` on graphics cards, from published speeds."""
+    profile = PROFILES["gpu"]
+    runs = unique_runs(preliminary_plan(profile, None))
+    training = sum(run.flops for run in runs)
+    evaluation = sum(run.evaluation_flops for run in runs)
+    base = profile.base_model(SHAKESPEARE_CHARACTERS)
+    tokens = profile.recipe.batch_size * base.context_length
+    step = tokens * flops_per_token(base, base.context_length, backward=True)
+    rows = [
+        ("arithmetic of all runs, training", f"{training:.1e} FLOPs"),
+        ("arithmetic of all runs, evaluation", f"{evaluation:.1e} FLOPs"),
+        ("one step of the base network", f"{step:.2e} FLOPs"),
+    ]
+    for card, speed in PUBLISHED_SPEEDS.items():
+        hours = (training + evaluation) / speed / 3600
+        rows.append((f"one {card} at {speed:.1e} FLOP/s", f"{hours:.1f} hours"))
+        rows.append((f"a step of the base network on one {card}", f"{1000 * step / speed:.0f} ms"))
+    head = "| quantity of the `gpu` profile | estimate |\n|---|---|\n"
+    return head + "\n".join(f"| {name} | {value} |" for name, value in rows)
 
 
 def sample(tables: Tables) -> str:

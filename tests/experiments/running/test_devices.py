@@ -72,6 +72,15 @@ def test_auto_takes_the_graphics_of_a_mac_only_when_asked(
     assert devices.resolve_device(present[0]) == present[0]
 
 
+def test_runs_that_share_a_card_are_counted_whether_by_slots_per_gpu_or_by_jobs(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert devices.runs_per_slot(devices.slots("cuda", 1, None)) == 1
+    assert devices.runs_per_slot(devices.slots("cuda", 3, None)) == 3
+    assert devices.runs_per_slot(devices.slots("cuda", 1, jobs=5)) == 3
+
+
 def test_slots_of_one_card_share_its_speed_and_slots_of_a_processor_do_not():
     assert devices.speed_shares(["cpu"] * 3) == 3
     assert devices.speed_shares(["cuda:0", "cuda:1", "cuda:0", "cuda:1"]) == 2
