@@ -63,7 +63,7 @@ readme: $(installed) ## Update the README's computed parts and pictures from the
 	@$(python) -m report.page.readme
 bench: $(installed) ## Measure training speed; half an hour, nothing else may run
 	@$(python) -m experiments bench
-gpu-check: $(installed) ## Check in ten minutes that a graphics card trains as promised
+gpu-check: $(installed) ## Check that a graphics card trains as promised: bits, resume, kernels, speed
 	@$(python) -m experiments gpu-check
 columns: $(installed) ## Print the data dictionary of the tables
 	@$(python) -m experiments columns

@@ -1,5 +1,6 @@
 """Process-wide settings: float32 stays float32, operations are deterministic, memory is kept."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -44,8 +45,12 @@ def test_products_that_are_not_in_float32_are_left_to_mkl(
     assert torch.get_float32_matmul_precision() == precision
 
 
-def test_an_operation_without_a_deterministic_kernel_is_an_error():
+def test_an_operation_without_a_deterministic_kernel_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     torch_setup.configure_torch()
+    assert (
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    )  # else cuBLAS may vary the order of sums
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.is_deterministic_algorithms_warn_only_enabled()
 
