@@ -9,7 +9,7 @@ comma := ,
 # The network that `make model` shows; empty to list all networks.
 NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
-export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
+export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
   CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
@@ -24,14 +24,14 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all list status new-ablation report retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all deeper list status new-ablation report retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '  make %-13s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
 	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a path)' \
 	  '           TOKENIZER (characters, bpe)  VOCAB_SIZE (of byte pairs)' \
-	  '           SEEDS  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
+	  '           SEEDS  BUDGETS (as in 1,4)  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)  REFERENCE (0, 1: report)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)' \
@@ -41,6 +41,8 @@ setup: $(installed) ## Create the virtual environment and install the pinned pac
 	@:
 all: $(installed) ## Train the unfinished runs of all ablations and write the report
 	@$(python) -m experiments run
+deeper: $(installed) ## Finish the study, and train it at the next budget
+	@$(python) -m experiments deeper
 $(ABLATIONS): $(installed)
 	@$(python) -m experiments run $@
 list: $(installed) ## List ablations, variants, numbers of runs and estimated times

@@ -6,11 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from experiments.metrics import COST_METRICS, COSTS, IDENTITIES, METRICS
+from experiments.gates import Beats, Gate, Solves, Trains, UsesContext, check_gate
+from experiments.metrics import COST_METRICS, COSTS, IDENTITIES, LEARNT_METRICS, METRICS
 from experiments.spec import Probe
 from experiments.variant import Times, Variant, check_names, cross, custom, vary, without_each
 
-__all__ = ["Ablation", "Claim", "Times", "Variant", "cross", "custom", "vary", "without_each"]
+__all__ = [
+    "Ablation",
+    "Beats",
+    "Claim",
+    "Solves",
+    "Times",
+    "Trains",
+    "UsesContext",
+    "Variant",
+    "cross",
+    "custom",
+    "vary",
+    "without_each",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +43,10 @@ class Claim:
     A claim that needs no training has a `check` instead of an effect: the name of one of
     `IDENTITIES`, which holds or does not hold.
 
+    `requires` lists the gates of the claim: what must hold of its arms for the comparison to mean
+    anything. A claim about what networks learn (`LEARNT_METRICS`) needs at least one gate. Where a
+    gate does not hold, the claim is not testable at that budget, whatever its effect is.
+
     Raises:
         ValueError: a name is unknown, a number is not a number, or fields contradict each other.
     """
@@ -46,6 +64,7 @@ class Claim:
     no_worse: bool = False
     why_margin: str = ""
     published: str = ""
+    requires: Sequence[Gate] = ()
 
     def __post_init__(self) -> None:
         owner = f"claim '{self.id}'"
@@ -58,10 +77,20 @@ class Claim:
         check_names(owner, "metric", [self.metric], [*METRICS, *COST_METRICS])
         if self.metric in COST_METRICS:
             check_names(owner, "cost", self.effect, COSTS)
+        if self.learnt and not self.requires:
+            raise ValueError(
+                f"{owner} is about what networks learn, and requires no gate, such as"
+                " Beats('an arm', 'bigram')"
+            )
         numbers = {"margin": self.margin, "threshold": self.threshold, **self.effect}
         for name, value in numbers.items():
             if type(value) not in (int, float):
                 raise ValueError(f"{owner}: {name} must be a number, not {value!r}")
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the claim is about what trained networks have learnt."""
+        return bool(self.effect) and self.metric in LEARNT_METRICS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +98,14 @@ class Ablation:
     """One comparison of variants.
 
     `baseline` is the variant that the others are compared with. `probes` are applied to every
-    variant's trained network. A `core` ablation is trained with the profile's `seeds`, any other
-    with `fewer_seeds`.
+    variant's trained network. A `core` ablation is trained with the profile's `seeds` and at all of
+    its budgets; any other with `fewer_seeds` and at the first budget. `budgets` replaces this: the
+    ablation is trained at those of its numbers that are budgets of the profile, or at the first
+    budget where none is.
 
     Raises:
-        ValueError: a name is unknown or used twice, or an entry is not a Variant or a Claim.
+        ValueError: a name is unknown or used twice, an entry is not a Variant or a Claim, or the
+            budgets are not whole, positive and increasing.
     """
 
     title: str
@@ -83,6 +115,7 @@ class Ablation:
     claims: Sequence[Claim] = ()
     probes: Sequence[Probe] = ()
     core: bool = False
+    budgets: Sequence[int] | None = None
     limits: str = ""
 
     def __post_init__(self) -> None:
@@ -100,6 +133,35 @@ class Ablation:
         for claim in self.claims:
             if claim.metric not in COST_METRICS:
                 check_names(f"claim '{claim.id}'", "variant", claim.effect, variants)
+            if not isinstance(claim.requires, Sequence):
+                raise ValueError(f"claim '{claim.id}': requires must be a list of gates")
+            for gate in claim.requires:
+                check_gate(f"claim '{claim.id}'", gate, variants)
+                if isinstance(gate, UsesContext) and "positions" not in self.probes:
+                    raise ValueError(
+                        f"claim '{claim.id}': UsesContext needs the ablation's probe 'positions'"
+                    )
+        if self.budgets is not None:
+            check_budgets("budgets", self.budgets)
+
+    def budgets_of(self, budgets: Sequence[int]) -> list[int]:
+        """Those of a profile's budgets that the ablation is trained at."""
+        if self.budgets is None:
+            return list(budgets if self.core else budgets[:1])
+        return [budget for budget in budgets if budget in self.budgets] or list(budgets[:1])
+
+
+def check_budgets(owner: str, budgets: Sequence[int]) -> None:
+    """Refuse budgets that are not whole, positive and increasing.
+
+    Raises:
+        ValueError: naming the owner and the budgets.
+    """
+    numbers = list(budgets) if isinstance(budgets, Sequence) else []
+    whole = all(type(budget) is int and budget >= 1 for budget in numbers)
+    if not numbers or not whole or sorted({*numbers}) != numbers:
+        shown = ",".join(map(str, numbers)) if isinstance(budgets, Sequence) else f"{budgets!r:.40}"
+        raise ValueError(f"{owner}={shown} cannot work: budgets are whole, positive and increasing")
 
 
 def _check_entries(field: str, entries: Iterable[object], kind: type) -> None:

@@ -6,6 +6,8 @@ METRICS = {
     "val_loss_per_character": "nats per character",
     "val_accuracy": "share of targets",
     "val_exact_match": "share of sequences",
+    # 1 for a run that ends a fifth of a nat below a guess by frequency, else 0.
+    "trains": "share of runs",
     "tokens_per_second": "tokens per second",
     **{f"loss_beyond_{n}x_per_character": "nats per character" for n in (2, 4, 8)},
     "previous_excess": "attention weight",
@@ -19,6 +21,18 @@ METRICS = {
     "tokens_to_loss": "tokens",
     "flops_to_loss": "floating-point operations",
 }
+
+# Metrics of what a network has learnt, as opposed to its speed, its gradients and its heads.
+LEARNT_METRICS = (
+    "val_loss",
+    "val_loss_per_character",
+    "val_accuracy",
+    "val_exact_match",
+    *(f"loss_beyond_{n}x_per_character" for n in (2, 4, 8)),
+    "seconds_to_loss",
+    "tokens_to_loss",
+    "flops_to_loss",
+)
 
 # Metrics of the table `costs`, with their units. A claim about one of them weighs entries of COSTS
 # instead of variants.

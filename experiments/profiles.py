@@ -12,7 +12,10 @@ class Profile:
     """The base that variants differ from, and the size of the study.
 
     model: fields of ModelConfig without `vocab_size`, which the corpus decides.
-    rates: the multiples of the recipe's learning rate that tuning tries.
+    recipe: the training at budget 1.
+    budgets: multiples of the recipe's steps; the first is 1. A run at a budget is a complete
+        training, with its own schedule and its own learning rate.
+    default_budgets: the budgets that a study has unless others are chosen.
     seeds: number of seeds of core ablations; other ablations have `fewer_seeds`.
     """
 
@@ -20,13 +23,39 @@ class Profile:
     purpose: str
     model: dict[str, Any]
     recipe: Recipe
-    rates: tuple[float, ...]
+    budgets: tuple[int, ...]
+    default_budgets: tuple[int, ...]
     seeds: int
     fewer_seeds: int
 
     def base_model(self, vocab_size: int) -> ModelConfig:
         """The base network for a vocabulary of this size."""
         return ModelConfig(vocab_size=vocab_size, **self.model)
+
+    def recipe_at(self, budget: int) -> Recipe:
+        """The recipe at a budget: warm-up and evaluations keep their places in the training."""
+        recipe = self.recipe
+        return replace(
+            recipe,
+            steps=budget * recipe.steps,
+            warmup_steps=budget * recipe.warmup_steps,
+            eval_every=budget * recipe.eval_every,
+        )
+
+    def budgets_from(self, text: str) -> list[int]:
+        """The budgets that a text such as "1,4" lists.
+
+        Raises:
+            ValueError: they are not whole, positive and increasing, or not budgets of the profile.
+        """
+        words = [word.strip() for word in text.split(",")]
+        numbers = [int(word) for word in words if word.isascii() and word.isdigit()]
+        if len(numbers) < len(words) or 0 in numbers or sorted({*numbers}) != numbers:
+            raise ValueError("budgets are whole, positive and increasing numbers, as in 1,4")
+        if unknown := [budget for budget in numbers if budget not in self.budgets]:
+            known = ", ".join(map(str, self.budgets))
+            raise ValueError(f"the profile {self.name} has no budget {unknown[0]}: it has {known}")
+        return numbers
 
     def with_precision(self, precision: Precision, compiled: bool = False) -> "Profile":
         """The profile with another precision of its recipe, and compiled or not."""
@@ -59,13 +88,13 @@ PROFILES = {
             recipe=Recipe(
                 steps=30,
                 batch_size=4,
-                learning_rate=3e-3,
+                learning_rate=2.4e-2,  # thirty steps need a high one
                 warmup_steps=5,
                 eval_every=15,
                 eval_windows=16,
-                final_eval_windows=32,
             ),
-            rates=(1, 3),
+            budgets=(1, 2),
+            default_budgets=(1, 2),
             seeds=1,
             fewer_seeds=1,
         ),
@@ -80,15 +109,15 @@ PROFILES = {
                 learning_rate=1e-2,
                 warmup_steps=25,
                 eval_every=50,
-                eval_windows=32,
-                final_eval_windows=256,
+                eval_windows=128,
             ),
-            rates=(0.1, 0.3, 1, 3, 10),
+            budgets=(1, 4, 16),
+            default_budgets=(1, 4),
             seeds=5,
             fewer_seeds=3,
         ),
-        # nanoGPT's network, schedule, dropout and number of steps for characters on one GPU. The
-        # README has the arithmetic of its time, under "On a GPU".
+        # nanoGPT's network, schedule and dropout for characters on one GPU; at budget 4, also its
+        # number of steps and its warm-up. The README estimates its time, under "On a GPU".
         Profile(
             name="gpu",
             purpose="nanoGPT's network and training for characters as the base, on one GPU",
@@ -103,16 +132,16 @@ PROFILES = {
                 "bias": False,
             },
             recipe=Recipe(
-                steps=5000,
+                steps=1250,
                 batch_size=64,
                 learning_rate=1e-3,
-                warmup_steps=100,
-                log_every=100,
-                eval_every=500,
-                eval_windows=256,
-                final_eval_windows=1024,
+                warmup_steps=25,
+                log_every=50,
+                eval_every=125,
+                eval_windows=512,
             ),
-            rates=(0.03, 0.1, 0.3, 1, 3, 10),
+            budgets=(1, 4),
+            default_budgets=(1, 4),
             seeds=5,
             fewer_seeds=3,
         ),

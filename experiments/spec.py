@@ -5,11 +5,13 @@ import functools
 import hashlib
 import importlib
 import json
+import math
 import sys
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from experiments.fingerprint import mechanism_fingerprint
+from experiments.identity import LEFT_OUT, without
 from model import ModelConfig
 from model.accounting import flops_per_token
 from model.config import nearest
@@ -36,6 +38,9 @@ FAMILIES: dict[Task, tuple[str, ...]] = {
     "repeat": ("decoder", "lstm"),
 }
 
+# Tasks whose targets are tokens of the corpus. Only their losses have a value per character.
+TEXT_TASKS: tuple[Task, ...] = ("language", "masked", "continuation")
+
 _CUSTOM_MECHANISMS = "experiments.ablations."  # the only package that mechanisms are imported from
 _CHOICES = {
     "task": get_args(Task),
@@ -43,7 +48,7 @@ _CHOICES = {
     "schedule": get_args(Schedule),
     "precision": get_args(Precision),
 }
-_COUNTS = ("steps", "batch_size", "log_every", "eval_every", "eval_windows", "final_eval_windows")
+_COUNTS = ("steps", "batch_size", "log_every", "eval_every", "eval_windows")
 _POSITIVE = ("learning_rate", "gradient_clip", "epsilon")
 _FRACTIONS = ("final_learning_rate_ratio", "beta1", "beta2", "label_smoothing")
 
@@ -55,10 +60,9 @@ class Recipe:
     Training uses Adam or AdamW, linear warm-up followed by a schedule, and gradient clipping. A
     bigram is not trained but counted from the same batches.
 
-    A window is `context_length` tokens of text, or one example of another task. `eval_windows` is
-    the number of windows in every evaluation during training and in the final evaluation of the
-    training split. `final_eval_windows` is the number of windows in the final evaluation of the
-    other splits. Evaluations always use the same windows.
+    A window is `context_length` tokens of text, or one example of another task. Every evaluation of
+    a split uses the same `eval_windows` windows, during training and at its end, so a curve of the
+    validation loss ends at the loss that the tables give.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
@@ -83,7 +87,6 @@ class Recipe:
     log_every: int = 10
     eval_every: int
     eval_windows: int
-    final_eval_windows: int
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -119,13 +122,6 @@ class Recipe:
             unused |= {*_POSITIVE, *_FRACTIONS} - {"label_smoothing"}
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if name not in unused}
-
-    def final_windows(self, split: str) -> int:
-        """The number of windows of a split in the final evaluation.
-
-        The loss on the training split is there for comparison only, so fewer windows are enough.
-        """
-        return self.eval_windows if split == "train" else self.final_eval_windows
 
     def _require(self, name: str, valid: bool, allowed: str) -> None:
         if not valid:
@@ -195,12 +191,15 @@ class RunSpec:
     def identity(self) -> dict[str, Any]:
         """Everything that decides the run's numbers, as plain values: the input of `run_id`.
 
-        Fields that this network and its training do not use are left out. A custom mechanism
-        contributes the fingerprint of its file, so editing the mechanism makes another run.
+        Fields that this network and its training do not use are left out, and so are the values of
+        `LEFT_OUT`. A custom mechanism contributes the fingerprint of its file, so editing the
+        mechanism makes another run.
         """
+        model, recipe = self.model.relevant(), self.recipe.relevant(self.model.family)
+        every_head = {"n_kv_heads": self.model.n_heads}
         identity = {
-            "model": self.model.relevant(),
-            "recipe": self.recipe.relevant(self.model.family),
+            "model": without(model, LEFT_OUT["model"] | every_head),
+            "recipe": without(recipe, LEFT_OUT["recipe"]),
             "corpus": self.corpus,
             "seed": self.seed,
         }
@@ -239,10 +238,10 @@ class RunSpec:
     def evaluation_flops(self) -> float:
         """FLOPs of all evaluations, during training and at the end."""
         recipe = self.recipe
-        # Before the first step, every `eval_every` steps, and of the training split at the end.
-        evaluations = 2 + recipe.steps // recipe.eval_every
-        windows = evaluations * recipe.eval_windows + 2 * recipe.final_eval_windows
-        return windows * self._flops_per_example(backward=False)
+        # Before the first step, every `eval_every` steps, and of the other splits at the end.
+        other_splits = 0 if self.tuning else 2
+        evaluations = 1 + math.ceil(recipe.steps / recipe.eval_every) + other_splits
+        return evaluations * recipe.eval_windows * self._flops_per_example(backward=False)
 
     def _flops_per_example(self, backward: bool) -> float:
         """FLOPs for one example."""

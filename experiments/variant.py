@@ -43,9 +43,10 @@ class Variant:
     parameter count nearest to the base's. With `match_flops`, the number of steps is set so that
     training costs as many FLOPs as training the base, and the warm-up keeps its share of the steps.
 
-    `tuned_for` names a variant of the same ablation, which may be this one. This variant is trained
-    at the learning rate that is best for the named variant: the one of the profile's `rates` with
-    the lowest validation loss, over seeds that no comparison uses.
+    The learning rate is chosen by trials: see `experiments/planning/rates.py`. `tuned_for` names a
+    variant of the same ablation, which may be this one: this variant is then trained at the rate
+    that is best for the named variant. With `fixed_rate`, the variant is trained at the rate of its
+    file.
 
     Raises:
         ValueError: `changes` or `match_parameters` names a field that does not exist.
@@ -56,6 +57,7 @@ class Variant:
     match_parameters: str | None = None
     match_flops: bool = False
     tuned_for: str = ""
+    fixed_rate: bool = False
 
     def __post_init__(self) -> None:
         owner = f"variant '{self.name}'"
@@ -64,6 +66,8 @@ class Variant:
                 f"{owner}: changes must be {{'model.field': value}}, not {self.changes!r:.40}"
             )
         check_names(owner, "field", self.changes, _FULL_NAMES.values())
+        if self.fixed_rate and self.tuned_for:
+            raise ValueError(f"{owner} has tuned_for and fixed_rate: choose one of them")
         if self.match_parameters:
             fields = [field.name for field in dataclasses.fields(ModelConfig)]
             check_names(owner, "field", [self.match_parameters], fields)
@@ -196,8 +200,8 @@ def _variant_name(prefix: str, value: Any) -> str:
 def _check_only_changes(variant: Variant) -> None:
     if variant != Variant(variant.name, variant.changes):
         raise ValueError(
-            f"variant '{variant.name}': tuned_for, match_parameters and match_flops are for the"
-            " variants that result"
+            f"variant '{variant.name}': tuned_for, fixed_rate, match_parameters and match_flops are"
+            " for the variants that result"
         )
 
 

@@ -38,7 +38,6 @@ def recipe() -> Recipe:
         log_every=2,
         eval_every=3,
         eval_windows=4,
-        final_eval_windows=8,
     )
 
 

@@ -1,5 +1,6 @@
 """Helpers that tests of several rooms share. Imports no torch."""
 
+import math
 import os
 import random
 import subprocess
@@ -7,9 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from experiments.ablation import Ablation, Claim, Trains, Variant
 from experiments.cli.options import VARIABLES
+from experiments.planning.plan import Plan
 from experiments.records.run_folder import RunFolder
+from experiments.records.study import Study
 from experiments.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +50,7 @@ def arguments(folder: Path, *words: str) -> list[str]:
     where = ["--results", str(folder / "results")]
     if words[0] == "new-ablation":  # takes no folders
         where = []
-    if words[0] in ("run", "retry", "verify", "bench", "train", "sample", "evaluate"):
+    if words[0] in ("run", "deeper", "retry", "verify", "bench", "train", "sample", "evaluate"):
         where += ["--data", str(folder / "data")]
     return [sys.executable, "-m", "experiments", *words, *where]
 
@@ -104,3 +109,36 @@ def leave_finished(
         folder.probe(name).write_text(rows)
     folder.finish({"status": "done", "val_loss": 1.0} | summary)
     return folder
+
+
+def leave_tuned(results: Path, study: Study, only: list[str] | None = None) -> Plan:
+    """Leave all trials of a study finished, as if the rates in the files were the best. Returns the
+    plan that follows.
+    """
+    while True:
+        plan = study.plan(results, only)
+        left = [each for each in plan.trials if not RunFolder(results, each.spec.run_id).finished()]
+        if not left:
+            return plan
+        with patch("os.fsync"):  # these files need not survive a crash
+            for trial in left:
+                loss = 0.5 + 0.1 * abs(math.log2(trial.rate or 1))
+                leave_finished(results, trial.spec, val_loss=loss, hardware="planted")
+
+
+def planted(
+    *variants: Variant, arms: Sequence[str] = (), margin: float = 0.1, **fields: Any
+) -> Ablation:
+    """An ablation whose baseline is the first variant, with a claim that weighs the arms."""
+    claim = Claim(
+        id="planted",
+        sentence="It is so.",
+        said_by="somebody",
+        effect=dict.fromkeys(arms or ["none"], 1.0),
+        margin=margin,
+        why_margin="a test",
+        requires=[Trains(arm) for arm in arms or ["none"]],
+    )
+    values: dict[str, Any] = {"title": "", "question": "", "baseline": variants[0].name}
+    values |= {"variants": variants, "claims": [claim] if arms else []}
+    return Ablation(**values | fields)

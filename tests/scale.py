@@ -24,7 +24,8 @@ from rich.table import Table
 from experiments.ablation import Ablation, vary
 from experiments.catalogue import load_ablations
 from experiments.data.corpus import Corpus
-from experiments.plan import unique_runs
+from experiments.planning.plan import unique_runs
+from experiments.profiles import PROFILES
 from experiments.records import study as study_module
 from experiments.records.collect import collect
 from experiments.records.run_folder import RunFolder
@@ -75,6 +76,7 @@ def study_with(seeds: int) -> Study:
         unigram_loss=3.3,
         seeds=seeds,
         fewer_seeds=seeds,
+        budgets=list(PROFILES["smoke"].default_budgets),
         precision="fp32",
         compiled=False,
         has_genres=True,

@@ -52,11 +52,34 @@ BAD_CALLS = {
     ),
     "nothing to verify": (["verify", "--profile", "gpu"], "run `make all` first"),
     "nothing to report": (["report", "--profile", "gpu"], "run `make all` first"),
+    **{
+        f"budgets {text!r}": (
+            ["run", f"--budgets={text}", "--profile", "cpu"],
+            f"BUDGETS={text} cannot work: budgets are whole, positive and increasing numbers",
+        )
+        for text in (
+            *("four", "1.5", "1;4", "²", "-1", "1,-4", "1,,4", "1,4,", "", ",", "0", "0,1"),
+            *("4,1", "1,1", "1e3", "+4", "1_0"),
+        )
+    },
+    **{
+        f"budgets {text!r}": (
+            ["run", f"--budgets={text}", "--profile", "cpu"],
+            f"BUDGETS={text} cannot work: the profile cpu has no budget {text[-1]}: it has 1,",
+        )
+        for text in ("2", "1,2", "1,4,8")
+    },
+    "endless budgets": (["run", f"--budgets={'9' * 5000}"], "BUDGETS"),
+    "budgets of a list": (["list", "--budgets", "4,1"], "BUDGETS=4,1 cannot work"),
+    "budgets to retry": (["retry", "--budgets", "3"], "has no budget 3"),
+    "budgets of a deeper study": (["deeper", "--budgets", "4"], "BUDGETS is for `make all`"),
+    "ablation of a deeper study": (["deeper", "heads"], "heads"),
     "nothing named to delete": (["clean"], "unknown profile to delete 'auto'"),
 }
 # The same through the environment.
 BAD_VARIABLES = {
     "SEEDS": ("0", 'Invalid value "0" for SEEDS'),
+    "BUDGETS": ("4,1", "BUDGETS=4,1 cannot work"),
     "JOBS": ("many", "for JOBS"),
     "PROFILE": ("smok", 'Did you mean "smoke"?'),
     "COMPILE": ("perhaps", "for COMPILE"),

@@ -10,19 +10,20 @@ import pytest
 from helping import ROOT
 
 MODEL = {"model", "model.networks"}
-BELOW_TRAINING = {"experiments", "experiments.data"} | MODEL
+BELOW_TRAINING = {"experiments", "experiments.planning", "experiments.data"} | MODEL
 BELOW_RUNNING = {"experiments.training", "experiments.records", "experiments.probes"}
 BELOW_RUNNING |= BELOW_TRAINING
-BELOW_REPORT = {"model", "experiments", "experiments.records"}
+BELOW_REPORT = {"model", "experiments", "experiments.planning", "experiments.records"}
 # The rooms that each room may import, besides itself.
 ALLOWED: dict[str, set[str]] = {
     "model": set(),
     "model.networks": {"model"},
     "experiments": {"model"},
     "experiments.ablations": {"experiments"} | MODEL,  # a mechanism of its own imports model
+    "experiments.planning": {"experiments", "model"},
     "experiments.data": {"experiments", "model"},
     "experiments.training": BELOW_TRAINING,
-    "experiments.records": {"experiments", "experiments.data", "model"},
+    "experiments.records": {"experiments", "experiments.planning", "experiments.data", "model"},
     "experiments.probes": BELOW_TRAINING | {"experiments.training", "experiments.records"},
     "experiments.running": BELOW_RUNNING,
     "experiments.theory": {"experiments", "experiments.records"} | MODEL,

@@ -1,6 +1,6 @@
 """Which non-linearity should the feed-forward network have?"""
 
-from experiments.ablation import Ablation, Claim, vary
+from experiments.ablation import Ablation, Beats, Claim, vary
 
 ABLATION = Ablation(
     title="Activation",
@@ -17,6 +17,7 @@ ABLATION = Ablation(
             why_margin="a third of the gap that Shazeer 2020 reports, 0.014 nats per word piece",
             published="Shazeer 2020, table 1: log-perplexity 1.997 (.005) with ReLU, 1.983 (.005)"
             " with GELU",
+            requires=[Beats("relu"), Beats("gelu")],
         ),
         Claim(
             id="swiglu",
@@ -27,8 +28,9 @@ ABLATION = Ablation(
             why_margin="an eighth of the gap that Shazeer 2020 reports, 0.039 nats per word piece",
             published="Shazeer 2020, table 1: log-perplexity 1.983 (.005) with GELU, 1.944 (.010)"
             " with SwiGLU",
+            requires=[Beats("gelu"), Beats("swiglu")],
         ),
     ],
     probes=["samples"],
-    limits="A short training of a small network, one learning rate for all three.",
+    limits="A short training of a small network.",
 )

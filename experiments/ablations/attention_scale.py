@@ -1,6 +1,6 @@
 """Why are attention scores divided by the square root of the head width?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
 
 ONE_HEAD = {"model.n_heads": 1}
 UNSCALED = {"model.attention_scale": False}
@@ -11,8 +11,8 @@ ABLATION = Ablation(
     " heads?",
     baseline="scaled",
     variants=[
-        Variant("scaled"),
-        Variant("unscaled", UNSCALED),
+        Variant("scaled", tuned_for="scaled"),
+        Variant("unscaled", UNSCALED, tuned_for="scaled"),
         Variant("one-head-scaled", ONE_HEAD),
         Variant("one-head-unscaled", ONE_HEAD | UNSCALED),
     ],
@@ -30,6 +30,7 @@ ABLATION = Ablation(
             effect={"one-head-unscaled": 1, "one-head-scaled": -1},
             margin=0.02,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
+            requires=[Beats("one-head-scaled")],
         ),
         Claim(
             id="scale-saturation",
@@ -40,9 +41,10 @@ ABLATION = Ablation(
             margin=0.2,
             why_margin="a fifth of a nat of entropy is about a fifth fewer characters attended to;"
             " the entropy is that of the trained network, averaged over its heads",
+            requires=[Beats("one-head-scaled")],
         ),
     ],
     probes=["heads", "samples"],
     limits="Vaswani's argument assumes inputs of unit variance; the scores of a network start as"
-    " small or as large as its weights make them. All variants use the base's learning rate.",
+    " small or as large as its weights make them.",
 )

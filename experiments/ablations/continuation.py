@@ -1,6 +1,6 @@
 """Generation: does a decoder continue a text better than an encoder-decoder?"""
 
-from experiments.ablation import Ablation, Claim, Times, Variant
+from experiments.ablation import Ablation, Beats, Claim, Times, Variant
 
 TASK = {"recipe.task": "continuation"}
 BOTH = {"model.family": "encoder_decoder", "model.n_layers": Times(0.5)}
@@ -22,9 +22,12 @@ ABLATION = Ablation(
             effect={"encoder-decoder": 1, "decoder": -1},
             margin=0.02,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
+            requires=[
+                Beats("decoder", "unigram", 0.5),
+                Beats("encoder-decoder", "unigram", 0.5),
+            ],
         ),
     ],
     limits="Only the second half of each window counts, in training and in evaluation. The encoder"
-    " and the decoder of the encoder-decoder have half the layers each. Both networks have the same"
-    " learning rate.",
+    " and the decoder of the encoder-decoder have half the layers each.",
 )

@@ -1,11 +1,11 @@
 """Understanding: does an encoder tell the genre of a passage better than a decoder?"""
 
-from experiments.ablation import Ablation, Claim, Times, Variant
+from experiments.ablation import Ablation, Claim, Times, Trains, Variant
 
 TASK = {
     "recipe.task": "genre",
     "recipe.learning_rate": Times(0.1),
-    "recipe.final_eval_windows": Times(4),
+    "recipe.eval_windows": Times(4),
 }
 
 ABLATION = Ablation(
@@ -26,6 +26,7 @@ ABLATION = Ablation(
             metric="val_accuracy",
             margin=0.05,
             why_margin="one passage in twenty",
+            requires=[Trains("decoder", 0.02), Trains("encoder", 0.02)],
         ),
     ],
     limits="The genres are those of the First Folio. The networks are judged on three plays that"

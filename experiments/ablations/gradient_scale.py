@@ -12,7 +12,6 @@ UNTRAINED = {
     "recipe.warmup_steps": 0,
     "recipe.learning_rate": Times(0.01),
     "recipe.eval_windows": 8,
-    "recipe.final_eval_windows": 8,
 }
 PRE = UNTRAINED | {"model.norm_placement": "pre"}
 POST = UNTRAINED | {"model.norm_placement": "post"}
@@ -74,6 +73,7 @@ ABLATION = Ablation(
     ],
     probes=["layers"],
     core=True,
+    budgets=[1],  # nothing is trained
     limits="This is the theorem's own setting: Xavier weights and embeddings of unit size. A pilot"
     " with GPT-2's small embeddings saw the opposite order. The losses are those of untrained"
     " networks and mean nothing.",

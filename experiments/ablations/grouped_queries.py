@@ -1,6 +1,6 @@
 """Must every query head have keys and values of its own?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
 
 ABLATION = Ablation(
     title="Grouped queries",
@@ -25,6 +25,7 @@ ABLATION = Ablation(
             margin=0.02,
             no_worse=True,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
+            requires=[Beats("multi-head"), Beats("grouped")],
         ),
         Claim(
             id="mqa",
@@ -34,6 +35,7 @@ ABLATION = Ablation(
             margin=0.02,
             no_worse=True,
             why_margin="as for grouped queries",
+            requires=[Beats("multi-head"), Beats("multi-query")],
         ),
         Claim(
             id="gqa-cache",

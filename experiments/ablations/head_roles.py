@@ -1,12 +1,15 @@
 """What do heads do, and how many of them are needed?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, UsesContext, Variant
 
 ABLATION = Ablation(
     title="What heads do",
     question="Do heads take on roles, and which of them can be switched off?",
     baseline="base",
-    variants=[Variant("base"), Variant("no-position", {"model.position": "none"})],
+    variants=[
+        Variant("base", tuned_for="base"),
+        Variant("no-position", {"model.position": "none"}),
+    ],
     claims=[
         Claim(
             id="head-roles-previous",
@@ -16,6 +19,7 @@ ABLATION = Ablation(
             metric="previous_excess",
             margin=0.2,
             why_margin="a fifth of the weight above what any head of the untrained network gives",
+            requires=[Beats("base")],
         ),
         Claim(
             id="head-roles-first",
@@ -25,6 +29,7 @@ ABLATION = Ablation(
             metric="first_excess",
             margin=0.2,
             why_margin="as for the previous token",
+            requires=[Beats("base"), UsesContext("base")],
         ),
         Claim(
             id="head-roles-induction",
@@ -34,6 +39,7 @@ ABLATION = Ablation(
             metric="induction_excess",
             margin=0.2,
             why_margin="as for the previous token",
+            requires=[Beats("base"), UsesContext("base")],
         ),
         Claim(
             id="head-pruning",
@@ -46,9 +52,10 @@ ABLATION = Ablation(
             why_margin="many means more than half of the heads, removed together, for two"
             " hundredths of a nat",
             published="Voita 2019: 38 of 48 encoder heads for 0.15 BLEU",
+            requires=[Beats("base")],
         ),
     ],
-    probes=["heads", "pruning", "samples", "atlas"],
+    probes=["positions", "heads", "pruning", "samples", "atlas"],
     limits="Heads are switched off at evaluation, without further training. The order is by the"
     " loss that each head costs alone, the least first. Scores are means over held-out text; the"
     " score of a network is that of its strongest head.",

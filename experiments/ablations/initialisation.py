@@ -1,6 +1,6 @@
 """How large should weights and embeddings start?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
 
 XAVIER = {"model.initialisation": "xavier"}
 GPT2 = {"model.initialisation": "gpt2"}
@@ -27,9 +27,9 @@ ABLATION = Ablation(
             effect={"gpt2": 1, "xavier-scaled": -1},
             margin=0.02,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
+            requires=[Beats("xavier-scaled")],
         ),
     ],
     probes=["layers", "samples"],
-    limits="One learning rate and few steps; GPT-2's weights were made for long trainings of deep"
-    " stacks.",
+    limits="Few steps; GPT-2's weights were made for long trainings of deep stacks.",
 )

@@ -1,6 +1,6 @@
 """Should a network be kept from becoming too certain?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
 
 ABLATION = Ablation(
     title="Label smoothing",
@@ -19,6 +19,7 @@ ABLATION = Ablation(
             margin=0.01,
             why_margin="a hundredth of a nat is one per cent of perplexity",
             published="stated there without a number; it improved BLEU",
+            requires=[Beats("none")],
         ),
     ],
     probes=["samples"],

@@ -1,6 +1,9 @@
 """From counting pairs to attention: what is each step of the textbooks' ladder worth?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Times, Trains, Variant
+
+# The MLP learns best at about three times the transformer's rate.
+MLP = {"model.family": "mlp", "recipe.learning_rate": Times(3)}
 
 ABLATION = Ablation(
     title="The ladder of language models",
@@ -8,30 +11,30 @@ ABLATION = Ablation(
     baseline="bigram",
     variants=[
         Variant("bigram", {"model.family": "bigram"}),
-        Variant("mlp", {"model.family": "mlp"}, match_parameters="d_ff"),
+        Variant("mlp", MLP, match_parameters="d_ff"),
         Variant("transformer"),
-        Variant("mlp-own-rate", {"model.family": "mlp"}, match_parameters="d_ff", tuned_for="mlp"),
-        Variant("transformer-own-rate", tuned_for="transformer"),
     ],
     claims=[
         Claim(
             id="ladder-mlp",
             sentence="A fixed-window MLP beats a bigram.",
             said_by="lecture series; Bengio 2003",
-            effect={"bigram": 1, "mlp-own-rate": -1},
+            effect={"bigram": 1, "mlp": -1},
             margin=0.1,
             why_margin="a rung of the ladder is a tenth of a nat or more",
+            requires=[Trains("mlp")],
         ),
         Claim(
             id="ladder",
             sentence="A transformer beats a fixed-window MLP of as many parameters.",
             said_by="lecture series",
-            effect={"mlp-own-rate": 1, "transformer-own-rate": -1},
+            effect={"mlp": 1, "transformer": -1},
             margin=0.1,
             why_margin="as for the MLP against the bigram",
+            requires=[Beats("mlp"), Beats("transformer")],
         ),
     ],
     probes=["positions", "samples"],
-    limits="The MLP sees eight characters. The claims are judged with each network at its own"
-    " learning rate. The bigram is counted from the same batches, not from the whole text.",
+    limits="The MLP sees eight characters. The bigram is counted from the same batches, not from"
+    " the whole text.",
 )

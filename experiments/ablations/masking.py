@@ -1,6 +1,6 @@
 """Where must the future be masked?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
 
 ABLATION = Ablation(
     title="Mask placement",
@@ -9,7 +9,7 @@ ABLATION = Ablation(
     baseline="before-softmax",
     variants=[
         Variant("before-softmax", {}),
-        Variant("after-softmax", {"model.masking": "after_softmax"}),
+        Variant("after-softmax", {"model.masking": "after_softmax"}, tuned_for="before-softmax"),
     ],
     claims=[
         Claim(
@@ -27,6 +27,7 @@ ABLATION = Ablation(
             margin=0.5,
             why_margin="half a nat below the loss of an honest network is not a better model, but"
             " a look at the future",
+            requires=[Beats("before-softmax")],
         ),
     ],
     probes=["samples"],

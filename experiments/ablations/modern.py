@@ -1,6 +1,6 @@
 """From GPT-2's parts to Llama's: changes added one by one, and each taken away from the end."""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
 
 GPT2 = {
     "model.position": "learned",
@@ -21,12 +21,16 @@ ABLATION = Ablation(
     variants=[
         Variant("gpt2-set", GPT2),
         Variant("+rope", GPT2 | ROPE),
-        Variant("+rmsnorm", GPT2 | ROPE | RMSNORM),
-        Variant("+swiglu", GPT2 | ROPE | RMSNORM | SWIGLU),
+        Variant("+rmsnorm", GPT2 | ROPE | RMSNORM, tuned_for="+rope"),
+        Variant("+swiglu", GPT2 | ROPE | RMSNORM | SWIGLU, tuned_for="llama-set"),
         Variant("llama-set", LLAMA),
-        Variant("llama-without-rope", LLAMA | {"model.position": "learned"}),
-        Variant("llama-without-rmsnorm", LLAMA | {"model.norm": "layernorm"}),
-        Variant("llama-without-swiglu", LLAMA | {"model.activation": "gelu"}),
+        Variant("llama-without-rope", LLAMA | {"model.position": "learned"}, tuned_for="gpt2-set"),
+        Variant(
+            "llama-without-rmsnorm", LLAMA | {"model.norm": "layernorm"}, tuned_for="llama-set"
+        ),
+        Variant(
+            "llama-without-swiglu", LLAMA | {"model.activation": "gelu"}, tuned_for="llama-set"
+        ),
     ],
     claims=[
         Claim(
@@ -37,6 +41,7 @@ ABLATION = Ablation(
             margin=0.005,
             why_margin="about the gap of the lab notes' single run",
             published="a single run on Tiny Shakespeare: 1.4804 to 1.4754",
+            requires=[Beats("gpt2-set"), Beats("llama-set")],
         ),
         Claim(
             id="modern-rope",
@@ -46,9 +51,11 @@ ABLATION = Ablation(
             effect={"gpt2-set": 0.5, "+rope": -1, "llama-set": 0.5},
             margin=0.005,
             why_margin="as for the whole set",
+            requires=[Beats("gpt2-set"), Beats("llama-set")],
         ),
     ],
     probes=["samples"],
-    limits="The learning rate is the base's, tuned for neither set. Grouped queries are the last"
-    " change, so +swiglu is the Llama set without them.",
+    limits="The two sets and +rope have learning rates of their own; every other step has the rate"
+    " of the one that has the same positions. Grouped queries are the last change, so +swiglu is"
+    " the Llama set without them.",
 )

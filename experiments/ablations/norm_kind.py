@@ -1,6 +1,6 @@
 """LayerNorm, or the cheaper RMSNorm?"""
 
-from experiments.ablation import Ablation, Claim, vary
+from experiments.ablation import Ablation, Beats, Claim, vary
 
 ABLATION = Ablation(
     title="LayerNorm and RMSNorm",
@@ -16,6 +16,7 @@ ABLATION = Ablation(
             margin=0.02,
             equal=True,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
+            requires=[Beats("layernorm"), Beats("rmsnorm")],
         ),
         Claim(
             id="rmsnorm-speed",

@@ -1,13 +1,17 @@
 """How should a transformer know where a token stands?"""
 
-from experiments.ablation import Ablation, Claim, vary
+from experiments.ablation import Ablation, Beats, Claim, UsesContext, Variant, vary
 
 ABLATION = Ablation(
     title="Positional encoding",
     question="Attention by itself does not see order. How much does each way of encoding order"
     " matter?",
     baseline="none",
-    variants=vary("position", ["none", "sinusoidal", "learned", "rope", "alibi"]),
+    variants=[
+        *vary("position", ["none", "sinusoidal"]),
+        Variant("learned", {"model.position": "learned"}, tuned_for="sinusoidal"),
+        *vary("position", ["rope", "alibi"]),
+    ],
     claims=[
         Claim(
             id="permutation",
@@ -25,6 +29,7 @@ ABLATION = Ablation(
             why_margin="a collapse is a loss of half a nat per character or more",
             published="Haviv 2022, table 2 (125M parameters): perplexity 22.15 without, 22.04"
             " learned, 21.49 sinusoidal, 19.94 ALiBi: no collapse",
+            requires=[Beats("sinusoidal"), UsesContext("sinusoidal")],
         ),
         Claim(
             id="rope-sinusoidal",
@@ -34,6 +39,7 @@ ABLATION = Ablation(
             margin=0.02,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
             published="Su 2021: 27.3 to 27.5 BLEU on WMT14 English to German",
+            requires=[Beats("sinusoidal"), Beats("rope")],
         ),
         Claim(
             id="extrapolation-rope",
@@ -45,6 +51,12 @@ ABLATION = Ablation(
             why_margin="an encoding that holds up is better by a tenth of a nat or more",
             published="Press 2022, table 2, trained at 512 and tested at 3512: perplexity 178.97"
             " sinusoidal, 35.54 rotary",
+            requires=[
+                Beats("sinusoidal"),
+                Beats("rope"),
+                UsesContext("sinusoidal"),
+                UsesContext("rope"),
+            ],
         ),
         Claim(
             id="extrapolation-alibi",
@@ -56,6 +68,12 @@ ABLATION = Ablation(
             why_margin="as for RoPE",
             published="Press 2022, table 2, trained at 512 and tested at 3512: perplexity 178.97"
             " sinusoidal, 18.40 ALiBi",
+            requires=[
+                Beats("sinusoidal"),
+                Beats("alibi"),
+                UsesContext("sinusoidal"),
+                UsesContext("alibi"),
+            ],
         ),
         Claim(
             id="extrapolation-rope-alibi",
@@ -66,10 +84,17 @@ ABLATION = Ablation(
             margin=0.1,
             why_margin="as for RoPE",
             published="Press 2022, table 2: perplexity 35.54 rotary, 18.40 ALiBi",
+            requires=[
+                Beats("rope"),
+                Beats("alibi"),
+                UsesContext("rope"),
+                UsesContext("alibi"),
+            ],
         ),
     ],
     probes=["positions", "lengths", "samples"],
     core=True,
     limits="Beyond the training length each network is evaluated as it was trained, without any of"
-    " the later methods for longer contexts. Learned positions do not exist there.",
+    " the later methods for longer contexts. Learned positions do not exist there; they"
+    " have the learning rate of sinusoidal ones.",
 )

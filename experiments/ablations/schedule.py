@@ -1,6 +1,6 @@
 """How should the learning rate change during training, and does it need a warm-up?"""
 
-from experiments.ablation import Ablation, Claim, Variant, cross, vary
+from experiments.ablation import Ablation, Beats, Claim, Variant, cross, vary
 
 ABLATION = Ablation(
     title="Learning-rate schedule",
@@ -18,6 +18,7 @@ ABLATION = Ablation(
             effect={"cosine-no-warmup": 1, "cosine": -1},
             margin=0.02,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
+            requires=[Beats("cosine")],
         ),
         Claim(
             id="schedule",
@@ -27,9 +28,10 @@ ABLATION = Ablation(
             margin=0.05,
             equal=True,
             why_margin="a twentieth of a nat is what a longer training easily makes up",
+            requires=[Beats("cosine"), Beats("inverse-sqrt")],
         ),
     ],
     probes=["samples"],
-    limits="One pre-norm network and one peak rate. Without warm-up the inverse-square-root"
+    limits="One pre-norm network. Without warm-up the inverse-square-root"
     " schedule starts at its peak and falls at once: after a hundred steps a tenth is left.",
 )

@@ -1,6 +1,6 @@
 """Deeper or wider, for the same tokens and for the same arithmetic."""
 
-from experiments.ablation import Ablation, Claim, Times, Variant
+from experiments.ablation import Ablation, Beats, Claim, Times, Variant
 
 DEEP = {"model.n_layers": Times(2)}
 WIDE = {"model.d_model": Times(2), "model.d_ff": Times(2), "model.n_heads": Times(2)}
@@ -14,13 +14,8 @@ ABLATION = Ablation(
         Variant("base"),
         Variant("deep", DEEP),
         Variant("wide", WIDE),
-        Variant("deep-equal-flops", DEEP, match_flops=True),
-        Variant("wide-equal-flops", WIDE, match_flops=True),
-        Variant("base-own-rate", tuned_for="base"),
-        Variant("deep-own-rate", DEEP, tuned_for="deep"),
-        Variant("deep-equal-flops-own-rate", DEEP, match_flops=True, tuned_for="deep"),
-        Variant("wide-own-rate", WIDE, tuned_for="wide"),
-        Variant("wide-equal-flops-own-rate", WIDE, match_flops=True, tuned_for="wide"),
+        Variant("deep-equal-flops", DEEP, match_flops=True, tuned_for="deep"),
+        Variant("wide-equal-flops", WIDE, match_flops=True, tuned_for="wide"),
     ],
     claims=[
         Claim(
@@ -42,36 +37,40 @@ ABLATION = Ablation(
             id="depth",
             sentence="Doubling the layers lowers the loss.",
             said_by="practice notes; Kaplan 2020",
-            effect={"base-own-rate": 1, "deep-own-rate": -1},
+            effect={"base": 1, "deep": -1},
             margin=0.01,
             why_margin="a hundredth of a nat is one per cent of perplexity",
+            requires=[Beats("base"), Beats("deep")],
         ),
         Claim(
             id="width",
             sentence="Doubling the width lowers the loss.",
             said_by="practice notes; Kaplan 2020",
-            effect={"base-own-rate": 1, "wide-own-rate": -1},
+            effect={"base": 1, "wide": -1},
             margin=0.01,
             why_margin="as for the layers",
+            requires=[Beats("base"), Beats("wide")],
         ),
         Claim(
             id="depth-compute",
             sentence="Doubling the layers lowers the loss at equal arithmetic too.",
             said_by="a reading of Kaplan 2020",
-            effect={"base-own-rate": 1, "deep-equal-flops-own-rate": -1},
+            effect={"base": 1, "deep-equal-flops": -1},
             margin=0.01,
             why_margin="as at equal tokens",
+            requires=[Beats("base"), Beats("deep-equal-flops")],
         ),
         Claim(
             id="width-compute",
             sentence="Doubling the width lowers the loss at equal arithmetic too.",
             said_by="a reading of Kaplan 2020",
-            effect={"base-own-rate": 1, "wide-equal-flops-own-rate": -1},
+            effect={"base": 1, "wide-equal-flops": -1},
             margin=0.01,
             why_margin="as at equal tokens",
+            requires=[Beats("base"), Beats("wide-equal-flops")],
         ),
     ],
     probes=["samples"],
-    limits="The claims are judged with each network at its own learning rate, chosen at equal"
-    " tokens. Equal arithmetic means fewer steps of the same batch, with the schedule compressed.",
+    limits="The learning rates are chosen at equal tokens. Equal arithmetic means fewer steps of"
+    " the same batch, with the schedule compressed.",
 )

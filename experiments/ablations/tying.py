@@ -1,6 +1,6 @@
 """One matrix for input and output embeddings, or two?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
 
 UNTIED = {"model.tie_embeddings": False}
 
@@ -22,6 +22,7 @@ ABLATION = Ablation(
             margin=0.02,
             no_worse=True,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
+            requires=[Beats("tied"), Beats("untied")],
         ),
         Claim(
             id="tying-matched",
@@ -31,6 +32,7 @@ ABLATION = Ablation(
             margin=0.02,
             no_worse=True,
             why_margin="as at equal width",
+            requires=[Beats("tied"), Beats("untied-matched")],
         ),
     ],
     probes=["samples"],

@@ -34,7 +34,6 @@ NANOGPT_RECIPE = Recipe(
     warmup_steps=100,
     eval_every=250,
     eval_windows=240,
-    final_eval_windows=240,
 )
 # nanoGPT's network for a graphics card: README, "quick start".
 _NANOGPT_GPU = NANOGPT | {
@@ -90,7 +89,7 @@ MARGIN = 0.05
 def full_evaluation(published: Published, corpus: Corpus) -> Recipe:
     """The published recipe, with every evaluation on the whole validation split."""
     windows = (corpus.lengths["val"] - 1) // published.network["context_length"]
-    return dataclasses.replace(published.recipe, eval_windows=windows, final_eval_windows=windows)
+    return dataclasses.replace(published.recipe, eval_windows=windows)
 
 
 def spec_of(corpus: Corpus, network: dict[str, Any], recipe: Recipe, seed: int) -> RunSpec:

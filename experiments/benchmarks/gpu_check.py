@@ -82,7 +82,7 @@ def networks(place: Place, **recipe: Any) -> dict[str, RunSpec]:
         profile.recipe,
         precision=default_precision(place.device),
         **{"steps": _STEPS, "warmup_steps": 2, "log_every": 5, "eval_every": 5}
-        | {"eval_windows": 8, "final_eval_windows": 8}
+        | {"eval_windows": 8}
         | recipe,
     )
 

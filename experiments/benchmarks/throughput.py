@@ -20,7 +20,7 @@ from experiments.benchmarks.calibration import NANOGPT, NANOGPT_RECIPE, spec_of
 from experiments.benchmarks.whole_runs import SHAPES, TO_QUALITY, Row, through_runner
 from experiments.data.corpus import Corpus, prepare_corpus
 from experiments.errors import UserError
-from experiments.plan import unique_runs
+from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.collect import write_table
 from experiments.records.study import Study
@@ -216,9 +216,14 @@ def time_calls(calls: Sequence[tuple[str, list[str]]], repeat: int) -> Iterator[
 
 
 def study_is_finished(results: Path, data: Path, corpus_name: str, device: str) -> bool:
-    """Whether the study of a profile and a corpus has nothing left to train."""
+    """Whether the study of a profile and a corpus has nothing left to train at its budgets."""
     profile = PROFILES[results.name].with_precision(default_precision(device))
-    plan = Study.of(profile, prepare_corpus(corpus_name, data), seeds=None).plan(results)
+    try:
+        budgets = Study.load(results).budgets
+    except UserError:
+        budgets = None
+    corpus = prepare_corpus(corpus_name, data)
+    plan = Study.of(profile, corpus, seeds=None, budgets=budgets).plan(results)
     return not plan.untuned and not unfinished(unique_runs(plan.runs), results)
 
 
@@ -234,9 +239,7 @@ def _whole_runs(
 
 def _short_recipe(steps: int) -> Recipe:
     """nanoGPT's recipe for a few steps, with as little evaluation as possible."""
-    return dataclasses.replace(
-        NANOGPT_RECIPE, steps=steps, warmup_steps=0, eval_windows=1, final_eval_windows=1
-    )
+    return dataclasses.replace(NANOGPT_RECIPE, steps=steps, warmup_steps=0, eval_windows=1)
 
 
 def _run_baseline(*words: object) -> Row:

@@ -31,7 +31,7 @@ _ALL_WINDOWS = 10**6  # more than any split has
 TO_QUALITY: dict[str, tuple[dict[str, Any], Recipe]] = {
     "nanoGPT's recipe": (
         NANOGPT,
-        dataclasses.replace(NANOGPT_RECIPE, final_eval_windows=_ALL_WINDOWS),
+        dataclasses.replace(NANOGPT_RECIPE, eval_every=2000, eval_windows=_ALL_WINDOWS),
     ),
     "LSTM of two layers, at ten times its learning rate": (
         NANOGPT | {"family": "lstm", "n_layers": 2},
@@ -40,7 +40,8 @@ TO_QUALITY: dict[str, tuple[dict[str, Any], Recipe]] = {
             steps=650,
             learning_rate=1e-2,
             warmup_steps=65,
-            final_eval_windows=_ALL_WINDOWS,
+            eval_every=650,
+            eval_windows=_ALL_WINDOWS,
         ),
     ),
 }

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,8 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.catalogue import load_ablations
-from experiments.cli.options import Seeds, SlotOptions, StudyOptions
-from experiments.plan import Plan, PlannedRun, UntunedRun, preliminary_plan, run_labels, unique_runs
+from experiments.cli.options import Budgets, Seeds, SlotOptions, StudyOptions, parse_budgets
+from experiments.planning.plan import (
+    Plan,
+    PlannedRun,
+    UntunedRun,
+    preliminary_plan,
+    run_labels,
+    unique_runs,
+)
 from experiments.profiles import PUBLISHED_SPEEDS, Profile
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
@@ -24,11 +31,13 @@ def list_ablations(
     *,
     study: StudyOptions = StudyOptions(),
     seeds: Seeds = None,
+    budgets: Budgets = None,
     options: SlotOptions = SlotOptions(),
 ) -> None:
     """List the ablations, their variants and runs, and how long the runs take on this machine."""
     profile, device, folder = study.local_profile, study.local_device, study.folder
-    members = _planned(profile, folder, seeds)
+    chosen = parse_budgets(budgets, profile)
+    members = _planned(profile, folder, seeds, chosen)
     runs = unique_runs(members)
     left = _unfinished(runs, folder)
     own_slots = slots(device, options.per_gpu(device), options.jobs)
@@ -49,7 +58,10 @@ def list_ablations(
         variants = ", ".join(variant.name for variant in ablation.variants)
         table.add_row(name, Text(variants), *row(own_runs))
     table.add_section()
-    table.add_row("all, shared runs once", "", *row(runs))
+    for budget, further in _by_budget(profile, seeds):
+        table.add_row(f"budget {budget}, shared runs once", "", *row(further))
+    table.add_section()
+    table.add_row("this study, shared runs once", "", *row(runs))
     table.add_row("of these not finished", "", *row(left))
     Console().print(table)
     at_once = "on one H100" if by_card else f"with {len(own_slots)} runs at once"
@@ -119,25 +131,46 @@ def _speeds(
     return estimates.timed_speeds(profile.name, device) | measured, source
 
 
-def _planned(profile: Profile, folder: Path, seeds: int | None) -> list[PlannedRun]:
+def _by_budget(profile: Profile, seeds: int | None) -> Iterator[tuple[int, list[RunSpec]]]:
+    """The runs that each budget of the profile adds to those of the shallower budgets."""
+    before = set[str]()
+    for i, budget in enumerate(profile.budgets):
+        runs = unique_runs(preliminary_plan(profile, seeds, profile.budgets[: i + 1]))
+        yield budget, [run for run in runs if run.run_id not in before]
+        before |= {run.run_id for run in runs}
+
+
+def _planned(
+    profile: Profile, folder: Path, seeds: int | None, budgets: list[int] | None
+) -> list[PlannedRun]:
     """The plan of the study in the folder, or a preliminary plan where there is none or one of
-    another number of seeds.
+    another number of seeds or other budgets.
     """
     if (folder / "study.json").exists():
         study = Study.load(folder)
-        if seeds in (None, study.seeds):
+        if seeds in (None, study.seeds) and budgets in (None, study.budgets):
             plan = study.plan(folder)
             return [*plan.runs, *_untuned_runs(plan, study)]
-    return preliminary_plan(profile, seeds)
+    return preliminary_plan(profile, seeds, budgets)
 
 
 def _untuned_runs(plan: Plan, study: Study) -> list[PlannedRun]:
-    """The runs that wait for a learning rate, as if the lowest rate were chosen."""
-    if not plan.untuned:
+    """The runs that wait for trials: trials that are not asked for yet, and comparison runs.
+
+    They are planned as if the rates in the files were the best.
+    """
+    waiting = {key: len(sweep.trials) for key, sweep in plan.sweeps.items() if sweep.chosen is None}
+    if not waiting:
         return []
-    untuned = set(plan.untuned)
-    return [
-        run
-        for run in preliminary_plan(study.profile, study.seeds)
-        if UntunedRun(run.ablation, run.variant, run.spec.seed) in untuned and run.rate is None
-    ]
+    untuned, runs = set(plan.untuned), []
+    for run in study.plan(None).runs:
+        key = run.ablation, run.variant, run.budget
+        if run.rate is None:
+            wanted = UntunedRun(*key, run.spec.seed) in untuned
+        else:
+            wanted = waiting.get(key, 1) <= 0
+            if key in waiting:
+                waiting[key] -= 1  # so many trials are planned already
+        if wanted:
+            runs.append(run)
+    return runs

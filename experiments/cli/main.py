@@ -21,6 +21,7 @@ app = App(
 )
 for _name, _function in {
     "run": "run:run",
+    "deeper": "run:deeper",
     "retry": "run:retry",
     "list": "listing:list_ablations",
     "status": "listing:status",

@@ -1,14 +1,16 @@
 """`network`: a network's parameters, FLOPs and shapes."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import fields, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 from rich.console import Console
 from rich.table import Table
 
-from experiments.cli.options import check_known, parse_changes
+from experiments.cli.options import check_known
 from experiments.errors import UserError
 from model.accounting import (
     cache_bytes,
@@ -96,3 +98,21 @@ def _shapes(config: ModelConfig, time: int) -> Table:
     for module, step, shape, count in shape_trace(config, time):
         table.add_row(module, step, " × ".join(map(str, shape)), f"{count:,}" if count else "")
     return table
+
+
+def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
+    """Values by field from texts FIELD=VALUE. A value is JSON or a word.
+
+    Raises:
+        UserError: a text is not FIELD=VALUE.
+    """
+    values = {}
+    for change in changes:
+        field, equals, text = change.partition("=")
+        if not field or not equals:
+            raise UserError(f"{change!r} must be FIELD=VALUE, as in n_heads=2")
+        try:
+            values[field] = json.loads(text)
+        except json.JSONDecodeError:
+            values[field] = text
+    return values

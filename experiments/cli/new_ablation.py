@@ -13,7 +13,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 _TEMPLATE = '''"""{title}: what is the question, in a line?"""
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
 
 ABLATION = Ablation(
     title="{title}",
@@ -27,8 +27,8 @@ ABLATION = Ablation(
     variants=[
         Variant("none", {{"model.dropout": 0.0}}),
         Variant("a-tenth", {{"model.dropout": 0.1}}),
-        # The variant "a-tenth" at a tuned learning rate:
-        # Variant("a-tenth-own-rate", {{"model.dropout": 0.1}}, tuned_for="a-tenth"),
+        # Each variant that a claim weighs has a learning rate of its own. To share another's:
+        # Variant("a-fifth", {{"model.dropout": 0.2}}, tuned_for="a-tenth"),
     ],
     # Sentences from the literature, each with the rule that judges it. Write both before the runs.
     claims=[
@@ -42,12 +42,17 @@ ABLATION = Ablation(
             # The smallest effect that matters, in the metric's unit, and the reason.
             margin=0.01,
             why_margin="a hundredth of a nat is the least that would decide what to use",
+            # What must hold for the comparison to mean anything, else the claim is not testable:
+            # here, that both networks beat a bigram. More kinds: experiments/gates.py.
+            requires=[Beats("none", "bigram"), Beats("a-tenth", "bigram")],
             # metric="val_accuracy",  # or another of METRICS (experiments/metrics.py)
             # published="the number in a paper, shown beside ours",
         ),
     ],
     # Measurements of the trained networks besides the loss: experiments/probes/registry.py.
     probes=["positions"],
+    # Budgets to train at, as multiples of the profile's steps; by default the first alone.
+    # budgets=[1, 4],
     # Limits of the comparison, shown at the end of the section.
     limits="One dropout rate, and a training in which no passage comes twice.",
 )

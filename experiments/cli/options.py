@@ -4,18 +4,17 @@ A command names the groups that it uses in its signature, and refuses every othe
 options but the two folders can also be set as environment variables.
 """
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, get_args, get_type_hints
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from experiments.errors import UserError
-from experiments.plan import TUNING_SEEDS
+from experiments.planning.tuning import TUNING_SEEDS
 from experiments.profiles import PROFILES, Profile
 from experiments.running.devices import resolve_device, resolve_precision
 from experiments.spec import Precision
@@ -50,6 +49,14 @@ Seeds = Annotated[
         env_var="SEEDS",
         validator=Number(gte=1, lte=TUNING_SEEDS[0]),
         help="Number of seeds; by default the profile decides.",
+    ),
+]
+Budgets = Annotated[
+    str | None,
+    Parameter(
+        env_var="BUDGETS",
+        help="Budgets to train at, as in 1,4: multiples of the profile's steps. By default those of"
+        " the study that is there, or the profile's.",
     ),
 ]
 Jobs = Annotated[
@@ -211,6 +218,7 @@ class TrainingOptions:
     """How a study trains its runs."""
 
     seeds: Seeds = None
+    budgets: Budgets = None
     precision: PrecisionName = "auto"
     compile: Annotated[bool, Parameter(env_var="COMPILE", negative="")] = False
     """Train every network through torch.compile."""
@@ -236,9 +244,29 @@ class TrainingOptions:
             return self.checkpoint_seconds
         return 60.0 if device == "cuda" else 10.0
 
+    def budgets_of(self, profile: Profile) -> list[int] | None:
+        """The budgets that are chosen, if any.
+
+        Raises:
+            UserError: they are not whole, positive and increasing, or not the profile's.
+        """
+        return parse_budgets(self.budgets, profile)
+
     def configure(self, profile: Profile, device: str) -> Profile:
         """The profile in the precision for the device, and compiled or not."""
         return profile.with_precision(resolve_precision(self.precision, device), self.compile)
+
+
+def parse_budgets(text: str | None, profile: Profile) -> list[int] | None:
+    """Budgets from a text such as "1,4"; None for no text.
+
+    Raises:
+        UserError: they are not whole, positive and increasing, or not the profile's.
+    """
+    try:
+        return None if text is None else profile.budgets_from(text)
+    except ValueError as error:
+        raise UserError(f"BUDGETS={text} cannot work: {error}") from None
 
 
 def _variables() -> Iterable[str]:
@@ -267,21 +295,3 @@ def check_known(kind: str, values: Iterable[str], known: Iterable[str]) -> None:
         if value not in known:
             hint = nearest(value, known) or ","
             raise UserError(f"unknown {kind} '{value}'{hint} there are {', '.join(known)}")
-
-
-def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
-    """Values by field from texts FIELD=VALUE. A value is JSON or a word.
-
-    Raises:
-        UserError: a text is not FIELD=VALUE.
-    """
-    values = {}
-    for change in changes:
-        field, equals, text = change.partition("=")
-        if not field or not equals:
-            raise UserError(f"{change!r} must be FIELD=VALUE, as in n_heads=2")
-        try:
-            values[field] = json.loads(text)
-        except json.JSONDecodeError:
-            values[field] = text
-    return values

@@ -21,7 +21,8 @@ from experiments.cli.options import (
 from experiments.cli.report import PageBuilder
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
-from experiments.plan import PlannedRun, preliminary_plan, unique_runs
+from experiments.planning.plan import Plan, PlannedRun, preliminary_plan, unique_runs
+from experiments.profiles import Profile
 from experiments.records.calls import record_call
 from experiments.records.collect import is_measured
 from experiments.records.provenance import environment, record_environment
@@ -32,6 +33,7 @@ from experiments.running.job import Job
 from experiments.running.lock import results_lock
 from experiments.running.runner import StudyOutcome, run_study, unfinished
 from experiments.running.trackers import tracker_named
+from experiments.spec import Probe
 
 _THEORY_TABLES = ("identities", "theory", "encodings")  # written by `experiments.theory`
 
@@ -59,6 +61,19 @@ def retry(
     return _run([], study, corpus, workers, training, failed_only=True)
 
 
+def deeper(
+    *,
+    study: StudyOptions = StudyOptions(),
+    corpus: CorpusOptions = CorpusOptions(),
+    workers: WorkerOptions = WorkerOptions(),
+    training: TrainingOptions = TrainingOptions(),
+) -> int:
+    """Finish the study in the results folder, then add the profile's next budget."""
+    if training.budgets is not None:
+        raise UserError("`make deeper` chooses the budgets itself: BUDGETS is for `make all`")
+    return _run([], study, corpus, workers, training, add_budget=True)
+
+
 def _run(
     ablations: list[str],
     options: StudyOptions,
@@ -67,6 +82,7 @@ def _run(
     training: TrainingOptions,
     *,
     failed_only: bool = False,
+    add_budget: bool = False,
 ) -> int:
     tracker = tracker_named(training.tracker)
     executor = workers.start_executor()
@@ -74,11 +90,15 @@ def _run(
     profile = training.configure(options.profile_for(device), device)
     slots_per_gpu = workers.per_gpu(device)
     slots = executor.slots(device, slots_per_gpu, workers.jobs)
-    planned = preliminary_plan(profile, 1)  # refuses bad ablations before a corpus is fetched
+    folder = options.results / profile.name
+    budgets = training.budgets_of(profile) or _budgets_of(folder) or list(profile.default_budgets)
+    if add_budget:
+        budgets = _with_next(budgets, profile, folder)
+    # Refuses bad ablations before a corpus is fetched.
+    planned = preliminary_plan(profile, 1, budgets)
     corpus = corpus_options.prepare()
     _check_length(corpus, planned)
-    study = Study.of(profile, corpus, training.seeds)
-    folder = options.results / profile.name
+    study = Study.of(profile, corpus, training.seeds, budgets)
     job = Job(
         corpus,
         folder,
@@ -97,10 +117,15 @@ def _run(
             executor=executor,
             fail_fast=training.fail_fast,
             tracker=tracker,
-            on_round=lambda seed: page.refresh(),
         )
-        outcome, asked = _train_stages(
-            study, folder, ablations, train, failed_only=failed_only, fail_fast=training.fail_fast
+        outcome, asked = _train_in_turn(
+            study,
+            folder,
+            ablations,
+            train,
+            page,
+            failed_only=failed_only,
+            fail_fast=training.fail_fast,
         )
         page.stop()
         stopped = training.fail_fast and bool(outcome.failed)
@@ -120,35 +145,97 @@ def _run(
     return 1 if outcome.failed else status
 
 
-def _train_stages(
+def _train_in_turn(
     study: Study,
     folder: Path,
     ablations: list[str],
-    train: Callable[[list[PlannedRun]], StudyOutcome],
+    train: Callable[..., StudyOutcome],
+    page: PageBuilder,
     *,
     failed_only: bool,
     fail_fast: bool,
 ) -> tuple[StudyOutcome, int]:
-    """Train a study in three stages, each of which decides what the next one trains. Return the
+    """Train a study turn by turn, and plan anew after each turn: trials decide what is next.
+
+    The page is built anew, beside the training, after every turn with runs to compare. Returns the
     outcome and the number of runs asked for.
     """
-    outcome, asked = StudyOutcome(), set[str]()
-    for stage in ("all rates", "the best two rates", "comparison"):
-        plan = study.plan(folder, ablations or None)
-        members = plan.comparison_runs if stage == "comparison" else plan.trials
-        # A trial that failed in the stage before is not trained again.
-        members = [member for member in members if member.spec.run_id not in asked]
-        if failed_only:
-            members = [member for member in members if _has_failed(member, folder)]
-        asked |= {member.spec.run_id for member in members}
-        if members:
-            tables = all(is_measured(folder, name) for name in _THEORY_TABLES)
-            if not tables or unfinished(unique_runs(members), folder):
-                measure([sys.executable, "-m", "experiments.theory"], folder)
-            outcome += train(members)
+    outcome, asked = StudyOutcome(), set[tuple[str, tuple[Probe, ...]]]()
+    plan = study.plan(folder, ablations or None)
+    turn = _next_turn(plan, folder, asked, failed_only=failed_only)
+    if (turn or not failed_only) and not all(is_measured(folder, name) for name in _THEORY_TABLES):
+        measure([sys.executable, "-m", "experiments.theory"], folder)
+    while turn:
+        asked |= {(spec.run_id, spec.probes) for spec in unique_runs(turn)}
+        outcome += train(turn, title=str(turn[0].turn))
         if fail_fast and outcome.failed:
             break
-    return outcome, len(asked)
+        if turn[0].rate is None:
+            page.refresh()
+        plan = study.plan(folder, ablations or None)
+        turn = _next_turn(plan, folder, asked, failed_only=failed_only)
+    trained = {run_id for run_id, _ in asked}
+    if failed_only:
+        return outcome, len(trained)
+    # Runs that were finished before are counted, and shown in a tracker.
+    left = {spec.run_id for spec in unfinished(unique_runs(plan.runs), folder)}
+    before = [run for run in plan.runs if run.spec.run_id not in left | trained]
+    train(before)
+    done = len({run.spec.run_id for run in before})
+    return outcome + StudyOutcome(done=done), len({run.spec.run_id for run in plan.runs} | trained)
+
+
+def _next_turn(
+    plan: Plan, folder: Path, asked: set[tuple[str, tuple[Probe, ...]]], *, failed_only: bool
+) -> list[PlannedRun]:
+    """The runs of the first turn that has any left to train. No run with the same probes is asked
+    for twice.
+    """
+    specs = unfinished(unique_runs(plan.runs), folder)
+    todo = {spec.run_id for spec in specs if (spec.run_id, spec.probes) not in asked}
+    left = [member for member in plan.runs if member.spec.run_id in todo]
+    if failed_only:
+        left = [member for member in left if _has_failed(member, folder)]
+    first = min((member.turn for member in left), default=None)
+    # Equal runs of other ablations are included, for their probes.
+    ids = {member.spec.run_id for member in left if member.turn == first}
+    members = [member for member in left if member.spec.run_id in ids]
+    return sorted(members, key=lambda member: member.turn != first)
+
+
+def _budgets_of(folder: Path) -> list[int]:
+    """The budgets of the study in a results folder; empty where there is none."""
+    try:
+        return Study.load(folder).budgets
+    except UserError:
+        return []
+
+
+def _with_next(budgets: list[int], profile: Profile, folder: Path) -> list[int]:
+    """The budgets, and the profile's next one if all runs at these are finished.
+
+    Raises:
+        UserError: all runs at all budgets of the profile are finished.
+    """
+    try:
+        plan = Study.load(folder).plan(folder)
+    except UserError:
+        return budgets
+    if plan.untuned or unfinished(unique_runs(plan.runs), folder):
+        print(
+            f"the study at budgets {', '.join(map(str, budgets))} comes first: it is not finished"
+        )
+        return budgets
+    further = [
+        budget for budget in profile.budgets if budget > budgets[0] and budget not in budgets
+    ]
+    if not further:
+        raise UserError(
+            f"the study has all budgets of the profile {profile.name} already: "
+            + ", ".join(map(str, profile.budgets))
+        )
+    print(f"adding budget {further[0]}")
+    return sorted([*budgets, further[0]])
 
 
 def _has_failed(member: PlannedRun, folder: Path) -> bool:

@@ -17,13 +17,13 @@ from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 from cyclopts.validators import Number
 
 from experiments.ablation import Variant
+from experiments.cli.network import parse_changes
 from experiments.cli.options import (
     CorpusOptions,
     Data,
     PrecisionName,
     StudyOptions,
     check_known,
-    parse_changes,
 )
 from experiments.data.corpus import Corpus, find_corpus
 from experiments.errors import UserError
@@ -155,7 +155,7 @@ def evaluate(
     configure_torch()
     task = TASKS[recipe.task](spec, corpus, torch.device(device))
     for split in corpus.lengths:
-        examples = corpus.lengths[split] if whole else recipe.final_windows(split)
+        examples = corpus.lengths[split] if whole else recipe.eval_windows
         scores = evaluate(model, task, split, examples, recipe.precision)
         if math.isnan(scores.loss):  # the split is too short
             continue

@@ -11,7 +11,8 @@ from typing import Any
 
 from experiments.cli.options import All, CorpusOptions, StudyOptions, WorkerOptions
 from experiments.errors import UserError
-from experiments.plan import PlannedRun, run_labels, unique_runs
+from experiments.planning.plan import PlannedRun, run_labels, unique_runs
+from experiments.records.collect import is_measured, read_table, set_aside, write_table
 from experiments.records.provenance import environment
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
@@ -119,15 +120,33 @@ def verify_study(
     specs = finished if everything else sample(finished)
     print(f"training {len(specs)} of {len(finished)} finished runs again")
     results: list[Comparison] = []
+    known = {row["run_id"]: row for row in _verified(job.results)}
     for result in train_again(specs, job, slots, executor):
         results.append(result)
         text = f"{result.agreement}: {result.difference}".removesuffix(": ")
         print(f"[{len(results)}/{len(specs)}] {labels[result.spec.run_id]}: {text}")
+        known[result.spec.run_id] = {
+            "run_id": result.spec.run_id,
+            "agreement": str(result.agreement),
+            "same": result.agreement is Agreement.SAME,
+            "code": job.environment.get("code"),
+            "environment": job.environment.get("environment"),
+        }
+        write_table(job.results, "verified", list(known.values()))
     counts = Counter(result.agreement for result in results)
     print("; ".join(f"{counts[agreement]} {agreement}" for agreement in Agreement))
     if other := sum(not result.same_machine for result in results):
         print(f"{other} were first trained on another machine or with other versions")
     return all(result.holds for result in results)
+
+
+def _verified(results: Path) -> list[dict[str, Any]]:
+    """The rows of the table `verified`; none where it is missing or cannot be read."""
+    set_aside(results, "verified")
+    if not is_measured(results, "verified"):
+        return []
+    rows = read_table(results, "verified").to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def train_again(

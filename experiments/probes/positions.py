@@ -11,7 +11,7 @@ from experiments.probes.trained_model import ProbeTables, TrainedModel, validati
 def positions(trained: TrainedModel) -> ProbeTables:
     """Mean validation loss at each position in the context, in nats per token."""
     recipe, context = trained.spec.recipe, trained.spec.model.context_length
-    losses = validation_losses(trained, context, recipe.final_eval_windows).mean(dim=0)
+    losses = validation_losses(trained, context, recipe.eval_windows).mean(dim=0)
     return {"positions": [{"position": i, "loss": loss} for i, loss in enumerate(losses.tolist())]}
 
 
@@ -27,7 +27,7 @@ def lengths(trained: TrainedModel) -> ProbeTables:
     measures: list[dict[str, Any]] = []
     for multiple in (1, 2, 4, 8):
         row: dict[str, Any] = {"multiple": multiple, "length": multiple * context}
-        windows = max(1, trained.spec.recipe.final_eval_windows // multiple)
+        windows = max(1, trained.spec.recipe.eval_windows // multiple)
         try:
             losses = validation_losses(trained, multiple * context, windows)
         except ValueError:  # learned positions end at the training length

@@ -1,5 +1,6 @@
 """Collecting run folders into tables, and reading and writing tables."""
 
+import dataclasses
 import json
 import math
 import os
@@ -11,12 +12,13 @@ import pyarrow.parquet as pq
 
 from experiments.errors import UserError
 from experiments.files import sha256, unused_path, write_atomically
-from experiments.plan import Plan, PlannedRun, first_by_run_id
+from experiments.planning.plan import Plan, PlannedRun, first_by_run_id
 from experiments.records.calls import read_calls
 from experiments.records.losses import Row, with_losses_per_character
 from experiments.records.run_folder import MEASURED, RunFolder, Status
-from experiments.records.schema import TEXT_TASKS, VERSION, schema
+from experiments.records.schema import VERSION, schema
 from experiments.records.study import Study
+from experiments.spec import TEXT_TASKS
 
 PROBE_TABLES = (
     "positions",
@@ -99,18 +101,24 @@ def _run_row(member: PlannedRun, folder: RunFolder) -> Row:
 
 def _rows_of_plan(plan: Plan) -> dict[str, list[Row]]:
     """The rows of the tables `membership` and `tuning`."""
-    members = [_member_row(member) for member in plan.comparison_runs]
-    members += [waiting._asdict() for waiting in plan.untuned]
-    trials = [
-        _member_row(trial)
-        | {
-            "rate": trial.rate,
-            "learning_rate": trial.spec.recipe.learning_rate,
-            "chosen": plan.rates.get((trial.ablation, trial.variant)) == trial.rate,
-        }
-        for trial in plan.trials
-    ]
-    return {"membership": members, "tuning": trials}
+    members = [_member_row(each) | {"budget": each.budget} for each in plan.comparison_runs]
+    members += [dataclasses.asdict(waiting) for waiting in plan.untuned]
+    return {"membership": members, "tuning": [_trial_row(plan, trial) for trial in plan.trials]}
+
+
+def _trial_row(plan: Plan, trial: PlannedRun) -> Row:
+    """The row of a trial in the table `tuning`."""
+    sweep = plan.sweeps[trial.ablation, trial.variant, trial.budget]
+    assert trial.rate is not None
+    exponent = round(math.log2(trial.rate))
+    return _member_row(trial) | {
+        "budget": trial.budget,
+        "rate": trial.rate,
+        "learning_rate": trial.spec.recipe.learning_rate,
+        "chosen": exponent == sweep.chosen,
+        "refused": exponent in sweep.refused,
+        "method": "tuned" if sweep.full else "checked",
+    }
 
 
 def _member_row(member: PlannedRun) -> Row:

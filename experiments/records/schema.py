@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from experiments.spec import Recipe, Task
+from experiments.spec import Recipe
 from model import ModelConfig
 
-VERSION = 8
-
-# Tasks whose targets are tokens of the corpus. Only their losses have a value per character.
-TEXT_TASKS: tuple[Task, ...] = ("language", "masked", "continuation")
+VERSION = 9
 
 Column = tuple[str, pa.DataType, str]  # name, type, meaning
 

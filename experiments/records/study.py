@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 from experiments.catalogue import load_ablations
 from experiments.errors import UserError
 from experiments.files import DamagedError, read_sealed, write_sealed
-from experiments.plan import Plan, plan
+from experiments.planning.plan import Plan, plan
+from experiments.planning.rates import CorpusFacts
 from experiments.profiles import PROFILES, Profile
 from experiments.records.run_folder import RunFolder
 from experiments.spec import Precision, RunSpec, Task
@@ -37,13 +39,23 @@ class Study:
     unigram_loss: float
     seeds: int
     fewer_seeds: int
+    budgets: list[int]
     precision: Precision
     compiled: bool
     has_genres: bool
 
     @classmethod
-    def of(cls, profile: Profile, corpus: "Corpus", seeds: int | None) -> "Study":
-        """The study of a profile on a corpus. `seeds` replaces both numbers of the profile."""
+    def of(
+        cls,
+        profile: Profile,
+        corpus: "Corpus",
+        seeds: int | None,
+        budgets: Sequence[int] | None = None,
+    ) -> "Study":
+        """The study of a profile on a corpus.
+
+        `seeds` replaces both numbers of seeds of the profile, and `budgets` its usual budgets.
+        """
         return cls(
             profile_name=profile.name,
             corpus_name=corpus.name,
@@ -56,6 +68,7 @@ class Study:
             unigram_loss=corpus.unigram_loss,
             seeds=seeds or profile.seeds,
             fewer_seeds=seeds or profile.fewer_seeds,
+            budgets=list(budgets or profile.default_budgets),
             precision=profile.recipe.precision,
             compiled=profile.recipe.compiled,
             has_genres=bool(corpus.works),
@@ -71,24 +84,27 @@ class Study:
         """The network that the study's variants differ from."""
         return self.profile.base_model(self.vocab_size)
 
-    def plan(self, results: Path, only: list[str] | None = None) -> Plan:
+    def plan(self, results: Path | None, only: list[str] | None = None) -> Plan:
         """Plan the runs of the ablations called `only`, or of all ablations.
 
-        Learning rates are chosen from the trials that are finished in the results folder.
+        Learning rates are chosen from the trials that are finished in the results folder; without a
+        folder, as if the rates in the files were the best.
 
         Raises:
             UserError: an ablation's file or a variant cannot work.
         """
-        ablations = load_ablations()
         without: tuple[Task, ...] = () if self.has_genres else ("genre",)
         return plan(
             self.profile,
-            {name: ablations[name] for name in only or ablations},
-            vocab_size=self.vocab_size,
-            corpus_hash=self.corpus_hash,
+            load_ablations(),
+            CorpusFacts(
+                self.vocab_size, self.corpus_hash, self.unigram_loss, self.tokens_per_character()
+            ),
             seeds=self.seeds,
             fewer_seeds=self.fewer_seeds,
-            score=functools.partial(_validation_loss, results),
+            budgets=self.budgets,
+            score=functools.partial(_validation_loss, results) if results else None,
+            only=only,
             without=without,
         )
 

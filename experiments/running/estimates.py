@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import get_args
 
-from experiments.plan import preliminary_plan, unique_runs
+from experiments.planning.plan import preliminary_plan, unique_runs
 from experiments.profiles import PROFILES, PUBLISHED_SPEEDS
 from experiments.records.provenance import machine
 from experiments.records.run_folder import RunFolder

@@ -1,12 +1,11 @@
 """The study's runner: trains unfinished runs through an executor, and reports how each one ends."""
 
 import contextlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.plan import PlannedRun, run_labels, unique_runs
+from experiments.planning.plan import PlannedRun, run_labels, unique_runs
 from experiments.records.run_folder import RunFolder
 from experiments.running.executor import Event, Executor, Finished
 from experiments.running.job import Job
@@ -53,7 +52,7 @@ def run_study(
     *,
     fail_fast: bool = False,
     tracker: Tracker | None = None,
-    on_round: Callable[[int], None] = lambda seed: None,
+    title: str = "runs",
 ) -> StudyOutcome:
     """Train the unfinished runs. A failed run stops no other run, and a run with a damaged file is
     set aside and trained again. Ctrl-C ends all workers at once.
@@ -65,19 +64,18 @@ def run_study(
         executor: starts the workers.
         fail_fast: whether to stop at the first run that fails.
         tracker: experiment tracker that shows every run.
-        on_round: called with the seed when all runs of a seed are finished and others are left.
+        title: what the runs are, for the message at the start.
     """
     specs, labels = unique_runs(members), run_labels(members)
     todo = unfinished(specs, job.results)
     finished: set[str] = set()
     if todo:
-        left = Counter(spec.seed for spec in todo if not spec.tuning)
         with (
             contextlib.closing(executor.run(todo, job, slots)) as training,
             contextlib.closing(tracked(training, tracker, members, job.results)) as events,
             display(todo, labels) as shown,
         ):
-            shown.say(f"{len(todo)} runs to train, {len(specs) - len(todo)} already done")
+            shown.say(f"{title}: {len(todo)} to train, {len(specs) - len(todo)} already done")
             _clear(todo, job.results, labels, shown)
             for event in events:
                 shown.show(event, describe_outcome(event, job.results))
@@ -88,11 +86,6 @@ def run_study(
                 if fail_fast and RunFolder(job.results, spec.run_id).status() == "failed":
                     shown.say("stopping at the first run that failed: FAIL_FAST")
                     break
-                if spec.seed in left:
-                    left[spec.seed] -= 1
-                    if left[spec.seed] == 0 and left.total():
-                        shown.say(f"seed {spec.seed} is complete")
-                        on_round(spec.seed)
     else:
         list(tracked((), tracker, members, job.results))  # runs finished without the tracker
     summaries = {spec.run_id: RunFolder(job.results, spec.run_id).summary() or {} for spec in specs}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from experiments.errors import UserError
-from experiments.plan import PlannedRun
+from experiments.planning.plan import PlannedRun
 from experiments.records.run_folder import RunFolder
 from experiments.running.executor import Event, Finished, Started
 
@@ -211,7 +211,8 @@ def _place(tracker: Tracker, member: PlannedRun, results: Path) -> Path:
     """The folder that the tracker writes a member's curves to."""
     rate = "" if member.rate is None else f"-rate-{member.rate:g}x"
     folder = results / "tracking" / tracker.name / member.ablation / member.variant
-    return folder / f"seed-{member.spec.seed}{rate}"
+    budget = f"-budget-{member.budget}" if member.budget > 1 else ""
+    return folder / f"seed-{member.spec.seed}{rate}{budget}"
 
 
 def _marker(place: Path) -> Path:

@@ -26,7 +26,7 @@ from experiments.spec import RunSpec
 from experiments.training.backends import attention_backend
 from experiments.training.checkpoint import Checkpoint, save_weights
 from experiments.training.counting import count
-from experiments.training.evaluate import divergence, final_scores
+from experiments.training.evaluate import Scores, divergence, final_scores
 from experiments.training.events import End, Evaluation, Event, TrainingPoint, TrainingState
 from experiments.training.loop import train
 from experiments.training.tasks import LanguageModelling, Task, build_task
@@ -116,6 +116,7 @@ class Recorder:
             self.began -= facts["notes"]["wall_seconds"]
         fit = count if self.spec.model.family == "bigram" else train
         stopped_early = ""
+        final: Scores | None = None
         for event in fit(self.spec, task, state):
             match event:
                 case TrainingPoint():
@@ -124,6 +125,8 @@ class Recorder:
                     self.progress.send((event.step, event.loss, speed))
                 case Evaluation():
                     self.write_point(event, "val")
+                    if event.step == self.spec.recipe.steps:
+                        final = Scores(event.loss, event.accuracy, event.exact_match)
                     self.probe(state, task)
                     if event.step and checkpoint.due:
                         began = time.perf_counter()
@@ -131,7 +134,7 @@ class Recorder:
                         self.seconds["checkpoint_seconds"] += time.perf_counter() - began
                 case End():
                     stopped_early = event.divergence
-        summary = self.summarise(state, task, stopped_early)
+        summary = self.summarise(state, task, stopped_early, final)
         checkpoint.remove()
         return summary
 
@@ -181,16 +184,19 @@ class Recorder:
         }
         write_atomically(self.folder.probe(name), json.dumps(rows, allow_nan=False).encode())
 
-    def summarise(self, state: TrainingState, task: Task, reason: str) -> dict[str, Any]:
+    def summarise(
+        self, state: TrainingState, task: Task, reason: str, final: Scores | None
+    ) -> dict[str, Any]:
         """The run's summary: status, reason, scores and speed.
 
         reason: why the training diverged; empty if it reached its last step. A diverged run has no
         scores.
+        final: scores on the validation split after the last step, if they are known.
         """
         scores: dict[str, float] = {}
         if not reason:
             began = time.perf_counter()
-            scores = final_scores(self.spec, task, state.model)
+            scores = final_scores(self.spec, task, state.model, final)
             state.evaluation_seconds += time.perf_counter() - began
             reason = divergence(self.spec, scores.get("val_loss", math.nan))
         tokens = state.step * self.spec.tokens_per_step

@@ -58,18 +58,27 @@ def evaluate(
     return Scores(total_loss / n_targets, n_hits / n_targets, n_matches / n_examples)
 
 
-def final_scores(spec: RunSpec, task: Task, model: nn.Module) -> dict[str, float]:
+def final_scores(
+    spec: RunSpec, task: Task, model: nn.Module, validation: Scores | None = None
+) -> dict[str, float]:
     """Scores of a trained network on every split, as `val_loss`, `test_accuracy` and so on.
 
-    A run that only tries a learning rate is not evaluated on the test split. Splits that are too
-    short for an example are left out.
+    A run that only tries a learning rate is evaluated on the validation split alone. Splits that
+    are too short for an example are left out.
+
+    Args:
+        spec: the run.
+        task: the run's task.
+        model: the trained network.
+        validation: scores on the validation split, if the network was evaluated on it already.
     """
     recipe = spec.recipe
     scores: dict[str, float] = {}
-    for split in SPLITS:
-        if split == "test" and spec.tuning:
-            continue
-        result = evaluate(model, task, split, recipe.final_windows(split), recipe.precision)
+    for split in ("val",) if spec.tuning else SPLITS:
+        if split == "val" and validation is not None:
+            result = validation
+        else:
+            result = evaluate(model, task, split, recipe.eval_windows, recipe.precision)
         scores |= {f"{split}_{name}": value for name, value in vars(result).items()}
     return {name: value for name, value in scores.items() if not math.isnan(value)}
 

@@ -50,7 +50,7 @@ class TrainingPoint:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Validation loss on the recipe's `eval_windows` windows, in nats per target.
+    """Scores on the recipe's `eval_windows` windows of the validation split, as in `Scores`.
 
     While the event is handled, the network is in evaluation mode and may be probed or saved. The
     handler must not advance torch's random state.
@@ -59,6 +59,8 @@ class Evaluation:
     step: int
     seconds: float
     loss: float
+    accuracy: float
+    exact_match: float
 
 
 @dataclass(frozen=True)

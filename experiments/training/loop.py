@@ -94,4 +94,4 @@ def evaluation(spec: RunSpec, task: Task, state: TrainingState) -> Evaluation:
     recipe, began = spec.recipe, time.perf_counter()
     scores = evaluate(state.model, task, "val", recipe.eval_windows, recipe.precision)
     state.evaluation_seconds += time.perf_counter() - began
-    return Evaluation(state.step, state.seconds, scores.loss)
+    return Evaluation(state.step, state.seconds, **vars(scores))

@@ -23,7 +23,13 @@ CATALOGUE = {
         "extrapolation-rope-alibi",
     ],
     "deep stacks": ["no-residual", "no-norm", "residual", "norm"],
-    "norm placement": ["pre-post", "pre-post-own-rate", "pre-post-deep", "pre-post-deep-own-rate"],
+    "norm placement": ["pre-post", "pre-post-deep", "pre-post-deep-own-rate"],
+    "learning rates that train": [
+        "norm-rates",
+        "norm-rates-loss",
+        "pre-post-rates",
+        "warmup-rates",
+    ],
     "gradients": ["gradient-scale", "gradient-depth-pre", "gradient-depth-post"],
     "number of heads": ["heads", "heads-too-many", "head-cost", "head-cost-time"],
     "what heads do": [

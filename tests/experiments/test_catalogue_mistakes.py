@@ -11,12 +11,12 @@ from experiments.ablation import Ablation, Claim, Variant
 from experiments.catalogue import load_ablations
 from experiments.cli import main as command_line
 from experiments.errors import UserError
-from experiments.plan import preliminary_plan
+from experiments.planning.plan import preliminary_plan
 from experiments.profiles import PROFILES
 
 RIGHT = '''"""A question."""
 
-from experiments.ablation import Ablation, Claim, Variant, vary
+from experiments.ablation import Ablation, Beats, Claim, Variant, vary
 
 ABLATION = Ablation(
     title="A title",
@@ -34,8 +34,10 @@ ABLATION = Ablation(
             effect={"small": 1, "rms": -1},
             margin=0.1,
             why_margin="a test",
+            requires=[Beats("small", "bigram")],
         ),
     ],
+    budgets=[1, 4],
     probes=["positions"],
 )
 '''
@@ -178,6 +180,51 @@ MISTAKES = [
         "claim 'mine': threshold must be a number, not True",
     ),
     ("Claim, Variant, vary", "Claim, vary", "10", "name 'Variant' is not defined"),
+    (
+        '            requires=[Beats("small", "bigram")],\n',
+        "",
+        "14",
+        "claim 'mine' is about what networks learn, and requires no gate, such as Beats",
+    ),
+    (
+        'Beats("small", "bigram")',
+        '"bigram"',
+        "5",
+        "claim 'mine': requires: 'bigram' is no gate: there are Beats, UsesContext, Solves, Trains",
+    ),
+    (
+        '[Beats("small", "bigram")]',
+        'Beats("small", "bigram")',
+        "5",
+        "claim 'mine': requires must be a list of gates",
+    ),
+    (
+        'Beats("small", "bigram")',
+        'Beats("smal", "bigram")',
+        "5",
+        "claim 'mine': requires: no arm 'smal', did you mean 'small'?",
+    ),
+    (
+        'Beats("small", "bigram")',
+        'Beats("small", "bigrams")',
+        "5",
+        "claim 'mine': requires: no yardstick 'bigrams', did you mean 'bigram'?",
+    ),
+    (
+        '"small", "bigram")',
+        '"small", by=-0.1)',
+        "5",
+        "requires: -0.1 is no threshold: it must be 0",
+    ),
+    ("budgets=[1, 4]", "budgets=[4, 1]", "5", "budgets=4,1 cannot work: budgets are whole"),
+    ("budgets=[1, 4]", "budgets=[1, 1]", "5", "budgets=1,1 cannot work: budgets are whole"),
+    ("budgets=[1, 4]", "budgets=[0, 4]", "5", "budgets=0,4 cannot work: budgets are whole"),
+    ("budgets=[1, 4]", "budgets=[-1]", "5", "budgets=-1 cannot work: budgets are whole"),
+    ("budgets=[1, 4]", "budgets=[1.5]", "5", "budgets=1.5 cannot work: budgets are whole"),
+    ("budgets=[1, 4]", "budgets=[True, 4]", "5", "budgets=True,4 cannot work: budgets are whole"),
+    ("budgets=[1, 4]", 'budgets=["4"]', "5", "budgets=4 cannot work: budgets are whole"),
+    ("budgets=[1, 4]", "budgets=[]", "5", "budgets= cannot work: budgets are whole"),
+    ("budgets=[1, 4]", "budgets=4", "5", "budgets=4 cannot work: budgets are whole"),
 ]
 
 

@@ -86,9 +86,15 @@ def test_without_each_takes_away_one_change_at_a_time():
 
 @pytest.mark.parametrize("build", [without_each, lambda variant: cross([variant])])
 def test_a_tuned_variant_cannot_be_combined_with_others(build):
-    tuned = Variant("tuned", {"model.norm": "rmsnorm"}, tuned_for="all")
-    with pytest.raises(ValueError, match="are for the variants that result"):
-        build(tuned)
+    norm = {"model.norm": "rmsnorm"}
+    for tuned in (Variant("x", norm, tuned_for="all"), Variant("x", norm, fixed_rate=True)):
+        with pytest.raises(ValueError, match="are for the variants that result"):
+            build(tuned)
+
+
+def test_a_variant_cannot_be_tuned_for_another_and_keep_the_rate_of_its_file():
+    with pytest.raises(ValueError, match="variant 'both' has tuned_for and fixed_rate: choose one"):
+        Variant("both", tuned_for="other", fixed_rate=True)
 
 
 def test_custom_names_a_function_by_module_and_name():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helping import leave_finished
+from helping import leave_finished, leave_tuned
 
 from experiments.benchmarks import baselines, throughput
 from experiments.benchmarks.step_profile import KINDS, kind_of
@@ -16,7 +16,7 @@ from experiments.cli import bench as bench_command
 from experiments.cli.options import CorpusOptions, StudyOptions
 from experiments.data.corpus import Corpus, prepare_corpus
 from experiments.errors import UserError
-from experiments.plan import unique_runs
+from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.collect import read_table, write_table
 from experiments.records.run_folder import RunFolder
@@ -29,15 +29,13 @@ SPEEDS = ("tokens_per_second", "flops_per_second")
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the benchmark train tiny networks for a step or two, in this process."""
-    recipe = dataclasses.replace(
-        throughput.NANOGPT_RECIPE, steps=2, warmup_steps=0, eval_windows=1, final_eval_windows=1
-    )
+    recipe = dataclasses.replace(throughput.NANOGPT_RECIPE, steps=2, warmup_steps=0, eval_windows=1)
     monkeypatch.setattr(throughput, "NANOGPT", throughput.NANOGPT | {"n_layers": 1})
     monkeypatch.setattr(throughput, "NANOGPT_RECIPE", recipe)
     monkeypatch.setattr(throughput, "_STEPS", 1)
     monkeypatch.setattr(throughput, "_BASE_STEPS", 2)
     base = PROFILES["cpu"]
-    few = dataclasses.replace(base.recipe, warmup_steps=0, eval_windows=1, final_eval_windows=1)
+    few = dataclasses.replace(base.recipe, warmup_steps=0, eval_windows=1)
     monkeypatch.setitem(throughput.PROFILES, "cpu", dataclasses.replace(base, recipe=few))
     monkeypatch.setattr(throughput, "TRAININGS", (("fp32", False), ("bf16", False)))
     monkeypatch.setattr(baselines, "_SECONDS", 0.0)
@@ -191,11 +189,26 @@ def test_a_study_is_finished_when_all_of_its_runs_are(text_file: Path, tmp_path:
     profile = PROFILES["smoke"].with_precision(default_precision("cpu"))
     study = Study.of(profile, corpus, seeds=None)
     assert not throughput.study_is_finished(results, data, str(text_file), "cpu")
-    for _ in range(3):  # each stage of tuning decides what the next plan has
-        for spec in unique_runs(study.plan(results).runs):
-            leave_finished(results, spec)
+    plan = leave_tuned(results, study)
+    assert not throughput.study_is_finished(results, data, str(text_file), "cpu")
+    for spec in unique_runs(plan.comparison_runs):
+        leave_finished(results, spec)
     assert throughput.study_is_finished(results, data, str(text_file), "cpu")
     RunFolder(results, spec.run_id).finish({"status": "failed", "reason": "planted"})
+    assert not throughput.study_is_finished(results, data, str(text_file), "cpu")
+
+
+def test_a_study_is_finished_at_the_budgets_that_it_has(text_file: Path, tmp_path: Path):
+    """Calls that are timed as training nothing must not train a budget that was added."""
+    data, results = tmp_path / "data", tmp_path / "results" / "smoke"
+    corpus = prepare_corpus(str(text_file), data)
+    profile = PROFILES["smoke"].with_precision(default_precision("cpu"))
+    study = Study.of(profile, corpus, seeds=None, budgets=[1])
+    study.save(results)
+    for spec in unique_runs(leave_tuned(results, study).comparison_runs):
+        leave_finished(results, spec)
+    assert throughput.study_is_finished(results, data, str(text_file), "cpu")
+    Study.of(profile, corpus, seeds=None, budgets=[1, 2]).save(results)
     assert not throughput.study_is_finished(results, data, str(text_file), "cpu")
 
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from helping import leave_finished
+from helping import leave_finished, leave_tuned
 
 from experiments.catalogue import load_ablations
 from experiments.cli.main import app
 from experiments.cli.options import VARIABLES
 from experiments.data.corpus import Corpus
-from experiments.plan import preliminary_plan, unique_runs
+from experiments.planning.plan import preliminary_plan, unique_runs
 from experiments.profiles import PROFILES, PUBLISHED_SPEEDS
 from experiments.records.provenance import machine
 from experiments.records.study import Study
@@ -17,7 +17,7 @@ from experiments.running import estimates
 from experiments.spec import RunSpec
 
 SMOKE = PROFILES["smoke"]
-ALL, LEFT = "all, shared runs once", "of these not finished"
+ALL, LEFT = "this study, shared runs once", "of these not finished"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def speeds(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """FLOPs per second by family, in place of timed ones. Sets a wide terminal and no option."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("COLUMNS", "2000")
     planned = {spec.model.family: 1e9 for spec in unique_runs(preliminary_plan(SMOKE, None))}
     monkeypatch.setattr(estimates, "timed_speeds", lambda *_: planned)
     return planned
@@ -68,6 +68,44 @@ def test_list_shows_the_number_of_runs_and_the_minutes_of_the_plan(
     assert f"{sum(run.flops for run in runs):.2g} FLOPs of training" in output
 
 
+@pytest.mark.parametrize(("seeds", "profile"), [(None, "smoke"), (3, "smoke"), (None, "cpu")])
+def test_list_says_what_each_budget_of_the_profile_adds_to_the_budgets_before_it(
+    listed, speeds, seeds: int | None, profile: str
+):
+    chosen = PROFILES[profile]
+    options = [f"--profile={profile}", *([] if seeds is None else [f"--seeds={seeds}"])]
+    for budgets in ((), (chosen.budgets[0],)):  # whatever the study is about
+        rows, _ = listed(*options, *(f"--budgets={budget}" for budget in budgets))
+        before: set[str] = set()
+        for i, budget in enumerate(chosen.budgets):
+            runs = unique_runs(preliminary_plan(chosen, seeds, chosen.budgets[: i + 1]))
+            added = [run for run in runs if run.run_id not in before]
+            cells = ["", str(len(added)), minutes(added, speeds)]
+            assert rows[f"budget {budget}, shared runs once"] == cells
+            before |= {run.run_id for run in runs}
+        named = [name for name in rows if name.startswith("budget ")]
+        assert len(named) == len(chosen.budgets)
+        assert sum(int(rows[name][1]) for name in named) == len(before)
+
+
+def test_list_counts_the_runs_at_the_budgets_that_are_chosen(listed):
+    counts = {budgets: int(listed(f"--budgets={budgets}")[0][ALL][1]) for budgets in ("1", "1,2")}
+    for budgets, count in counts.items():
+        chosen = [int(word) for word in budgets.split(",")]
+        assert count == len(unique_runs(preliminary_plan(SMOKE, None, chosen)))
+    assert counts["1"] < counts["1,2"] == int(listed()[0][ALL][1])
+
+
+def test_list_uses_the_budgets_of_the_study_in_the_folder(listed, corpus: Corpus, tmp_path: Path):
+    study = Study.of(SMOKE, corpus, seeds=None, budgets=[1])
+    study.save(tmp_path / "smoke")
+    plan = leave_tuned(tmp_path / "smoke", study)
+    runs = unique_runs(plan.runs)
+    assert int(listed()[0][ALL][1]) == len(runs)
+    assert int(listed("--budgets=1")[0][ALL][1]) == len(runs)
+    assert int(listed("--budgets=1,2")[0][ALL][1]) > len(runs)
+
+
 def test_list_counts_finished_runs_as_done_and_uses_their_speeds(listed, tmp_path: Path):
     runs = unique_runs(preliminary_plan(SMOKE, 1))
     for spec in runs[:4]:
@@ -78,20 +116,33 @@ def test_list_counts_finished_runs_as_done_and_uses_their_speeds(listed, tmp_pat
     assert "from timing a few steps just now and finished runs:" in output
 
 
-def test_list_uses_the_seeds_of_the_study_in_the_folder(listed, corpus: Corpus, tmp_path: Path):
-    """Runs that wait for a learning rate are counted as well."""
-    folder = tmp_path / "smoke"
+def test_list_uses_the_seeds_of_the_study_and_counts_what_waits_for_a_learning_rate(
+    listed, corpus: Corpus, tmp_path: Path
+):
+    """A study that has just begun has as many runs left as one that has not begun."""
+    before, _ = listed("--seeds=3")
     study = Study.of(SMOKE, corpus, seeds=3)
-    study.save(folder)
-    plan = study.plan(folder)
-    assert plan.untuned
+    study.save(tmp_path / "smoke")
+    assert study.plan(tmp_path / "smoke").untuned
     rows, _ = listed()
-    for name in load_ablations():
-        runs = len(unique_runs(run for run in plan.runs if run.ablation == name))
-        untuned = [run for run in plan.untuned if run.ablation == name]
-        assert runs <= int(rows[name][1]) <= runs + len(untuned)
-        assert untuned or int(rows[name][1]) == runs
-    assert int(rows[ALL][1]) > len(unique_runs(plan.runs))
+    without = int(before["genre"][1])  # the corpus has no genres
+    for name in (*load_ablations(), ALL, LEFT):
+        fewer = without if name in ("genre", ALL, LEFT) else 0
+        assert (name, int(rows[name][1])) == (name, int(before[name][1]) - fewer)
+
+
+def test_list_counts_what_still_waits_after_some_trials(listed, corpus: Corpus, tmp_path: Path):
+    before, _ = listed("--seeds=2")
+    study = Study.of(SMOKE, corpus, seeds=2)
+    study.save(tmp_path / "smoke")
+    trials = unique_runs(study.plan(tmp_path / "smoke").trials)
+    for spec in trials:
+        rate = spec.recipe.learning_rate
+        leave_finished(tmp_path / "smoke", spec, val_loss=0.5 + rate, hardware="planted")
+    rows, _ = listed()
+    without = int(before["genre"][1])  # the corpus has no genres
+    assert int(rows[ALL][1]) >= int(before[ALL][1]) - without  # more where a lower rate is better
+    assert int(rows[LEFT][1]) == int(rows[ALL][1]) - len(trials)
 
 
 def test_without_a_card_the_time_of_the_profile_gpu_is_computed_from_published_speeds(listed):

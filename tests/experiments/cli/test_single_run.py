@@ -4,10 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helping import call, flipped
+from helping import call, flipped, leave_tuned
 
 from experiments.data.corpus import prepare_corpus
-from experiments.plan import unique_runs
+from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
@@ -26,7 +26,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
     corpus = prepare_corpus(str(text_file), folder / "data")
     study = Study.of(PROFILES["smoke"], corpus, seeds=1)
     study.save(results)
-    specs = unique_runs(study.plan(results, ["heads", "continuation", "ladder"]).comparison_runs)
+    plan = leave_tuned(results, study, ["heads", "continuation", "ladder"])
+    specs = unique_runs(plan.comparison_runs)
     chosen = [spec for spec in specs if spec.model.n_heads == 1 or spec.model.family == "bigram"]
     chosen += [spec for spec in specs if spec.recipe.task == "continuation"][:1]
     list(Local().run(chosen, Job(corpus, results, {}), ["cpu", "cpu"]))
@@ -42,9 +43,13 @@ def test_evaluate_and_sample_use_weights_that_give_the_losses_of_the_study(place
     results = place / "results" / "smoke"
     plan = Study.load(results).plan(results)
     ablation, variant = name.split("/")[:2]
-    (spec,) = [
-        m.spec for m in plan.comparison_runs if (m.ablation, m.variant) == (ablation, variant)
-    ]
+    budgets = {
+        m.budget: m.spec
+        for m in plan.comparison_runs
+        if (m.ablation, m.variant) == (ablation, variant)
+    }
+    assert sorted(budgets) == ([1, 2] if ablation == "heads" else [1])
+    spec = budgets[max(budgets)]  # of several budgets, the name means the longest training
     summary = RunFolder(results, spec.run_id).summary()
     assert summary
     done = by_hand(place, "evaluate", name)

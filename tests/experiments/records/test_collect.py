@@ -6,11 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helping import leave_finished
+from helping import leave_finished, leave_tuned
 
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.files import write_sealed
+from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.calls import record_call
 from experiments.records.collect import collect, read_table, write_table
@@ -27,11 +28,7 @@ def study(corpus: Corpus, tmp_path: Path) -> Study:
 
 
 def test_failed_diverged_and_unfinished_runs_have_their_rows(study: Study, tmp_path: Path):
-    specs = list(
-        {
-            member.spec.run_id: member.spec for member in study.plan(tmp_path).comparison_runs
-        }.values()
-    )
+    specs = unique_runs(study.plan(tmp_path).comparison_runs)
     summaries = [
         {"status": "done", "val_loss": 1.0},
         {"status": "diverged", "reason": "the loss was nan"},
@@ -59,11 +56,12 @@ def test_failed_diverged_and_unfinished_runs_have_their_rows(study: Study, tmp_p
 
 
 def test_a_run_of_two_ablations_has_one_row_and_two_memberships(study: Study, tmp_path: Path):
-    members = study.plan(tmp_path).comparison_runs
-    shared = next(m.spec for m in members if m.ablation == "lstm-baseline" and m.variant[0] == "t")
+    members = leave_tuned(tmp_path, study, ["lstm-baseline"]).comparison_runs
+    shared = next(member.spec for member in members if member.variant == "transformer")
     RunFolder(tmp_path, shared.run_id).start(shared)
     collect(tmp_path)
-    assert len(read_table(tmp_path, "runs")) == 1
+    runs = read_table(tmp_path, "runs")
+    assert len(runs[~runs["tuning"]]) == 1
     membership = read_table(tmp_path, "membership")
     assert (membership["run_id"] == shared.run_id).sum() > 1
 

@@ -9,7 +9,7 @@ from stopping import lengthened, numbers, stopped, whole
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.files import DamagedError, read_sealed, write_sealed
-from experiments.plan import PlannedRun
+from experiments.planning.plan import PlannedRun
 from experiments.records.collect import (
     is_measured,
     read_table,

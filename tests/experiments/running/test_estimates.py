@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from helping import leave_finished
 
-from experiments.plan import preliminary_plan, unique_runs
+from experiments.planning.plan import preliminary_plan, unique_runs
 from experiments.profiles import PROFILES
 from experiments.records import provenance
 from experiments.running import estimates
@@ -18,8 +18,8 @@ from model.accounting import flops_per_token
 def test_training_and_evaluation_flops_equal_a_count_by_hand(spec: RunSpec):
     forward = 16 * flops_per_token(spec.model, 16)
     assert spec.flops == 6 * 4 * 16 * flops_per_token(spec.model, 16, backward=True)
-    # 4 windows each at steps 0, 3 and 6 and of the training split, and 8 each of two other splits
-    assert spec.evaluation_flops == (4 * 4 + 2 * 8) * forward
+    # 4 windows each at steps 0, 3 and 6, and of the two other splits at the end
+    assert spec.evaluation_flops == 5 * 4 * forward
 
 
 def test_source_and_target_take_half_a_context_each_in_flops(spec: RunSpec):

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from helping import TIMED
+from helping import TIMED, leave_tuned
 
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
-from experiments.plan import unique_runs
+from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.collect import PROBE_TABLES, collect, read_table
 from experiments.records.provenance import machine
@@ -52,13 +52,14 @@ def study(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> Study:
     smoke = PROFILES["smoke"]
     longer = dataclasses.replace(smoke.recipe, steps=800, eval_every=50)
     monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(smoke, recipe=longer))
-    return Study.of(PROFILES["smoke"], corpus, seeds=1)
+    return Study.of(PROFILES["smoke"], corpus, seeds=1, budgets=[1])
 
 
 def specs_of(study: Study, results: Path) -> list[RunSpec]:
     results.mkdir()
     study.save(results)
-    return unique_runs(study.plan(results, ["heads"]).comparison_runs)
+    plan = leave_tuned(results, study, ["heads"])
+    return unique_runs(run for run in plan.comparison_runs if run.ablation == "heads")
 
 
 def kill_a_task() -> bool:
@@ -100,7 +101,8 @@ def test_a_killed_worker_and_a_lost_node_lose_no_run_and_change_no_table_row(
     list(Local().run(specs_of(study, undisturbed), Job(corpus, undisturbed, HERE), ["cpu", "cpu"]))
     for folder in (results, undisturbed):
         collect(folder)
-    assert list(read_table(results, "runs")["status"]) == ["done"] * len(specs)
+    runs = read_table(results, "runs")
+    assert list(runs.loc[~runs["tuning"], "status"]) == ["done"] * len(specs)
     for table in ("runs", "curves", "membership", "tuning", *PROBE_TABLES):
         ray_rows, local_rows = (
             read_table(folder, table).drop(columns=list(TIMED), errors="ignore")

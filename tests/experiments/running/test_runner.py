@@ -14,7 +14,7 @@ import pytest
 
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
-from experiments.plan import PlannedRun
+from experiments.planning.plan import PlannedRun
 from experiments.records.run_folder import RunFolder
 from experiments.running.executor import Finished
 from experiments.running.job import Job
@@ -43,16 +43,16 @@ def test_fail_fast_stops_a_study_at_the_first_failed_run(
     assert RunFolder(tmp_path, spec.run_id).status() == "done"
 
 
-def test_the_callback_is_called_after_every_round_but_the_last(
-    spec: RunSpec, corpus: Corpus, tmp_path: Path
+def test_the_message_at_the_start_names_the_turn_and_counts_its_runs(
+    spec: RunSpec, corpus: Corpus, tmp_path: Path, capsys
 ):
-    """A round is one seed of everything. A trial of a learning rate is no part of a round."""
-    specs = [dataclasses.replace(spec, seed=seed) for seed in (0, 1, 2)]
-    trial = dataclasses.replace(spec, seed=1000, tuning=True)
-    members = [run for each in (trial, *specs) for run in planned(each)]
-    rounds: list[int] = []
-    run_study(members, Job(corpus, tmp_path, {}), ["cpu"], Local(), on_round=rounds.append)
-    assert rounds == [0, 1]
+    members = [run for seed in (0, 1) for run in planned(dataclasses.replace(spec, seed=seed))]
+    job = Job(corpus, tmp_path, {})
+    run_study(members[:1], job, ["cpu"], Local())
+    assert "runs: 1 to train, 0 already done\n" in capsys.readouterr().out
+    outcome = run_study(members, job, ["cpu"], Local(), title="core, seed 0 at budget 2")
+    assert "core, seed 0 at budget 2: 1 to train, 1 already done\n" in capsys.readouterr().out
+    assert (outcome.trained, outcome.done) == (1, 1)
 
 
 def test_a_run_out_of_memory_fails_with_advice(spec: RunSpec, corpus: Corpus, tmp_path: Path):

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
-from experiments.plan import PlannedRun
+from experiments.planning.plan import PlannedRun
 from experiments.records.run_folder import RunFolder
 from experiments.running.executor import Progress, Started
 from experiments.running.job import Job
@@ -90,6 +90,25 @@ def test_every_point_is_shown_once_in_every_ablation_of_its_run(
         summary = RunFolder(tmp_path, member.spec.run_id).summary()
         assert summary
         assert book.summaries[label] == summary
+
+
+def test_the_same_variant_seed_and_rate_at_another_budget_have_curves_of_their_own(
+    spec: RunSpec, corpus: Corpus, tmp_path: Path
+):
+    longer = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, steps=12))
+    members = [
+        PlannedRun("heads", "heads-4", dataclasses.replace(each, seed=seed), budget, rate=rate)
+        for budget, each in {1: spec, 2: longer}.items()
+        for seed, rate in ((0, None), (1000, 0.5))
+    ]
+    book = Notebook()
+    train(members, book, corpus, tmp_path)
+    assert len(set(book.begun)) == 4
+    for label, member in zip(book.begun, members, strict=True):
+        assert shown(book.points[label]) == recorded(tmp_path, member)
+    again = Notebook()
+    list(tracked((), again, members, tmp_path))
+    assert again.begun == []
 
 
 def test_runs_that_finished_before_are_shown_and_no_run_is_shown_twice(

@@ -1,0 +1,99 @@
+"""Gates: every claim about learning has one, and one that cannot be judged is refused."""
+
+import re
+
+import pytest
+from helping import planted
+
+from experiments.ablation import Beats, Claim, Solves, Trains, UsesContext, Variant
+from experiments.catalogue import load_ablations
+from experiments.gates import YARDSTICKS
+from experiments.metrics import LEARNT_METRICS, METRICS
+
+CLAIM = {"id": "c", "sentence": "", "said_by": "", "effect": {"small": 1}, "why_margin": "a test"}
+
+
+def state(gate: object) -> None:
+    """State a claim with a gate, in an ablation of two variants."""
+    planted(Variant("small"), Variant("large"), claims=[Claim(**CLAIM, requires=[gate])])
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ("bigram", "'bigram' is no gate: there are Beats, UsesContext, Solves, Trains"),
+        (None, "None is no gate"),
+        (Beats, "<class 'experiments.gates.Beats'> is no gate"),
+        (Beats("smal"), "no arm 'smal', did you mean 'small'?"),
+        (Beats("bigram"), "no arm 'bigram': there are small, large"),
+        (Beats("small", "bigrams"), "no yardstick 'bigrams', did you mean 'bigram'?"),
+        (Beats("small", "larg"), "no yardstick 'larg', did you mean 'large'?"),
+        (Beats("small", by=-0.1), "-0.1 is no threshold: it must be 0 or more"),
+        (Beats("small", by="1"), "'1' is no threshold"),
+        (Beats("small", by=True), "True is no threshold"),
+        (Beats("small", by=float("nan")), "nan is no threshold"),
+        (Beats("small", by=float("inf")), "inf is no threshold"),
+        (UsesContext("smal"), "no arm 'smal', did you mean 'small'?"),
+        (UsesContext("small", by=-1), "-1 is no threshold: it must be 0 or more"),
+        (UsesContext("small", by=None), "None is no threshold"),
+        (Trains("larg"), "no arm 'larg', did you mean 'large'?"),
+        (Trains(7), "no arm '7': there are small, large"),
+        (Trains("small", by=-0.2), "-0.2 is no threshold: it must be 0 or more"),
+        (Solves(("small", "larg")), "no arm 'larg', did you mean 'large'?"),
+        (Solves("small"), "arms must be a tuple of variants, not 'small'"),
+        (Solves(["small"]), "arms must be a tuple of variants, not ['small']"),
+        (Solves(()), "arms must be a tuple of variants, not ()"),
+        (Solves(("small",), accuracy=1.01), "accuracy=1.01 cannot be reached: the most is 1"),
+        (Solves(("small",), accuracy=-0.5), "-0.5 is no threshold: it must be 0 or more"),
+    ],
+    ids=repr,
+)
+def test_a_gate_that_cannot_be_judged_is_refused(gate: object, message: str):
+    with pytest.raises(ValueError, match=re.escape(f"claim 'c': requires: {message}")) as refusal:
+        state(gate)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        Beats("large"),
+        Beats("large", "small", by=0),
+        *(Beats("large", yardstick, 1) for yardstick in YARDSTICKS),
+        UsesContext("small"),
+        Solves(("small", "large"), accuracy=1),
+        Trains("large"),
+    ],
+    ids=repr,
+)
+def test_a_gate_that_can_be_judged_is_accepted_and_names_its_arms(gate: Beats):
+    state(gate)
+    assert set(gate.arms) <= {"small", "large"}
+    assert gate.arms
+
+
+def test_a_gate_against_another_variant_is_about_both():
+    assert Beats("large", "small").arms == ("large", "small")
+    assert Beats("large", "bigram").arms == ("large",)
+
+
+@pytest.mark.parametrize("metric", LEARNT_METRICS)
+def test_a_claim_about_learning_needs_a_gate(metric: str):
+    with pytest.raises(ValueError, match="claim 'c' is about what networks learn, and requires no"):
+        Claim(**CLAIM, metric=metric)
+    assert Claim(**CLAIM, metric=metric, requires=[Trains("small")]).learnt
+
+
+def test_a_claim_about_speed_gradients_or_heads_and_one_without_training_need_no_gate():
+    for metric in {*METRICS} - {*LEARNT_METRICS}:
+        assert not Claim(**CLAIM, metric=metric).learnt
+    assert not Claim(id="c", sentence="", said_by="", check="head-cost").learnt
+    assert "tokens_per_second" not in LEARNT_METRICS
+    assert {name for name in METRICS if name.startswith("val_")} <= {*LEARNT_METRICS}
+
+
+def test_every_claim_of_the_catalogue_that_is_about_learning_has_a_gate():
+    claims = [claim for ablation in load_ablations().values() for claim in ablation.claims]
+    learnt = [claim for claim in claims if claim.metric in LEARNT_METRICS and claim.effect]
+    assert len(learnt) > 20
+    assert [claim.id for claim in learnt if not claim.requires] == []
