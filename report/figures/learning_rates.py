@@ -21,21 +21,21 @@ from report.verdicts.text import plural
 
 def rate_search(tables: Tables, ablation: str) -> HTML:
     """Validation loss against the learning rates that were tried, with the chosen rate marked."""
-    trials = tables.tuning[tables.tuning["ablation"] == ablation].sort_values("rate")
+    trials = tables.trials(ablation).sort_values("rate")
     loss = loss_column(tables, ablation).name
     done = trials.dropna(subset=[loss])
     if done.empty:
         return EMPTY
     colours = variant_colours(trials, tables, ablation)
-    # The first seed tried all rates, the second only the best two.
+    # The first seed tried all rates, the others only the best two.
     first_seed = done["seed"] == done["seed"].min()
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
     draw_lines(axes, done[first_seed], colours, x="learning_rate", y=loss, **MARKED)
     if not first_seed.all():
         style = by_colour(colours) | {"style": "variant", "style_order": list(colours)}
-        second = done[~first_seed]
-        sns.scatterplot(second, x="learning_rate", y=loss, ax=axes, legend=False, **style)
-    chosen = records(done[done["chosen"] & first_seed])
+        others = done[~first_seed]
+        sns.scatterplot(others, x="learning_rate", y=loss, ax=axes, legend=False, **style)
+    chosen = records(done[done["chosen"].astype(bool) & first_seed])
     for row in chosen:
         x, y, colour = row["learning_rate"], row[loss], colours[row["variant"]]
         axes.plot(x, y, "o", color=colour, markersize=11, fillstyle="none")
@@ -43,12 +43,17 @@ def rate_search(tables: Tables, ablation: str) -> HTML:
     legend_beside(axes)
     best = "; ".join(f"{row['variant']} is best at {row['learning_rate']:g}" for row in chosen)
     caption = (
-        f"Loss after training at each of {trials['rate'].nunique()} learning rates with one seed,"
-        " and at the best two with a second seed; neither seed is used in a comparison. Rings mark"
-        " the rate with the lower mean."
+        "Loss after training at each learning rate with one seed, and where a rate is tuned at the"
+        " best two with two more seeds. No seed is used in a comparison. Rings mark the chosen"
+        " rates."
     )
-    ends = {trials["rate"].min(), trials["rate"].max()}
-    if at_an_end := [row["variant"] for row in chosen if row["rate"] in ends]:
+    ends = trials.groupby("variant")["rate"].agg(["min", "max"])
+    at_an_end = [
+        row["variant"]
+        for row in chosen
+        if row["method"] == "tuned" and row["rate"] in set(ends.loc[row["variant"]])
+    ]
+    if at_an_end:
         caption += (
             " The best rate is at an end of the range, so that a better rate may lie outside,"
             f" for: {', '.join(at_an_end)}."

@@ -27,12 +27,16 @@ from report.figures.learning_rates import rate_search, schedules
 from report.figures.positions import encodings, loss_by_length, loss_by_position
 from report.figures.training_curves import learning_curves, learning_curves_by_cost
 from report.html import heading
+from report.page.budgets import loss_by_budget, shown_note, tuning_table
 from report.page.claims import claims_of, rules, verdict_table
 from report.page.variant_tables import changes_table, metrics_table, samples
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 claims = claims_of(Path(results), ablation)
+
+# %%
+shown_note(tables, ablation)
 
 # %%
 HTML(heading(f"{ablation}-differs", "Variants"))
@@ -65,10 +69,16 @@ learning_curves_by_cost(tables, ablation)
 rate_search(tables, ablation)
 
 # %%
+tuning_table(tables, ablation)
+
+# %%
 HTML(heading(f"{ablation}-ends", "Final results"))
 
 # %%
 metrics_table(tables, ablation)
+
+# %%
+loss_by_budget(tables, ablation)
 
 # %%
 forest(tables, [ablation])

@@ -18,6 +18,7 @@ _VERDICT_SENTENCES = {
     Verdict.SUPPORTED: "Supported by the data",
     Verdict.CONTRADICTED: "Contradicted by the data",
     Verdict.UNDECIDED: "Not decided by the data",
+    Verdict.NOT_TESTABLE: "Not testable at this budget",
     Verdict.NOT_TESTED: "Not tested",
 }
 
@@ -38,10 +39,36 @@ def count_verdicts(claims: pd.DataFrame) -> dict[str, int]:
     return {verdict: int(counts[verdict]) for verdict in Verdict if verdict in counts}
 
 
+def deepest(claims: pd.DataFrame) -> pd.DataFrame:
+    """The row of each claim at the deepest budget at which it is testable, or else at its last."""
+    lowest = [Verdict.NOT_TESTABLE, Verdict.NOT_TESTED]
+    order = claims.assign(testable=~claims["verdict"].isin(lowest))
+    order = order.sort_values(["testable", "budget"], kind="stable", na_position="first")
+    return claims.loc[order.groupby("claim", sort=False).tail(1).index].sort_index()
+
+
 def verdict_summary(claims: pd.DataFrame) -> str:
-    """Counts of the verdicts as text, "Of 4 claims: 3 supported and 1 undecided"."""
+    """Counts of the verdicts as text, "Of 4 claims: 3 supported and 1 undecided"; with several
+    budgets, one such text for each.
+    """
+    budgets = sorted(set(claims["budget"].dropna()))
+    if len(budgets) < 2:
+        return _counts_text("of", claims)
+    parts = [
+        _counts_text(f"at budget {budget:.0f}, of", claims[claims["budget"] == budget])
+        for budget in budgets
+    ]
+    without = claims[claims["budget"].isna()]
+    if len(without):
+        parts.append(_counts_text("without training, of", without))
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:]
+
+
+def _counts_text(start: str, claims: pd.DataFrame) -> str:
     counts = [f"{n} {verdict}" for verdict, n in count_verdicts(claims).items()]
-    return f"Of {plural(len(claims), 'claim')}: {join_words(counts)}"
+    text = f"{start} {plural(len(claims), 'claim')}: {join_words(counts)}"
+    return text[0].upper() + text[1:] if start == "of" else text
 
 
 def with_texts(claims: pd.DataFrame) -> list[dict[str, Any]]:
@@ -64,6 +91,8 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
         "effect_text": effect,
         "interval_text": interval,
         "unit": unit,
+        "budget_text": "–" if row["budget"] is None else f"{row['budget']:.0f}",
+        "trend_text": _trend_text(row),
         "n_text": "exact" if exact else f"{row['n']}/{row['planned']}",
         "p_holm_text": format_p(row["p_holm"]),
         "p_sign_flip_text": format_p(row["p_sign_flip"]),
@@ -72,6 +101,16 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
         "comparability": "same setting" if exact else "other setting, compare the direction only",
         "measured": measured,
     }
+
+
+def _trend_text(row: dict[str, Any]) -> str:
+    """The trend of an effect over budgets, with its change per doubling."""
+    if row["trend"] is None:
+        return "–"
+    low, high = row["change_low"], row["change_high"]
+    sign = "×" if row["scale"] == "ratio" else ""
+    change = f"{sign}{format_number(row['change'], low, high)}"
+    return f"{row['trend']}: {change} ({format_interval(low, high)}) per doubling"
 
 
 def verdict_table(claims: pd.DataFrame, sections: Sequence[str] | None = None) -> HTML:

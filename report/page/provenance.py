@@ -137,11 +137,13 @@ def failures(tables: Tables) -> HTML:
     if missing.empty:
         return join_html(paragraph(f"{ended}. No planned run is missing."))
     rows = [
-        (f"{ablation}/{variant}", ", ".join(sorted(map(str, members["seed"]))))
-        for (ablation, variant), members in missing.groupby(["ablation", "variant"])
+        (f"{ablation}/{variant}", budget, ", ".join(sorted(map(str, members["seed"]))))
+        for (ablation, variant, budget), members in missing.groupby(
+            ["ablation", "variant", "budget"]
+        )
     ]
     text = f"{ended}. {plural(len(missing), 'planned run')} missing, counted once per ablation:"
-    return join_html(paragraph(text), table(("variant", "missing seeds"), rows))
+    return join_html(paragraph(text), table(("variant", "budget", "missing seeds"), rows))
 
 
 def ledger(tables: Tables) -> HTML:

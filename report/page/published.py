@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -79,10 +80,10 @@ def _losses(tables: Tables, published: Tables) -> list[tuple[str, str, str, str]
     """Variant, validation loss here and published, and their comparison."""
     rows = []
     for name in tables.present():
-        loss = loss_column(tables, name).name
+        loss, budget = loss_column(tables, name).name, tables.shown_budget(name)
         for variant in tables.ablations[name].variants:
-            here = variant_estimate(tables, name, variant.name, loss)
-            there = variant_estimate(published, name, variant.name, loss)
+            here = variant_estimate(tables.at(budget), name, variant.name, loss)
+            there = variant_estimate(published.at(budget), name, variant.name, loss)
             if here and there:
                 numbers = format_estimate(here), format_estimate(there)
                 rows.append((f"{name}/{variant.name}", *numbers, compare_means(here, there)))
@@ -91,17 +92,21 @@ def _losses(tables: Tables, published: Tables) -> list[tuple[str, str, str, str]
 
 def _verdicts(tables: Tables, folder: Path) -> list[tuple[str, str, str, str]]:
     """Claim, verdict here and published, and their comparison. Changed verdicts come first."""
-    published = {row["claim"]: row["verdict"] for row in records(claims_of(folder))}
+    published = {_place(row): row["verdict"] for row in records(claims_of(folder))}
     claims = [claim for ablation in tables.ablations.values() for claim in ablation.claims]
     timed = {claim.id for claim in claims if claim.metric in TIMED}
     rows = []
     for row in records(claims_of(tables.results)):
-        claim, here = row["claim"], row["verdict"]
-        if claim in published:
-            changed = CHANGED_TIMING if claim in timed else CHANGED
-            comparison = UNCHANGED if here == published[claim] else changed
-            rows.append((row["sentence"], here, published[claim], comparison))
+        here, there = row["verdict"], published.get(_place(row))
+        if there is not None:
+            changed = CHANGED_TIMING if row["claim"] in timed else CHANGED
+            rows.append((row["sentence"], here, there, UNCHANGED if here == there else changed))
     return sorted(rows, key=lambda row: row[-1] == UNCHANGED)
+
+
+def _place(row: dict[str, Any]) -> tuple[str, int | None]:
+    """What a row of the table `claims` is about: a claim at a budget."""
+    return row["claim"], row["budget"]
 
 
 def identical_runs(tables: Tables, published: Tables) -> tuple[int, int]:

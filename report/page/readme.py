@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from experiments.files import ROOT, write_atomically
-from experiments.plan import preliminary_plan, unique_runs
+from experiments.planning.plan import preliminary_plan, unique_runs
 from experiments.profiles import PROFILES, PUBLISHED_SPEEDS, SHAKESPEARE_CHARACTERS
 from experiments.records.collect import read_table
 from model.accounting import flops_per_token
 from report.figures.forest import draw_forest
 from report.figures.model_diagram import drawing
 from report.figures.speed import baseline, baseline_ratios
-from report.page.claims import claims_of, verdict_summary, with_texts
+from report.page.claims import claims_of, deepest, verdict_summary, with_texts
 from report.page.summary import largest_effects
 from report.verdicts.judge import Verdict
 from report.verdicts.tables import Tables, records
@@ -80,7 +80,7 @@ def findings(tables: Tables) -> str:
 def _largest(claims: pd.DataFrame, verdict: Verdict) -> str:
     return "; ".join(
         f"“{row['sentence']}” ({row['effect_text']}, 95 % interval {row['interval_text']})"
-        for row in largest_effects(with_texts(claims), verdict)
+        for row in largest_effects(with_texts(deepest(claims)), verdict)
     )
 
 
@@ -139,7 +139,9 @@ def sample(tables: Tables) -> str:
     samples = read_table(tables.results, "samples")
     samples = samples[samples["kind"] != "greedy"]
     of_base = tables.members[tables.members["run_id"].isin(_base_runs(tables))]
-    first = records(of_base.sort_values("seed").merge(samples, on="run_id"))[0]
+    first = records(
+        of_base.sort_values(["budget", "seed"], ascending=[False, True]).merge(samples, on="run_id")
+    )[0]
     text = "\n".join(line.rstrip() for line in first["text"].strip().splitlines())
     return (
         f"The base network (validation loss {first['val_loss_per_character']:.3f} nats per"

@@ -9,7 +9,8 @@ from experiments.fingerprint import code_fingerprint
 from experiments.records.run_folder import FINISHED, Status
 from experiments.records.study import Study
 from report.html import render
-from report.page.claims import verdict_summary, with_texts
+from report.page.budgets import progress, tuning_share
+from report.page.claims import deepest, verdict_summary, with_texts
 from report.verdicts.judge import Verdict
 from report.verdicts.tables import Tables
 from report.verdicts.text import join_words, plural
@@ -19,7 +20,7 @@ _MOST_EFFECTS = 3
 
 def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
     """Facts about the study, warnings, counts of verdicts, and the most important claims."""
-    rows = with_texts(claims)
+    rows = with_texts(deepest(claims))
     unfinished = _status_counts(tables).drop(labels=list(FINISHED), errors="ignore")
     return HTML(
         render(
@@ -28,6 +29,7 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
             facts=_facts(tables),
             incomplete=bool(unfinished.sum()),
             outdated=_outdated(tables.runs),
+            repeated=_repeated(tables.verified),
             verdicts=f"{verdict_summary(claims)}." if rows else "There are no claims.",
             largest=largest_effects(rows, Verdict.SUPPORTED),
             contradicted=[row for row in rows if row["verdict"] == Verdict.CONTRADICTED],
@@ -41,6 +43,17 @@ def _outdated(runs: pd.DataFrame) -> str:
     code = runs["code"].dropna()
     n = int((code != code_fingerprint()).sum())
     return f"{plural(n, 'run')} {'was' if n == 1 else 'were'} made" if n else ""
+
+
+def _repeated(verified: pd.DataFrame) -> str:
+    """How many runs of a sample the present code repeats bit for bit; empty without a sample."""
+    sample = verified[verified["code"] == code_fingerprint()]
+    if sample.empty:
+        return ""
+    same = int(sample["same"].sum())
+    return (
+        f"{same} of {plural(len(sample), 'sampled run')} repeat bit for bit with the present code"
+    )
 
 
 def _status_counts(tables: Tables) -> "pd.Series[int]":
@@ -60,7 +73,8 @@ def _facts(tables: Tables) -> list[tuple[str, str]]:
         ("profile", f"{study.profile_name}: {study.profile.purpose}"),
         ("hardware", machines or "–"),
         ("runs", join_words(runs)),
-        ("learning-rate search", plural(int(tables.tuning["run_id"].nunique()), "run")),
+        *progress(tables),
+        ("learning-rate search", tuning_share(tables)),
         ("failed", plural(int(counts.get(Status.FAILED, 0)), "run")),
         ("seeds", f"{tables.complete_seeds()} complete of {study.seeds} planned"),
         ("run dates", run_dates(trained)),

@@ -14,7 +14,8 @@ from report.verdicts.text import format_estimate, join_words
 
 def changes_table(tables: Tables, ablation: str) -> HTML:
     """Fields in which each variant differs from the base, and the learning rate chosen for it."""
-    chosen = tables.tuning[tables.tuning["chosen"] & (tables.tuning["ablation"] == ablation)]
+    trials = tables.trials(ablation)
+    chosen = trials[trials["chosen"].astype(bool)]
     tuned_rates = {row["variant"]: f"{row['learning_rate']:g}" for row in records(chosen)}
     rows = []
     for variant in tables.ablations[ablation].variants:
@@ -59,7 +60,7 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
     columns = losses | _METRICS
     if is_text(tables, ablation):
         del columns["val_exact_match"]  # which is always zero for text
-    members = tables.members[tables.members["ablation"] == ablation]
+    members = tables.of(ablation)
     head = ("variant", "runs", *columns.values())
     rows = []
     for variant in tables.ablations[ablation].variants:

@@ -9,10 +9,13 @@ import pandas as pd
 from experiments.ablation import Claim
 from experiments.metrics import COST_METRICS, TIMED
 from experiments.records.run_folder import FINISHED
-from experiments.records.schema import TEXT_TASKS, per_character
+from experiments.records.schema import per_character
+from experiments.spec import TEXT_TASKS
 from report.verdicts.cost_growth import cost_table
 from report.verdicts.cost_to_target import spent_to_loss
 from report.verdicts.tables import Tables
+
+TRAINS = 0.2  # nats per character below a guess by frequency: a run that trains
 
 
 class LossColumn(NamedTuple):
@@ -24,7 +27,7 @@ class LossColumn(NamedTuple):
 
 def is_text(tables: Tables, ablation: str) -> bool:
     """Whether all variants of an ablation predict text."""
-    tasks = tables.members.loc[tables.members["ablation"] == ablation, "recipe.task"].dropna()
+    tasks = tables.of(ablation)["recipe.task"].dropna()
     return bool(tasks.isin(TEXT_TASKS).all())
 
 
@@ -39,15 +42,16 @@ def loss_column(tables: Tables, ablation: str, loss: str = "val_loss") -> LossCo
 
 def finished(tables: Tables, ablation: str) -> pd.DataFrame:
     """The members of an ablation that have a result."""
-    members = tables.members
-    return members[(members["ablation"] == ablation) & members["status"].isin(FINISHED)]
+    members = tables.of(ablation)
+    return members[members["status"].isin(FINISHED)]
 
 
 def scored(tables: Tables, ablation: str) -> pd.DataFrame:
     """The finished members of an ablation, with a validation loss for every run.
 
     A diverged run has the loss of a uniform guess over all answers that its task allows, in
-    `val_loss` and in `val_loss_per_character`.
+    `val_loss` and in `val_loss_per_character`. The column `trains` is 1 for a run on text that ends
+    `TRAINS` nats per character or more below a guess by frequency, else 0.
     """
     rows = finished(tables, ablation)
     answers = rows["model.n_classes"].fillna(rows["model.vocab_size"])
@@ -55,9 +59,11 @@ def scored(tables: Tables, ablation: str) -> pd.DataFrame:
     of_text = rows["recipe.task"].isin(TEXT_TASKS)
     guess_per_character = (guess * tables.study.tokens_per_character()).where(of_text)
     done = rows["status"] == "done"
+    of_characters = rows["val_loss_per_character"].where(done, guess_per_character)
     return rows.assign(
         val_loss=rows["val_loss"].where(done, guess),
-        val_loss_per_character=rows["val_loss_per_character"].where(done, guess_per_character),
+        val_loss_per_character=of_characters,
+        trains=(tables.unigram_loss - of_characters.astype(float) >= TRAINS).astype(float),
     )
 
 

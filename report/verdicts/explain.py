@@ -7,6 +7,7 @@ import pandas as pd
 from experiments.ablation import Claim
 from experiments.metrics import COST_METRICS, METRICS, TIMED
 from experiments.records.run_folder import FINISHED, Status
+from report.verdicts.gates import gate_rule
 from report.verdicts.text import format_interval, format_number, format_seeds, plural
 
 
@@ -27,10 +28,12 @@ def rule(claim: Claim) -> str:
         supported, contradicted = inside, "wholly outside"
     else:
         supported, contradicted = f"above {above}", f"below {none} or {inside}"
+    gates = "; ".join(gate_rule(gate) for gate in claim.requires)
+    testable = f" Testable where {gates}." if gates else ""
     excess = f" The effect is the excess over {claim.threshold:g}." if claim.threshold else ""
     return (
         f"Supported if the whole 95 % interval lies {supported}, contradicted if it lies"
-        f" {contradicted}, otherwise undecided.{excess} The margin: {claim.why_margin}."
+        f" {contradicted}, otherwise undecided.{excess} The margin: {claim.why_margin}.{testable}"
     )
 
 
@@ -68,16 +71,21 @@ def numbers(row: dict[str, Any], claim: Claim) -> str:
     return f"{text}; about {row['seeds_needed']} seeds would decide"
 
 
-def reason_not_tested(needed: pd.DataFrame, claim: Claim, tokenizer: str) -> str:
+def reason_not_tested(
+    needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_genres: bool
+) -> str:
     """Why a claim has no effect for any seed.
 
     Args:
         needed: the members of the variants that the claim weighs.
         claim: the claim.
         tokenizer: the study's tokenizer, "characters" or "bpe".
+        has_genres: whether the corpus has the data of every task.
     """
     if claim.metric in COST_METRICS:
         return "the costs have not been measured"
+    if needed.empty and has_genres:
+        return "no run of the comparison is planned in this study"
     if needed.empty and tokenizer == "bpe":
         return "the task needs positions in the text, which only tokens of one character have"
     if needed.empty:

@@ -13,6 +13,7 @@ from experiments.records.collect import write_table
 from experiments.records.run_folder import Status
 from report.verdicts.effects import claim_effect
 from report.verdicts.explain import divergence, numbers, reason_not_tested, rule, unit
+from report.verdicts.gates import failing_gate
 from report.verdicts.stats import (
     Estimate,
     equivalence_p,
@@ -24,6 +25,8 @@ from report.verdicts.stats import (
     t_test_p,
 )
 from report.verdicts.tables import Tables
+from report.verdicts.text import join_words
+from report.verdicts.trend import effect_trend
 
 
 class Verdict(StrEnum):
@@ -32,28 +35,62 @@ class Verdict(StrEnum):
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
     UNDECIDED = "undecided"
+    NOT_TESTABLE = "not testable"
     NOT_TESTED = "not tested"
 
 
 def judge_all(results: Path) -> None:
-    """Write the table `claims`: one row for each claim of every ablation.
+    """Write the table `claims`: one row for each claim of every ablation, at each budget.
 
     Raises:
         UserError: a table that the claims need is missing, damaged, or of another version.
     """
     tables = Tables.load(results)
     rows = [
-        judge(tables, name, claim)
+        row
         for name, ablation in tables.ablations.items()
         for claim in ablation.claims
+        for row in judge_budgets(tables, name, claim)
     ]
     for row, corrected in zip(rows, holm([row.get("p") for row in rows]), strict=True):
         row["p_holm"] = corrected
     write_table(results, "claims", rows)
 
 
+def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str, Any]]:
+    """A claim's rows of the table `claims`, one per budget, with the trend over all of them.
+
+    A claim about an identity or about costs has one row without a budget.
+    """
+    if claim.check or claim.metric in COST_METRICS:
+        return [judge(tables, ablation, claim)]
+    rows, effects = [], {}
+    for budget in tables.budgets_of(ablation) or [tables.study.budgets[0]]:
+        at_budget = tables.at(budget)
+        row = judge(at_budget, ablation, claim) | {"budget": budget}
+        rows.append(row)
+        if row["verdict"] not in (Verdict.NOT_TESTABLE, Verdict.NOT_TESTED):
+            effects[budget] = claim_effect(at_budget, ablation, claim)
+    for row in rows:
+        if row["verdict"] == Verdict.NOT_TESTABLE and effects:
+            row["why"] += f"; testable at budget {join_words(list(map(str, effects)))}"
+    margin = float(np.log1p(claim.margin)) if claim.log else claim.margin
+    if trend := effect_trend(effects, margin):
+        change = trend.change
+        shown = {
+            "trend": trend.direction,
+            "change": _unlogged(change.mean, claim),
+            "change_low": _unlogged(change.low, claim),
+            "change_high": _unlogged(change.high, claim),
+        }
+        rows = [row | shown for row in rows]
+    return rows
+
+
 def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
-    """A claim's row of the table `claims`, without the correction of p over all claims."""
+    """A claim's row of the table `claims` at the budget of the tables, without its trend and the
+    correction of p over all claims.
+    """
     stated: dict[str, Any] = {
         "claim": claim.id,
         "ablation": ablation,
@@ -64,11 +101,10 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     }
     if claim.check:
         return stated | _judge_identity(tables, claim)
-    values = claim_effect(tables, ablation, claim).to_numpy(dtype=float)
-    members = tables.members
-    needed = members[
-        (members["ablation"] == ablation) & members["variant"].isin(list(claim.effect))
-    ]
+    effects = claim_effect(tables, ablation, claim)
+    values = effects.to_numpy(dtype=float)
+    members = tables.of(ablation)
+    needed = members[members["variant"].isin(list(claim.effect))]
     about_costs = claim.metric in COST_METRICS
     row = stated | {
         "scale": "ratio" if claim.log else "difference",
@@ -78,22 +114,28 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "planned": len(values) if about_costs else int(needed["seed"].nunique()),
         "diverged": int((needed["status"] == Status.DIVERGED).sum()),
     }
+    study = tables.study
     if not len(values):
-        why = reason_not_tested(needed, claim, tables.study.tokenizer)
+        why = reason_not_tested(needed, claim, study.tokenizer, has_genres=study.has_genres)
         return row | {"verdict": Verdict.NOT_TESTED, "why": why}
     margin = float(np.log1p(claim.margin)) if claim.log else claim.margin
     result = estimate(values)
+    gate = failing_gate(tables, ablation, claim, effects.index)
     verdict = decide(result, margin, claim)
+    if gate:
+        verdict = Verdict.NOT_TESTED if gate.holds is None else Verdict.NOT_TESTABLE
     row |= {
         "effect": _unlogged(result.mean, claim),
         "low": _unlogged(result.low, claim),
         "high": _unlogged(result.high, claim),
-        "p": _p(values, margin, claim),
-        "p_sign_flip": None if claim.equal or claim.no_worse else sign_flip_p(values),
+        "p": None if gate else _p(values, margin, claim),
+        "p_sign_flip": None if gate or claim.equal or claim.no_worse else sign_flip_p(values),
         "verdict": verdict,
     }
     if verdict == Verdict.UNDECIDED and not about_costs:
         row["seeds_needed"] = seeds_needed(values, distance_to_decision(result.mean, margin, claim))
+    if gate:
+        return row | {"why": f"{gate.why}; {numbers(row, claim)}"}
     return row | {"why": numbers(row, claim) + divergence(needed, claim)}
 
 

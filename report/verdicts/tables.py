@@ -28,6 +28,7 @@ _LOADED = (
     "bench",
     "calls",
     "identities",
+    "verified",
 )
 
 
@@ -38,9 +39,12 @@ class Tables:
     Some tables have further columns. `runs` has a column for each measure of the table `measures`,
     and `utilisation`: floating-point operations per second of training as a share, from 0 to 1, of
     the peak that was measured on the same machine. `members` is `membership` joined with `runs`:
-    one row per ablation, variant and seed, with the status "missing" for a planned run without a
-    row in `runs`. `tuning` has the status and validation loss of each trial. `identities` is
-    indexed by `check`.
+    one row per ablation, variant, budget and seed, with the status "missing" for a planned run
+    without a row in `runs`. `tuning` has the status and validation loss of each trial.
+    `identities` is indexed by `check`.
+
+    What is shown and judged of an ablation is at one budget: `budget` if it is given, else the
+    ablation's `shown_budget`.
 
     Figures share these frames and must not change them in place.
     """
@@ -55,7 +59,9 @@ class Tables:
     bench: pd.DataFrame
     calls: pd.DataFrame
     identities: pd.DataFrame
+    verified: pd.DataFrame
     ablations: dict[str, Ablation]
+    budget: int | None = None
 
     @classmethod
     def load(cls, results: Path) -> "Tables":
@@ -77,10 +83,46 @@ class Tables:
         Raises:
             UserError: the table is missing, damaged, or of another version.
         """
-        has_probe = name in self.ablations[ablation].probes
-        chosen = self.members[(self.members["ablation"] == ablation) & has_probe]
+        asked = self.ablations[ablation].probes if ablation in self.ablations else ("positions",)
+        rows = self.of(ablation)
+        chosen = rows if name in asked else rows.iloc[:0]
         rows = _read(self.results, name, _stamp(self.results / f"{name}.parquet"))
         return chosen[["variant", "seed", "run_id"]].merge(rows, on="run_id")
+
+    def at(self, budget: int) -> "Tables":
+        """The same tables, with every ablation at this budget."""
+        return dataclasses.replace(self, budget=budget)
+
+    def of(self, ablation: str) -> pd.DataFrame:
+        """The members of an ablation at its budget."""
+        budget = self.budget or self.shown_budget(ablation)
+        return self.members[
+            (self.members["ablation"] == ablation) & (self.members["budget"] == budget)
+        ]
+
+    def trials(self, ablation: str) -> pd.DataFrame:
+        """The rows of `tuning` of an ablation at its budget."""
+        budget = self.budget or self.shown_budget(ablation)
+        return self.tuning[
+            (self.tuning["ablation"] == ablation) & (self.tuning["budget"] == budget)
+        ]
+
+    def budgets_of(self, ablation: str) -> list[int]:
+        """The budgets at which an ablation has runs that are over, or its first budget."""
+        members = self.members[self.members["ablation"] == ablation]
+        over = members[members["status"].isin(FINISHED)]
+        return sorted(set(over["budget"])) or sorted(set(members["budget"]))[:1]
+
+    def shown_budget(self, ablation: str) -> int:
+        """The deepest budget at which a seed of the ablation is complete.
+
+        Without one, the deepest budget that has a result.
+        """
+        members = self.members[self.members["ablation"] == ablation]
+        whole = members.assign(over=members["status"].isin(FINISHED)).groupby(["budget", "seed"])
+        complete = whole["over"].all()
+        budgets = set(complete[complete].index.get_level_values("budget"))
+        return int(max(budgets or self.budgets_of(ablation) or [1]))
 
     @property
     def uniform_loss(self) -> float:
@@ -173,5 +215,6 @@ def _load(results: Path, _: tuple[Stamp | None, ...]) -> Tables:
         bench=read_table(results, "bench"),
         calls=read_table(results, "calls"),
         identities=read_table(results, "identities").set_index("check"),
+        verified=read_table(results, "verified"),
         ablations=load_ablations(),
     )

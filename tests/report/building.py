@@ -1,10 +1,17 @@
-"""Building a page as the command line does, with other code than this checkout's."""
+"""Building a page as the command line does, with other code than this checkout's; or its tables."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
+from planted import Effects, plant
+
+from experiments.records.collect import collect
+from report.verdicts.judge import judge_all
+from report.verdicts.tables import Tables
 
 
 class Built(NamedTuple):
@@ -22,3 +29,14 @@ def build_in(checkout: Path, results: Path, *options: str) -> subprocess.Complet
     return subprocess.run(
         command, cwd=checkout, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def judged_study(
+    results: Path, monkeypatch: pytest.MonkeyPatch, effects: Effects, deeper: Effects | None = None
+) -> Tables:
+    """The tables of a study with planted effects, whose claims are judged."""
+    results.mkdir(parents=True, exist_ok=True)
+    plant(results, monkeypatch, effects, deeper=deeper)
+    collect(results)
+    judge_all(results)
+    return Tables.load(results)

@@ -1,13 +1,16 @@
 """Results folders with known effects, so that verdicts can be checked."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
+from experiments.planning.plan import PlannedRun
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 
@@ -15,12 +18,18 @@ ODD_NAME = "odd <script>alert('x')</script> & \"name\" Ünïcode"
 
 PASSAGE = "odd <b>&'\"\nÜ"
 
+Effects = list[float | str | None]  # by seed: see `plant`
+
+# A gate that holds wherever the base has learnt anything.
+LEARNT = Beats("base", "uniform", by=0)
+
 ABLATION = Ablation(
     title=f"Planted: {ODD_NAME}",
     question="Does the page show the known effects?",
     baseline="base",
     variants=[Variant("base"), Variant(ODD_NAME, {"model.position": "none"})],
     probes=["heads", "samples", "atlas"],
+    budgets=[1, 4],
     claims=[
         Claim(
             id="planted",
@@ -29,6 +38,7 @@ ABLATION = Ablation(
             effect={ODD_NAME: 1, "base": -1},
             margin=0.1,
             why_margin="it is a test",
+            requires=[LEARNT],
         ),
         Claim(
             id="planted-equal",
@@ -38,6 +48,7 @@ ABLATION = Ablation(
             margin=0.1,
             why_margin="it is a test",
             equal=True,
+            requires=[LEARNT],
         ),
         Claim(
             id="planted-no-worse",
@@ -47,6 +58,7 @@ ABLATION = Ablation(
             margin=0.1,
             why_margin="it is a test",
             no_worse=True,
+            requires=[LEARNT],
         ),
         Claim(
             id="planted-speed",
@@ -65,16 +77,42 @@ ABLATION = Ablation(
 def plant(
     results: Path,
     monkeypatch: pytest.MonkeyPatch,
-    effects: list[float | str | None],
+    effects: Effects,
     seeds: int | None = None,
     characters: int = 100,
     runs_per_card: int | None = None,
+    deeper: Effects | None = None,
 ) -> Path:
     """Write a study of ABLATION in which the variant differs from the base by `effects`, by seed.
 
     An effect is a number, "diverged", "failed", or None for a run that was not trained. Without
-    `runs_per_card` the runs trained on a processor.
+    `runs_per_card` the runs trained on a processor. The study has budget 1; with `deeper`, which
+    are the effects there, also budget 4. Learning rates are chosen: the one of the file for all.
     """
+    planned = len(effects) if seeds is None else seeds
+    study = start(results, monkeypatch, planned, characters, [1] if deeper is None else [1, 4])
+    while new := unfinished_trials(study, results):
+        for trial in new:
+            finish_trial(results, trial, 2 + 0.2 * abs(math.log2(trial.rate or 1)))
+    base = np.random.default_rng(0).normal(2.0, 0.3, size=max(1, len(effects)))
+    for member in study.plan(results).comparison_runs:
+        planted = deeper if deeper is not None and member.budget == 4 else effects
+        if member.spec.seed >= len(planted):
+            continue
+        effect = planted[member.spec.seed] if member.variant == ODD_NAME else 0.0
+        if effect is not None:
+            _finish(results, member, effect, float(base[member.spec.seed]), runs_per_card)
+    return results
+
+
+def start(
+    results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seeds: int,
+    characters: int = 100,
+    budgets: Sequence[int] = (1,),
+) -> Study:
+    """A study of ABLATION without any run."""
     for module in ("experiments.catalogue", "experiments.records.study", "report.verdicts.tables"):
         monkeypatch.setattr(f"{module}.load_ablations", lambda: {"planted": ABLATION})
     study = Study(
@@ -87,40 +125,55 @@ def plant(
         corpus_characters={"train": 1000, "val": characters, "test": 100},
         corpus_bytes={"train": 1000, "val": 100, "test": 100},
         unigram_loss=3.3,
-        seeds=len(effects) if seeds is None else seeds,
-        fewer_seeds=len(effects) if seeds is None else seeds,
+        seeds=seeds,
+        fewer_seeds=seeds,
+        budgets=list(budgets),
         precision="fp32",
         compiled=False,
         has_genres=False,
     )
     study.save(results)
-    base = np.random.default_rng(0).normal(2.0, 0.3, size=max(1, len(effects)))
-    for member in study.plan(results).comparison_runs:
-        if member.spec.seed >= len(effects):
-            continue
-        effect = effects[member.spec.seed] if member.variant == ODD_NAME else 0.0
-        if effect is None:
-            continue
-        folder = RunFolder(results, member.spec.run_id)
-        folder.start(member.spec)
-        if isinstance(effect, str):
-            summary = {"status": effect, "reason": "because <i>planted</i>"}
-        else:
-            loss = float(base[member.spec.seed] + effect)
-            speed = 1000.0 * (2.0 if member.variant == ODD_NAME else 1.0)
-            summary = {"status": "done", "reason": "", "val_loss": loss, "test_loss": loss}
-            summary |= {"parameters": 10, "tokens_per_second": speed, "train_seconds": 1.0}
-            summary["runs_per_card"] = runs_per_card
-            for step in (0, 400, 800):
-                point = {"step": step, "tokens": step * 1024, "seconds": float(step)}
-                point |= {"split": "val", "loss": loss + 800 - step}
-                with folder.metrics.open("a") as file:
-                    file.write(json.dumps(point) + "\n")
-            for name, rows in probed(member.spec.seed).items():
-                folder.probe(name).parent.mkdir(exist_ok=True)
-                folder.probe(name).write_text(json.dumps({name: rows}))
-        folder.finish(summary)
-    return results
+    return study
+
+
+def unfinished_trials(study: Study, results: Path) -> list[PlannedRun]:
+    """The trials of learning rates that the study asks for now."""
+    trials = study.plan(results).trials
+    return [each for each in trials if RunFolder(results, each.spec.run_id).summary() is None]
+
+
+def finish_trial(results: Path, trial: PlannedRun, loss: float | None) -> None:
+    """Finish a trial with a validation loss; without one, it diverges."""
+    folder = RunFolder(results, trial.spec.run_id)
+    folder.start(trial.spec)
+    if loss is None:
+        folder.finish({"status": "diverged", "reason": ""})
+    else:
+        folder.finish({"status": "done", "reason": "", "val_loss": loss, "train_seconds": 1.0})
+
+
+def _finish(
+    results: Path, member: PlannedRun, effect: float | str, base: float, runs_per_card: int | None
+) -> None:
+    """Finish a run of the comparison with the base's loss and an effect."""
+    folder = RunFolder(results, member.spec.run_id)
+    folder.start(member.spec)
+    if isinstance(effect, str):
+        folder.finish({"status": effect, "reason": "because <i>planted</i>"})
+        return
+    loss = base + effect
+    speed = 1000.0 * (2.0 if member.variant == ODD_NAME else 1.0)
+    for step in (0, 400, 800):
+        point = {"step": step, "tokens": step * 1024, "seconds": float(step)}
+        point |= {"split": "val", "loss": loss + 800 - step}
+        with folder.metrics.open("a") as file:
+            file.write(json.dumps(point) + "\n")
+    for name, rows in probed(member.spec.seed).items():
+        folder.probe(name).parent.mkdir(exist_ok=True)
+        folder.probe(name).write_text(json.dumps({name: rows}))
+    summary = {"status": "done", "reason": "", "val_loss": loss, "test_loss": loss}
+    summary |= {"parameters": 10, "tokens_per_second": speed, "train_seconds": 1.0}
+    folder.finish(summary | {"runs_per_card": runs_per_card})
 
 
 def probed(seed: int) -> dict[str, list[dict[str, Any]]]:

@@ -12,7 +12,7 @@ from IPython.display import HTML
 from planted import ODD_NAME, plant
 
 from experiments.ablation import Claim
-from experiments.plan import unique_runs
+from experiments.planning.plan import unique_runs
 from experiments.records.collect import collect
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study

@@ -78,8 +78,8 @@ def test_names_errors_and_corpus_text_are_escaped(page):
 
 def test_every_figure_has_an_alt_text_with_numbers(page):
     alts = [image["alt"] or "" for image in Reader(page[0]).images]
-    assert len(alts) == 5
-    assert sum("odd <script>" in alt for alt in alts) == 4  # the fifth shows the base's heads alone
+    assert len(alts) == 6
+    assert sum("odd <script>" in alt for alt in alts) == 5  # one shows the base's heads alone
     assert all(re.search(r"\d\.\d", alt) for alt in alts)
 
 
@@ -90,6 +90,17 @@ def test_page_counts_failed_diverged_and_missing_runs(page):
     assert "The study is not complete" in text
     assert "4 complete of 6 planned" in text
     assert "4/6" in text
+
+
+def test_page_shows_the_deepest_complete_budget_and_the_verdicts_at_all(page):
+    text, *_ = page
+    note = "Figures and tables in this section: budget 4 (1,000 steps)."
+    assert f"{note} Verdicts are given for budget 1 (250 steps) too." in text
+    counts = "At budget 1, of 4 claims: 1 supported and 3 undecided; at budget 4, of 4 claims: "
+    assert f"{counts}2 supported and 2 contradicted." in text
+    assert "(budget 1): " in text
+    assert "budget 1 (250 steps)</dt><dd>10 of 12 runs compared</dd>" in text
+    assert "budget 4 (1,000 steps)</dt><dd>12 of 12 runs compared</dd>" in text
 
 
 def test_building_twice_gives_the_same_bytes(page):

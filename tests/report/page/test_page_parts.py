@@ -1,4 +1,4 @@
-"""Parts of the page: summary, diagram, figures, encodings, comparison with published results."""
+"""Parts of the page: summary, diagram, figures and encodings."""
 
 import dataclasses
 import itertools
@@ -9,12 +9,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from building import judged_study
 from matplotlib.figure import Figure
-from planted import ODD_NAME, plant
+from planted import ODD_NAME
 
 from experiments.ablation import Variant
 from experiments.catalogue import load_ablations
-from experiments.records.collect import collect, write_table
+from experiments.fingerprint import code_fingerprint
+from experiments.records.collect import write_table
 from experiments.theory import encodings as encoding_values
 from model import ModelConfig
 from report.figures import forest as forests
@@ -26,22 +28,11 @@ from report.figures.model_diagram import NETWORK, NONE, PART_OF, parts_of, pictu
 from report.figures.positions import encodings
 from report.page.claims import claims_of, rules, verdict_table
 from report.page.provenance import citation, facts, failures, ledger
-from report.page.published import IDENTICAL, OUTSIDE, WITHIN, against_reference, compare_means
 from report.page.summary import opening
 from report.page.variant_tables import changes_table, metrics_table
-from report.verdicts.judge import judge_all
-from report.verdicts.stats import Estimate
-from report.verdicts.tables import Tables, records
+from report.verdicts.tables import Tables
 
 ALL_ABLATIONS = load_ablations()  # before any test plants others
-
-
-def judged_study(results: Path, monkeypatch: pytest.MonkeyPatch, effects: list) -> Tables:
-    results.mkdir(parents=True)
-    plant(results, monkeypatch, effects)
-    collect(results)
-    judge_all(results)
-    return Tables.load(results)
 
 
 @pytest.fixture
@@ -61,14 +52,32 @@ def test_summary_counts_verdicts_and_names_the_largest_effects(tables: Tables):
     assert "<script>" not in shown
 
 
+def test_summary_says_how_many_sampled_runs_the_present_code_repeats(tables: Tables):
+    claims, code = claims_of(tables.results), code_fingerprint()
+    assert "repeat bit for bit" not in opening(tables, claims).data
+    rows = [(True, code), (True, code), (False, code), (True, "another")]
+    sampled = pd.DataFrame(rows, columns=["same", "code"])
+    repeated = "2 of 3 sampled runs repeat bit for bit with the present code."
+    shown = opening(dataclasses.replace(tables, verified=sampled), claims).data
+    assert f'<p class="note">{repeated}</p>' in shown
+    older = tables.runs.assign(code="another")
+    outdated = dataclasses.replace(tables, runs=older)
+    assert "<code>make verify</code> tells" in opening(outdated, claims).data
+    shown = opening(dataclasses.replace(outdated, verified=sampled), claims).data
+    text = "16 runs were made with an earlier version of the model or training code"
+    assert f"{text}: {repeated}" in shown
+    elsewhere = dataclasses.replace(outdated, verified=sampled[sampled["code"] != code])
+    assert "<code>make verify</code> tells" in opening(elsewhere, claims).data
+
+
 def test_facts_divide_the_time_of_runs_by_kind_and_name_what_the_runs_recorded(tables: Tables):
     runs = tables.runs.assign(wall_seconds=100.0, train_seconds=60.0, compile_seconds=0.0)
     runs = runs.assign(evaluation_seconds=20.0, probe_seconds=12.0, checkpoint_seconds=1.0)
     runs["recipe.eval_every"] = 7  # not what the profile says now
     shown = facts(Tables(**vars(tables) | {"runs": runs})).data
-    # Ten runs.
-    assert "run time, train</th><td>10 min" in shown
-    assert "run time, starts and files</th><td>1 min 10 s" in shown
+    # Ten runs that are compared, and three trials of each arm.
+    assert "run time, train</th><td>16 min" in shown
+    assert "run time, starts and files</th><td>1 min 52 s" in shown
     assert "share outside training and probes</th><td>28 %" in shown
     assert "eval_every=7" in shown
 
@@ -251,47 +260,15 @@ def test_schedules_figure_is_drawn_where_schedules_differ(
     assert "base ends at 0.001; odd" in shown
 
 
-def test_study_is_compared_with_the_published_results(
-    tables: Tables, monkeypatch: pytest.MonkeyPatch
-):
-    assert "There are no published results" in against_reference(tables).data
-    folder = tables.results.parent / "reference" / "cpu"
-    judged_study(folder, monkeypatch, [0.5, 0.52, 0.48, 0.51, 0.49])
-    same = against_reference(tables).data
-    assert "Of 2 variants, 0 differ by more than seed noise." in same
-    assert "Of 4 verdicts, 0 about timings and 0 about other metrics changed." in same
-    assert same.count(f"<td>{IDENTICAL}</td>") == 2
-    plant(folder, monkeypatch, [1.9, 1.92, 1.88, 1.91, 1.89])
-    collect(folder)
-    judge_all(folder)
-    other = against_reference(tables).data
-    assert other.count(f"<td>{OUTSIDE}</td>") == 1
-    assert other.count(f"<td>{IDENTICAL}</td>") == 1
-    turned = claims_of(folder).replace({"verdict": {"supported": "undecided"}})
-    write_table(folder, "claims", records(turned))
-    ours = claims_of(tables.results).set_index("claim")["verdict"]
-    assert ours["planted"] == ours["planted-speed"] == "supported"
-    about_time = against_reference(tables).data
-    assert "Of 4 verdicts, 1 about timings and 1 about other metrics changed." in about_time
-
-
-def test_two_means_are_compared_by_both_intervals():
-    one = Estimate(1.0, 0.7, 1.3, 3)
-    assert compare_means(one, one) == IDENTICAL
-    assert compare_means(one, Estimate(1.49, 1.09, 1.89, 3)) == WITHIN  # within 0.5
-    assert compare_means(one, Estimate(1.51, 1.11, 1.91, 3)) == OUTSIDE
-    assert compare_means(one, Estimate(1.31, None, None, 1)) == OUTSIDE
-
-
 def test_ledger_and_citation_include_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     tables = judged_study(tmp_path / "cpu", monkeypatch, [0.5, "failed", None, "diverged"])
     shown = ledger(tables).data
-    assert shown.count("<tr>") == 1 + 7
+    assert shown.count("<tr>") == 1 + 7 + 6  # and the trials
     assert shown.index("failed") < shown.index("diverged") < shown.index("done")
     assert "because &lt;i&gt;planted&lt;/i&gt;" in shown
     text = failures(tables).data
     assert (
         "1 run failed and 1 run diverged. 1 planned run missing, counted once per ablation:" in text
     )
-    assert "7 runs" in citation(tables).data
+    assert "13 runs" in citation(tables).data
     assert "0" * 64 in citation(tables).data

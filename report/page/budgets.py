@@ -1,0 +1,130 @@
+"""Budgets on the page: what a section shows, losses at every budget, and how rates were tuned."""
+
+import pandas as pd
+from IPython.display import HTML
+
+from experiments.records.run_folder import FINISHED
+from report.html import EMPTY, join_html, paragraph, table
+from report.verdicts.effects import loss_column
+from report.verdicts.estimates import variant_estimate
+from report.verdicts.tables import Tables, records
+from report.verdicts.text import format_estimate, format_number, join_words, plural
+
+
+def budget_text(tables: Tables, budget: int) -> str:
+    """ "budget 4 (1,000 steps)"."""
+    return f"budget {budget} ({tables.study.profile.recipe_at(budget).steps:,} steps)"
+
+
+def progress(tables: Tables) -> list[tuple[str, str]]:
+    """Name and state of each budget of the study: how many of its planned runs have a result."""
+    rows = []
+    for budget in tables.study.budgets:
+        members = tables.members[tables.members["budget"] == budget]
+        run_ids = members["run_id"]  # null for a run whose learning rate is not chosen yet
+        members = members[~(run_ids.duplicated() & run_ids.notna())]
+        over = int(members["status"].isin(FINISHED).sum())
+        rows.append((budget_text(tables, budget), f"{over:,} of {len(members):,} runs compared"))
+    return rows
+
+
+def shown_note(tables: Tables, ablation: str) -> HTML:
+    """The budget that the figures and tables of a section are about."""
+    shown, budgets = tables.shown_budget(ablation), tables.budgets_of(ablation)
+    if len(tables.study.budgets) == 1:
+        return EMPTY
+    text = f"Figures and tables in this section: {budget_text(tables, shown)}."
+    if others := [budget_text(tables, budget) for budget in budgets if budget != shown]:
+        text += f" Verdicts are given for {join_words(others)} too."
+    return join_html(paragraph(text))
+
+
+def loss_by_budget(tables: Tables, ablation: str) -> HTML:
+    """Validation loss of every variant at each budget, if there are several."""
+    budgets = tables.budgets_of(ablation)
+    if len(budgets) < 2:
+        return EMPTY
+    column, unit = loss_column(tables, ablation)
+    rows = []
+    for variant in tables.ablations[ablation].variants:
+        cells = [
+            variant_estimate(tables.at(budget), ablation, variant.name, column)
+            for budget in budgets
+        ]
+        rows.append((variant.name, *("–" if c is None else format_estimate(c) for c in cells)))
+    head = ("variant", *(budget_text(tables, budget) for budget in budgets))
+    note = (
+        f"Validation loss in {unit}: mean ± half the width of the 95 % interval over seeds. Each"
+        " budget is a training of its own, with its own schedule and learning rate."
+    )
+    return HTML(table(head, rows, note))
+
+
+def tuning_table(tables: Tables, ablation: str) -> HTML:
+    """The chosen learning rate of each arm, and whether its trials foretold the comparison.
+
+    The gap is the mean loss of the compared runs less that of the trials at the same rate. A gap
+    beyond the least margin of the ablation's claims is marked.
+    """
+    trials = tables.trials(ablation)
+    if trials.empty:
+        return EMPTY
+    column = loss_column(tables, ablation).name
+    margin = least_margin(tables, ablation)
+    rows, wide = [], []
+    for variant, sweep in trials.groupby("variant", sort=False):
+        chosen = sweep[sweep["chosen"].astype(bool)]
+        if chosen.empty:
+            rows.append((variant, "not chosen yet", "–", *_counts(sweep), "–"))
+            continue
+        compared = variant_estimate(tables, ablation, str(variant), column)
+        gap = None if compared is None else compared.mean - float(chosen[column].mean())
+        if gap is not None and abs(gap) > margin:
+            wide.append(f"{variant} ({format_number(gap)})")
+        first = records(chosen)[0]
+        how = first["method"] + (", no rate is reliable" if first["refused"] else "")
+        rate = f"{first['learning_rate']:g}"
+        rows.append((variant, rate, how, *_counts(sweep), format_number(gap)))
+    head = ("arm", "learning rate", "how", "rates tried", "rates refused", "trials", "gap")
+    note = (
+        "Tuned: half, the same and twice the rate of the variant's file with one seed, further"
+        " rates while the best is at an edge, and the best two with three seeds. Checked: half and"
+        " twice the rate were not better by more than the claims' margin. Refused: a trial failed,"
+        " or two of three at the next rate up. Gap: loss of the comparison less loss of the trials"
+        " at the chosen rate, which have other seeds."
+    )
+    parts = [table(head, rows, note)]
+    if wide:
+        text = (
+            f"The gap between tuning and comparison exceeds the margin of {margin:g} for"
+            f" {join_words(wide)}."
+        )
+        parts.append(paragraph(text))
+    return join_html(*parts)
+
+
+def least_margin(tables: Tables, ablation: str) -> float:
+    """The least margin in nats of an ablation's claims about loss, or two hundredths of a nat."""
+    margins = [
+        claim.margin
+        for claim in tables.ablations[ablation].claims
+        if claim.metric.startswith(("val_loss", "loss_beyond")) and not claim.log and claim.margin
+    ]
+    return min(margins, default=0.02)
+
+
+def tuning_share(tables: Tables) -> str:
+    """Time of the trials as a share of the time of all runs."""
+    seconds = tables.runs["wall_seconds"].fillna(0)
+    total = float(seconds.sum())
+    if not total:
+        return "–"
+    trials = tables.runs["tuning"].fillna(False).astype(bool)
+    n = plural(int(trials.sum()), "trial")
+    return f"{n}, {100 * float(seconds[trials].sum()) / total:.0f} % of the time of all runs"
+
+
+def _counts(sweep: pd.DataFrame) -> tuple[int, int, int]:
+    """Numbers of rates tried, rates refused, and trials."""
+    refused = sweep.loc[sweep["refused"].astype(bool), "rate"].nunique()
+    return sweep["rate"].nunique(), refused, len(sweep)

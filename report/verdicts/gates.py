@@ -1,0 +1,154 @@
+"""Judging gates: whether the arms of a claim have learnt what the claim is about."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from experiments.ablation import Beats, Claim, Solves, Trains
+from experiments.gates import YARDSTICKS, Gate
+from experiments.planning.plan import YARDSTICKS as YARDSTICK_RUNS
+from experiments.records.run_folder import FINISHED, Status
+from experiments.spec import SYMBOLS
+from report.verdicts.effects import loss_column, scored
+from report.verdicts.stats import estimate
+from report.verdicts.tables import Tables
+from report.verdicts.text import format_estimate, format_number, join_words
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """Whether a gate holds, and the numbers that say so. `holds` is None where runs are missing."""
+
+    holds: bool | None
+    why: str
+
+
+def judge_gate(tables: Tables, ablation: str, gate: Gate, seeds: pd.Index) -> GateResult:
+    """Judge a gate on the seeds of its claim, at the budget of the tables."""
+    if isinstance(gate, Solves):
+        return _solves(tables, ablation, gate, seeds)
+    if isinstance(gate, Trains):
+        return _trains(tables, ablation, gate, seeds)
+    if isinstance(gate, Beats):
+        gains = _yardstick(tables, ablation, gate.yardstick, seeds) - _losses(
+            tables, ablation, gate.arm, seeds
+        )
+        return _exceeds(gains, gate.by, f"{gate.arm} is below the loss of {_named(gate)} by")
+    drift = _drop(tables, YARDSTICK_RUNS, "bigram", seeds)
+    lengths = [
+        set(_rows(tables, name, variant, seeds)["model.context_length"].dropna())
+        for name, variant in ((ablation, gate.arm), (YARDSTICK_RUNS, "bigram"))
+    ]
+    if lengths[0] != lengths[1]:
+        drift = drift * 0.0  # windows of another length hold other text
+    gains = _drop(tables, ablation, gate.arm, seeds) - drift
+    diverged = _rows(tables, ablation, gate.arm, seeds)["status"] == Status.DIVERGED
+    gains = gains.mask(diverged, 0.0)  # a diverged run has no loss by position
+    what = f"the loss of {gate.arm} falls within the window, less the bigram's fall, by"
+    return _exceeds(gains, gate.by, what)
+
+
+def failing_gate(tables: Tables, ablation: str, claim: Claim, seeds: pd.Index) -> GateResult | None:
+    """The first gate of a claim that does not hold; None if all hold."""
+    for gate in claim.requires:
+        result = judge_gate(tables, ablation, gate, seeds)
+        if not result.holds:
+            return result
+    return None
+
+
+def gate_rule(gate: Gate) -> str:
+    """What a gate requires, in words."""
+    if isinstance(gate, Solves):
+        return f"{_any(gate.arms)} solves the task in every seed (accuracy {gate.accuracy:g})"
+    if isinstance(gate, Trains):
+        return f"{gate.arm} ends {gate.by:g} nats below a guess in every seed"
+    if isinstance(gate, Beats):
+        return f"{gate.arm} beats {_named(gate)} by {gate.by:g}"
+    return f"{gate.arm} uses its context for {gate.by:g}"
+
+
+def _named(gate: Beats) -> str:
+    names = {"unigram": "a guess by frequency", "uniform": "a uniform guess"}
+    known = gate.yardstick in YARDSTICKS
+    return names.get(gate.yardstick, "the bigram") if known else gate.yardstick
+
+
+def _any(arms: tuple[str, ...]) -> str:
+    return arms[0] if len(arms) == 1 else f"one of {join_words(arms)}"
+
+
+def _exceeds(gains: pd.Series, by: float, what: str) -> GateResult:
+    """Whether a gain lies beyond a threshold with its whole interval over seeds."""
+    if gains.isna().any() or gains.empty:
+        return GateResult(None, f"{what} an amount that is not known for every seed yet")
+    result = estimate(gains.to_numpy(dtype=float))
+    least = result.mean if result.low is None else result.low
+    return GateResult(least > by, f"{what} {format_estimate(result)}, and {by:g} is required")
+
+
+def _rows(tables: Tables, ablation: str, variant: str, seeds: pd.Index) -> pd.DataFrame:
+    """The finished runs of a variant, by seed; nulls for the other seeds."""
+    rows = scored(tables, ablation)
+    return rows[rows["variant"] == variant].set_index("seed").reindex(seeds)
+
+
+def _losses(tables: Tables, ablation: str, variant: str, seeds: pd.Index) -> pd.Series:
+    return _rows(tables, ablation, variant, seeds)[loss_column(tables, ablation).name].astype(float)
+
+
+def _yardstick(tables: Tables, ablation: str, name: str, seeds: pd.Index) -> pd.Series:
+    """The loss of a yardstick for each seed, in the unit of the ablation's losses."""
+    if name == "bigram":
+        return _losses(tables, YARDSTICK_RUNS, "bigram", seeds)
+    if name in YARDSTICKS:
+        loss = tables.unigram_loss if name == "unigram" else tables.uniform_loss
+        return pd.Series(loss, index=seeds, dtype=float)
+    return _losses(tables, ablation, name, seeds)
+
+
+def _drop(tables: Tables, ablation: str, variant: str, seeds: pd.Index) -> pd.Series:
+    """Loss in the second eighth of the positions less that in the last quarter, for each seed."""
+    points = tables.probe("positions", ablation)
+    points = points[points["variant"] == variant]
+    length = points.groupby("seed")["position"].transform("max") + 1
+    share = points["position"] / length
+    loss = "loss_per_character"
+    early = points[(share >= 1 / 8) & (share < 1 / 4)].groupby("seed")[loss].mean()
+    late = points[share >= 3 / 4].groupby("seed")[loss].mean()
+    return (early - late).reindex(seeds)
+
+
+def _solves(tables: Tables, ablation: str, gate: Solves, seeds: pd.Index) -> GateResult:
+    texts, missing = [], False
+    for arm in gate.arms:
+        rows = _rows(tables, ablation, arm, seeds)
+        accuracies = rows["val_accuracy"].astype(float).mask(rows["status"] == Status.DIVERGED, 0.0)
+        solved = int((accuracies >= gate.accuracy).sum())
+        if solved == len(seeds):
+            return GateResult(True, f"{arm} solves the task")
+        missing |= not (accuracies < gate.accuracy).any()
+        texts.append(f"{arm} in {solved} of {len(seeds)} seeds")
+    why = f"the task is solved, with an accuracy of {gate.accuracy:g}, by {join_words(texts)}"
+    return GateResult(None if missing else False, why)
+
+
+def _trains(tables: Tables, ablation: str, gate: Trains, seeds: pd.Index) -> GateResult:
+    members = tables.of(ablation)
+    members = members[members["variant"] == gate.arm].set_index("seed").reindex(seeds)
+    column = loss_column(tables, ablation).name
+    guess = tables.unigram_loss
+    if not column.endswith("per_character"):
+        classes = members["model.n_classes"].dropna()
+        guess = math.log(classes.iloc[0] if len(classes) else SYMBOLS)
+    trains = (members["status"] == "done") & (guess - members[column].astype(float) > gate.by)
+    over = members["status"].isin([*FINISHED, Status.FAILED])
+    trained = int(trains.sum())
+    why = (
+        f"{gate.arm} ends {gate.by:g} nats below a guess ({format_number(guess)}) in {trained} of"
+        f" {len(seeds)} seeds"
+    )
+    if (over & ~trains).any():
+        return GateResult(False, why)
+    return GateResult(True if trained == len(seeds) and len(seeds) else None, why)

@@ -1,0 +1,78 @@
+"""Trends: how the effect of a claim changes with the training budget."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from report.verdicts.stats import Estimate, estimate
+
+
+class Direction(StrEnum):
+    """How an effect changes with the budget."""
+
+    STABLE = "stable"
+    GROWING = "growing"
+    SHRINKING = "shrinking"
+    REVERSING = "reversing"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True)
+class Trend:
+    """The change of an effect with each doubling of the budget, with its interval over seeds."""
+
+    direction: Direction
+    change: Estimate
+
+
+def effect_trend(effects: Mapping[int, pd.Series], margin: float) -> Trend | None:
+    """The trend of an effect; None without a seed at two budgets or more.
+
+    The change of a seed is the slope of its effect over the binary logarithm of the budget, by
+    least squares, so the budgets are compared within each seed. With its interval over seeds:
+
+    - stable: from the first to the last budget, the effect changes by less than the margin
+    - reversing: it changes, and is beyond zero on both sides, at the first and the last budget
+    - growing, shrinking: it changes otherwise, away from zero or towards it
+    - unclear: none of these
+
+    Args:
+        effects: the effect of each seed, [seeds], by budget.
+        margin: the smallest effect that counts, in the unit of the effects.
+    """
+    budgets = sorted(effects)
+    paired = pd.DataFrame({budget: effects[budget] for budget in budgets}).dropna()
+    if len(budgets) < 2 or paired.empty:
+        return None
+    doublings = np.log2(np.array(budgets, dtype=float))
+    slopes = np.polyfit(doublings, paired.to_numpy(dtype=float).T, 1)[0]
+    change = estimate(slopes)
+    ends = estimate(paired[budgets[0]].to_numpy()), estimate(paired[budgets[-1]].to_numpy())
+    return Trend(_direction(change, ends, margin, float(doublings[-1] - doublings[0])), change)
+
+
+def _direction(
+    change: Estimate, ends: tuple[Estimate, Estimate], margin: float, doublings: float
+) -> Direction:
+    if change.low is None or change.high is None:
+        return Direction.UNCLEAR
+    if max(abs(change.low), abs(change.high)) * doublings < margin:
+        return Direction.STABLE
+    if change.low <= 0 <= change.high:
+        return Direction.UNCLEAR
+    first, last = (_sign(end) for end in ends)
+    if first * last < 0:
+        return Direction.REVERSING
+    grows = abs(ends[1].mean) > abs(ends[0].mean)
+    return Direction.GROWING if grows else Direction.SHRINKING
+
+
+def _sign(effect: Estimate) -> int:
+    """1 or -1 for an effect whose interval lies on one side of zero, else 0."""
+    if effect.low is None or effect.high is None or effect.low <= 0 <= effect.high:
+        return 0
+    return int(math.copysign(1, effect.mean))
