@@ -1,6 +1,7 @@
 """Gates: every claim about learning has one, and one that cannot be judged is refused."""
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from helping import planted
@@ -9,13 +10,15 @@ from experiments.ablation import Beats, Claim, Solves, Trains, UsesContext, Vari
 from experiments.catalogue import load_ablations
 from experiments.gates import YARDSTICKS
 from experiments.metrics import LEARNT_METRICS, METRICS
+from experiments.spec import Probe
 
 CLAIM = {"id": "c", "sentence": "", "said_by": "", "effect": {"small": 1}, "why_margin": "a test"}
 
 
-def state(gate: object) -> None:
+def state(gate: object, probes: Sequence[Probe] = ("positions",)) -> None:
     """State a claim with a gate, in an ablation of two variants."""
-    planted(Variant("small"), Variant("large"), claims=[Claim(**CLAIM, requires=[gate])])
+    claim = Claim(**CLAIM, requires=[gate])
+    planted(Variant("small"), Variant("large"), claims=[claim], probes=probes)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,13 @@ def test_a_gate_that_can_be_judged_is_accepted_and_names_its_arms(gate: Beats):
     state(gate)
     assert set(gate.arms) <= {"small", "large"}
     assert gate.arms
+
+
+def test_a_gate_about_context_needs_the_probe_of_positions_and_no_other_gate_does():
+    with pytest.raises(ValueError, match="claim 'c': UsesContext needs the ablation's probe 'posi"):
+        state(UsesContext("small"), probes=["heads"])
+    for gate in (Beats("small"), Solves(("small",)), Trains("small")):
+        state(gate, probes=[])
 
 
 def test_a_gate_against_another_variant_is_about_both():

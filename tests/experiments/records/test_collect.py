@@ -6,8 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helping import leave_finished, leave_tuned
+from helping import leave_finished, leave_tuned, planted
 
+from experiments.ablation import vary
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.files import write_sealed
@@ -93,8 +94,12 @@ RUBBISH = (
 )
 
 
-def test_a_damaged_file_changes_the_row_of_its_own_run_only(study: Study, tmp_path: Path):
+def test_a_damaged_file_changes_the_row_of_its_own_run_only(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Whatever any file of a results folder turns into, it is read as before or said to be bad."""
+    few = {"few": planted(*vary("n_layers", [1, 2, 3]), probes=["heads"])}  # quickly planned
+    monkeypatch.setattr("experiments.records.study.load_ablations", lambda: few)
     for member in study.plan(tmp_path).comparison_runs[:3]:
         probes = {"heads": '{"heads": [{"layer": 0, "head": 0}]}'}
         leave_finished(tmp_path, member.spec, metrics='{"step": 1, "loss": 2.5}\n', probes=probes)
