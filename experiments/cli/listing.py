@@ -12,6 +12,7 @@ from rich.text import Text
 from experiments.catalogue import load_ablations
 from experiments.cli.options import Budgets, Seeds, SlotOptions, StudyOptions, parse_budgets
 from experiments.planning.plan import (
+    YARDSTICKS,
     Plan,
     PlannedRun,
     UntunedRun,
@@ -166,7 +167,8 @@ def _untuned_runs(plan: Plan, study: Study) -> list[PlannedRun]:
     for run in study.plan(None).runs:
         key = run.ablation, run.variant, run.budget
         if run.rate is None:
-            wanted = UntunedRun(*key, run.spec.seed) in untuned
+            # The runs of yardsticks are planned with those that they are compared with.
+            wanted = run.ablation == YARDSTICKS or UntunedRun(*key, run.spec.seed) in untuned
         else:
             wanted = waiting.get(key, 1) <= 0
             if key in waiting:

@@ -143,14 +143,17 @@ def plan(
     result, refusals = Plan(), dict[tuple[str, str], str]()
     for name in only or ablations:
         ablation = ablations[name]
+        tasks: dict[str, Task] = {}
         for variant in ablation.variants:
             try:
-                task = variant_spec(bases[1], variant).recipe.task
+                tasks[variant.name] = variant_spec(bases[1], variant).recipe.task
             except (ValueError, TypeError) as error:
                 refusals[name, variant.name] = str(error)
+        for variant in ablation.variants:
+            if variant.name not in tasks or tasks[variant.name] in without:
                 continue
             source = rates.source(ablation, variant)
-            if task in without or (source and (name, source.name) in refusals):
+            if source and (name, source.name) in refusals:
                 continue
             try:
                 for budget in ablation.budgets_of(budgets):
