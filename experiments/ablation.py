@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from experiments.gates import Beats, Gate, Solves, Trains, UsesContext, check_gate
+from experiments.gates import YARDSTICKS, Beats, Gate, Solves, Trains, UsesContext, check_gate
 from experiments.metrics import COST_METRICS, COSTS, IDENTITIES, LEARNT_METRICS, METRICS
-from experiments.spec import Probe
+from experiments.profiles import are_budgets
+from experiments.spec import TEXT_TASKS, Probe
 from experiments.variant import Times, Variant, check_names, cross, custom, vary, without_each
 
 __all__ = [
@@ -89,7 +90,7 @@ class Claim:
 
     @property
     def learnt(self) -> bool:
-        """Whether the claim is about what trained networks have learnt."""
+        """Whether the claim has a metric of `LEARNT_METRICS`."""
         return bool(self.effect) and self.metric in LEARNT_METRICS
 
 
@@ -126,10 +127,15 @@ class Ablation:
         _check_distinct("claims", [claim.id for claim in self.claims])
         check_names("baseline", "variant", [self.baseline], variants)
         check_names("probes", "probe", self.probes, get_args(Probe))
+        fixed = {variant.name for variant in self.variants if variant.fixed_rate}
         for variant in self.variants:
             if variant.tuned_for:
                 owner = f"tuned_for of variant '{variant.name}'"
                 check_names(owner, "variant", [variant.tuned_for], variants)
+                if variant.tuned_for in fixed:
+                    raise ValueError(
+                        f"{owner}: '{variant.tuned_for}' has a fixed rate, never tuned"
+                    )
         for claim in self.claims:
             if claim.metric not in COST_METRICS:
                 check_names(f"claim '{claim.id}'", "variant", claim.effect, variants)
@@ -137,6 +143,8 @@ class Ablation:
                 raise ValueError(f"claim '{claim.id}': requires must be a list of gates")
             for gate in claim.requires:
                 check_gate(f"claim '{claim.id}'", gate, variants)
+                if isinstance(gate, Beats) and gate.yardstick in YARDSTICKS:
+                    self._check_text(claim, gate.arm)
                 if isinstance(gate, UsesContext) and "positions" not in self.probes:
                     raise ValueError(
                         f"claim '{claim.id}': UsesContext needs the ablation's probe 'positions'"
@@ -144,8 +152,18 @@ class Ablation:
         if self.budgets is not None:
             check_budgets("budgets", self.budgets)
 
+    def _check_text(self, claim: Claim, arm: str) -> None:
+        """Refuse an arm whose loss has another unit than the yardsticks, nats per character."""
+        (variant,) = (variant for variant in self.variants if variant.name == arm)
+        task = variant.changes.get("recipe.task", "language")
+        if task not in TEXT_TASKS:
+            raise ValueError(
+                f"claim '{claim.id}': the yardsticks are losses on text, and the task of '{arm}' is"
+                f" {task}: use Trains or Solves"
+            )
+
     def budgets_of(self, budgets: Sequence[int]) -> list[int]:
-        """Those of a profile's budgets that the ablation is trained at."""
+        """The budgets of a profile at which the ablation is trained."""
         if self.budgets is None:
             return list(budgets if self.core else budgets[:1])
         return [budget for budget in budgets if budget in self.budgets] or list(budgets[:1])
@@ -158,8 +176,7 @@ def check_budgets(owner: str, budgets: Sequence[int]) -> None:
         ValueError: naming the owner and the budgets.
     """
     numbers = list(budgets) if isinstance(budgets, Sequence) else []
-    whole = all(type(budget) is int and budget >= 1 for budget in numbers)
-    if not numbers or not whole or sorted({*numbers}) != numbers:
+    if not are_budgets(numbers):
         shown = ",".join(map(str, numbers)) if isinstance(budgets, Sequence) else f"{budgets!r:.40}"
         raise ValueError(f"{owner}={shown} cannot work: budgets are whole, positive and increasing")
 

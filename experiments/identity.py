@@ -1,4 +1,7 @@
-"""What the identity of a run leaves out, so that new fields and new defaults change no run id."""
+"""Default values that are no part of a run's identity.
+
+A new field, or a new default of an old one, therefore changes no run id.
+"""
 
 from typing import Any
 

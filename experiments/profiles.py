@@ -1,5 +1,6 @@
 """Profiles: the base network, the base recipe and the number of seeds for a kind of machine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,7 +51,7 @@ class Profile:
         """
         words = [word.strip() for word in text.split(",")]
         numbers = [int(word) for word in words if word.isascii() and word.isdigit()]
-        if len(numbers) < len(words) or 0 in numbers or sorted({*numbers}) != numbers:
+        if len(numbers) < len(words) or not are_budgets(numbers):
             raise ValueError("budgets are whole, positive and increasing numbers, as in 1,4")
         if unknown := [budget for budget in numbers if budget not in self.budgets]:
             known = ", ".join(map(str, self.budgets))
@@ -61,6 +62,12 @@ class Profile:
         """The profile with another precision of its recipe, and compiled or not."""
         recipe = replace(self.recipe, precision=precision, compiled=compiled)
         return replace(self, recipe=recipe)
+
+
+def are_budgets(values: Sequence[Any]) -> bool:
+    """Whether values are whole, positive and increasing, and at least one."""
+    whole = all(type(value) is int and value >= 1 for value in values)
+    return bool(values) and whole and sorted({*values}) == list(values)
 
 
 # FLOP per second of training the `gpu` profile's base network in bfloat16. The A100's is computed

@@ -42,8 +42,8 @@ ABLATION = Ablation(
             # The smallest effect that matters, in the metric's unit, and the reason.
             margin=0.01,
             why_margin="a hundredth of a nat is the least that would decide what to use",
-            # What must hold for the comparison to mean anything, else the claim is not testable:
-            # here, that both networks beat a bigram. More kinds: experiments/gates.py.
+            # Gates. The claim is testable only where both networks beat a bigram. Other kinds of
+            # gates: experiments/gates.py.
             requires=[Beats("none", "bigram"), Beats("a-tenth", "bigram")],
             # metric="val_accuracy",  # or another of METRICS (experiments/metrics.py)
             # published="the number in a paper, shown beside ours",

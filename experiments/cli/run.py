@@ -1,5 +1,6 @@
 """`run` and `retry`: train the study's unfinished runs, then write the page."""
 
+import dataclasses
 import datetime
 import functools
 import subprocess
@@ -21,17 +22,16 @@ from experiments.cli.options import (
 from experiments.cli.report import PageBuilder
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
-from experiments.planning.plan import Plan, PlannedRun, preliminary_plan, unique_runs
+from experiments.planning.plan import PlannedRun, preliminary_plan, unique_runs
 from experiments.profiles import Profile
 from experiments.records.calls import record_call
 from experiments.records.collect import is_measured
 from experiments.records.provenance import environment, record_environment
-from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 from experiments.running.devices import devices_present
 from experiments.running.job import Job
 from experiments.running.lock import results_lock
-from experiments.running.runner import StudyOutcome, run_study, unfinished
+from experiments.running.runner import StudyOutcome, next_turn, run_study, unfinished
 from experiments.running.trackers import tracker_named
 from experiments.spec import Probe
 
@@ -99,6 +99,8 @@ def _run(
     corpus = corpus_options.prepare()
     _check_length(corpus, planned)
     study = Study.of(profile, corpus, training.seeds, budgets)
+    if add_budget:
+        study = _continued(study, folder, training.seeds)
     job = Job(
         corpus,
         folder,
@@ -162,7 +164,7 @@ def _train_in_turn(
     """
     outcome, asked = StudyOutcome(), set[tuple[str, tuple[Probe, ...]]]()
     plan = study.plan(folder, ablations or None)
-    turn = _next_turn(plan, folder, asked, failed_only=failed_only)
+    turn = next_turn(plan, folder, asked, failed_only=failed_only)
     if (turn or not failed_only) and not all(is_measured(folder, name) for name in _THEORY_TABLES):
         measure([sys.executable, "-m", "experiments.theory"], folder)
     while turn:
@@ -173,7 +175,7 @@ def _train_in_turn(
         if turn[0].rate is None:
             page.refresh()
         plan = study.plan(folder, ablations or None)
-        turn = _next_turn(plan, folder, asked, failed_only=failed_only)
+        turn = next_turn(plan, folder, asked, failed_only=failed_only)
     trained = {run_id for run_id, _ in asked}
     if failed_only:
         return outcome, len(trained)
@@ -185,30 +187,32 @@ def _train_in_turn(
     return outcome + StudyOutcome(done=done), len({run.spec.run_id for run in plan.runs} | trained)
 
 
-def _next_turn(
-    plan: Plan, folder: Path, asked: set[tuple[str, tuple[Probe, ...]]], *, failed_only: bool
-) -> list[PlannedRun]:
-    """The runs of the first turn that has any left to train. No run with the same probes is asked
-    for twice.
-    """
-    specs = unfinished(unique_runs(plan.runs), folder)
-    todo = {spec.run_id for spec in specs if (spec.run_id, spec.probes) not in asked}
-    left = [member for member in plan.runs if member.spec.run_id in todo]
-    if failed_only:
-        left = [member for member in left if _has_failed(member, folder)]
-    first = min((member.turn for member in left), default=None)
-    # Equal runs of other ablations are included, for their probes.
-    ids = {member.spec.run_id for member in left if member.turn == first}
-    members = [member for member in left if member.spec.run_id in ids]
-    return sorted(members, key=lambda member: member.turn != first)
-
-
 def _budgets_of(folder: Path) -> list[int]:
     """The budgets of the study in a results folder; empty where there is none."""
     try:
         return Study.load(folder).budgets
     except UserError:
         return []
+
+
+def _continued(study: Study, folder: Path, seeds: int | None) -> Study:
+    """The study, with the numbers of seeds of the one in the results folder unless others are
+    given. Without a study in the folder, the study as it is.
+
+    Raises:
+        UserError: the study in the folder has another corpus.
+    """
+    try:
+        present = Study.load(folder)
+    except UserError:
+        return study
+    if study.corpus_hash != present.corpus_hash:
+        raise UserError(
+            f"{folder} is a study of another corpus than {study.corpus_name}: see CORPUS"
+        )
+    if seeds is not None:
+        return study
+    return dataclasses.replace(study, seeds=present.seeds, fewer_seeds=present.fewer_seeds)
 
 
 def _with_next(budgets: list[int], profile: Profile, folder: Path) -> list[int]:
@@ -236,10 +240,6 @@ def _with_next(budgets: list[int], profile: Profile, folder: Path) -> list[int]:
         )
     print(f"adding budget {further[0]}")
     return sorted([*budgets, further[0]])
-
-
-def _has_failed(member: PlannedRun, folder: Path) -> bool:
-    return RunFolder(folder, member.spec.run_id).status() == "failed"
 
 
 def _check_length(corpus: Corpus, members: list[PlannedRun]) -> None:

@@ -136,13 +136,10 @@ def plan(
     """
     bases = {budget: _base(profile, corpus, budget) for budget in profile.budgets}
     rates = Rates(bases, ablations, corpus, score)
-
-    def seeds_of(ablation: Ablation) -> range:
-        return range(seeds if ablation.core else fewer_seeds)
-
     result, refusals = Plan(), dict[tuple[str, str], str]()
     for name in only or ablations:
         ablation = ablations[name]
+        own_seeds = range(seeds if ablation.core else fewer_seeds)
         tasks: dict[str, Task] = {}
         for variant in ablation.variants:
             try:
@@ -157,9 +154,7 @@ def plan(
                 continue
             try:
                 for budget in ablation.budgets_of(budgets):
-                    _plan_variant(
-                        result, rates, ablation, name, variant, budget, seeds_of(ablation)
-                    )
+                    _plan_variant(result, rates, ablation, name, variant, source, budget, own_seeds)
             except (ValueError, TypeError) as error:  # at a deeper budget alone
                 refusals[name, variant.name] = str(error)
     if refusals:
@@ -203,12 +198,16 @@ def _plan_variant(
     ablation: Ablation,
     name: str,
     variant: Variant,
+    source: Variant | None,
     budget: int,
     seeds: range,
 ) -> None:
-    """Add a variant's runs at a budget to the plan, with the trials that decide its rate."""
+    """Add a variant's runs at a budget to the plan, with the trials that decide its rate.
+
+    `source` is the variant whose sweep decides the rate, as `Rates.source` returns it.
+    """
     chosen: int | None = 0
-    if source := rates.source(ablation, variant):
+    if source:
         chosen = rates.sweep(source, budget).chosen
         for each, found in rates.sweeps_up_to(source, budget).items():
             if (name, source.name, each) not in result.sweeps:
@@ -268,7 +267,7 @@ def _yardsticks(
 def comparison_specs(
     spec: RunSpec, seeds: Iterable[int], probes: Sequence[Probe]
 ) -> Iterator[RunSpec]:
-    """The same run with every seed, and with probes."""
+    """One run per seed, each with the probes that its seed needs."""
     for seed in seeds:
         # Samples and the atlas are for reading, so one seed is enough.
         chosen = tuple(p for p in probes if seed == 0 or p not in ("samples", "atlas"))

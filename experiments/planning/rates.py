@@ -23,7 +23,7 @@ Score = Callable[[RunSpec], float | None]
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """What a plan needs to know of a corpus.
+    """The facts of a corpus that decide a plan.
 
     unigram_loss: loss of a guess by token frequency, in nats per token.
     tokens_per_character: of the validation split.
@@ -52,7 +52,14 @@ def at_rate(spec: RunSpec, rate: float) -> RunSpec:
 
 
 class Rates:
-    """How the learning rate of each variant is chosen."""
+    """The learning rates of all variants, chosen by sweeps at every budget.
+
+    Args:
+        bases: the run of the base at each budget of the profile.
+        ablations: all ablations by name.
+        corpus: the corpus.
+        score: losses of trials; None chooses the rates in the files.
+    """
 
     def __init__(
         self,

@@ -117,7 +117,7 @@ def _trial_row(plan: Plan, trial: PlannedRun) -> Row:
         "learning_rate": trial.spec.recipe.learning_rate,
         "chosen": exponent == sweep.chosen,
         "refused": exponent in sweep.refused,
-        "method": "tuned" if sweep.full else "checked",
+        "method": None if sweep.chosen is None else "tuned" if sweep.full else "checked",
     }
 
 

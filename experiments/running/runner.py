@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.planning.plan import PlannedRun, run_labels, unique_runs
-from experiments.records.run_folder import RunFolder
+from experiments.planning.plan import Plan, PlannedRun, run_labels, unique_runs
+from experiments.records.run_folder import RunFolder, Status
 from experiments.running.executor import Event, Executor, Finished
 from experiments.running.job import Job
 from experiments.running.local import Local
 from experiments.running.progress import Lines, display
 from experiments.running.trackers import Tracker, tracked
-from experiments.spec import RunSpec
+from experiments.spec import Probe, RunSpec
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,28 @@ class StudyOutcome:
 def unfinished(specs: Iterable[RunSpec], results: Path) -> list[RunSpec]:
     """The runs that still need training or a probe."""
     return [spec for spec in specs if not RunFolder(results, spec.run_id).finished(spec.probes)]
+
+
+def next_turn(
+    plan: Plan, folder: Path, asked: set[tuple[str, tuple[Probe, ...]]], *, failed_only: bool
+) -> list[PlannedRun]:
+    """The runs of the first turn that has any left to train. No run with the same probes is asked
+    for twice.
+    """
+    specs = unfinished(unique_runs(plan.runs), folder)
+    todo = {spec.run_id for spec in specs if (spec.run_id, spec.probes) not in asked}
+    left = [member for member in plan.runs if member.spec.run_id in todo]
+    if failed_only:
+        left = [
+            member
+            for member in left
+            if RunFolder(folder, member.spec.run_id).status() == Status.FAILED
+        ]
+    first = min((member.turn for member in left), default=None)
+    # Equal runs of other ablations are included, for their probes.
+    ids = {member.spec.run_id for member in left if member.turn == first}
+    members = [member for member in left if member.spec.run_id in ids]
+    return sorted(members, key=lambda member: member.turn != first)
 
 
 def run_study(

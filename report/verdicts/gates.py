@@ -88,6 +88,12 @@ def _exceeds(gains: pd.Series, by: float, what: str) -> GateResult:
     return GateResult(least > by, f"{what} {format_estimate(result)}, and {by:g} is required")
 
 
+def _members(tables: Tables, ablation: str, variant: str, seeds: pd.Index) -> pd.DataFrame:
+    """The planned runs of a variant, finished or not, by seed."""
+    rows = tables.of(ablation)
+    return rows[rows["variant"] == variant].set_index("seed").reindex(seeds)
+
+
 def _rows(tables: Tables, ablation: str, variant: str, seeds: pd.Index) -> pd.DataFrame:
     """The finished runs of a variant, by seed; nulls for the other seeds."""
     rows = scored(tables, ablation)
@@ -123,8 +129,9 @@ def _drop(tables: Tables, ablation: str, variant: str, seeds: pd.Index) -> pd.Se
 def _solves(tables: Tables, ablation: str, gate: Solves, seeds: pd.Index) -> GateResult:
     texts, missing = [], False
     for arm in gate.arms:
-        rows = _rows(tables, ablation, arm, seeds)
-        accuracies = rows["val_accuracy"].astype(float).mask(rows["status"] == Status.DIVERGED, 0.0)
+        rows = _members(tables, ablation, arm, seeds)
+        without = rows["status"].isin([Status.DIVERGED, Status.FAILED])
+        accuracies = rows["val_accuracy"].astype(float).mask(without, 0.0)
         solved = int((accuracies >= gate.accuracy).sum())
         if solved == len(seeds):
             return GateResult(True, f"{arm} solves the task")
@@ -135,8 +142,7 @@ def _solves(tables: Tables, ablation: str, gate: Solves, seeds: pd.Index) -> Gat
 
 
 def _trains(tables: Tables, ablation: str, gate: Trains, seeds: pd.Index) -> GateResult:
-    members = tables.of(ablation)
-    members = members[members["variant"] == gate.arm].set_index("seed").reindex(seeds)
+    members = _members(tables, ablation, gate.arm, seeds)
     column = loss_column(tables, ablation).name
     guess = tables.unigram_loss
     if not column.endswith("per_character"):

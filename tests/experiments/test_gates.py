@@ -107,3 +107,23 @@ def test_every_claim_of_the_catalogue_that_is_about_learning_has_a_gate():
     learnt = [claim for claim in claims if claim.metric in LEARNT_METRICS and claim.effect]
     assert len(learnt) > 20
     assert [claim.id for claim in learnt if not claim.requires] == []
+
+
+@pytest.mark.parametrize("yardstick", YARDSTICKS)
+@pytest.mark.parametrize("task", ["genre", "reverse", "repeat"])
+def test_a_task_without_text_is_not_compared_with_a_yardstick_of_another_unit(
+    yardstick: str, task: str
+):
+    variants = [Variant("small", {"recipe.task": task}), Variant("large", {"recipe.task": task})]
+    for gate in (Beats("small", yardstick), Beats("small", "large")):
+        claim = Claim(**CLAIM, requires=[gate])
+        if gate.yardstick in YARDSTICKS:
+            with pytest.raises(ValueError, match="the yardsticks are losses on text"):
+                planted(*variants, claims=[claim])
+        else:
+            planted(*variants, claims=[claim])
+
+
+def test_a_variant_of_fixed_rate_cannot_lend_its_rate():
+    with pytest.raises(ValueError, match="'small' has a fixed rate, never tuned"):
+        planted(Variant("small", fixed_rate=True), Variant("large", tuned_for="small"))

@@ -185,3 +185,18 @@ def test_deeper_trains_the_default_then_goes_on_then_adds_budgets_and_then_refus
     has_all = "error: the study has all budgets of the profile smoke already: 1, 2, 3\n"
     assert refusal == has_all
     assert (results / "study.json").read_bytes() == before
+
+
+def test_a_study_that_goes_deeper_keeps_its_seeds_unless_others_are_given(leave, tmp_path: Path):
+    wide = dataclasses.replace(leave([1]), seeds=7, fewer_seeds=6)
+    wide.save(tmp_path)
+    new = dataclasses.replace(wide, seeds=5, fewer_seeds=3, budgets=[1, 4])
+    assert command._continued(new, tmp_path, None) == dataclasses.replace(wide, budgets=[1, 4])
+    assert command._continued(new, tmp_path, 5) == new
+    assert command._continued(new, tmp_path / "empty", None) == new
+
+
+def test_a_study_of_another_corpus_does_not_go_deeper(leave, tmp_path: Path):
+    other = dataclasses.replace(leave([1]), corpus_hash="other")
+    with pytest.raises(UserError, match="is a study of another corpus than"):
+        command._continued(other, tmp_path, None)

@@ -265,3 +265,8 @@ def test_a_seed_that_is_missing_does_not_save_a_gate_that_has_failed_already(jud
 )
 def test_a_gate_is_explained_in_words(gate: Gate, text: str):
     assert gate_rule(gate) == text
+
+
+def test_a_failed_run_does_not_solve_its_task(judged):
+    runs = [*solving("a", 1.0, 1.0), Run("a", 2, status="failed")]
+    assert judged(Solves(("a",)), runs).holds is False
