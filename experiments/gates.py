@@ -38,14 +38,19 @@ class Beats:
 class UsesContext:
     """An arm predicts better late in the window than early, by more than `by` nats per character.
 
-    The drop of the loss from the second eighth of the positions to the last quarter, less the
+    The drop of the loss from the first eighth of the positions to the last quarter, less the
     bigram's drop between the same positions, whose text is the same. Nothing is subtracted for an
     arm whose context has another length than the base's. The gate holds if the whole 95 % interval
-    over seeds lies above `by`.
+    over seeds lies above `by`. A network that reads no further than two characters back gains about
+    0.02 over a bigram in this way, at a context of 128.
+
+    skip: share of the window at its start that is left out. The eighth begins after it, so that
+        only what is gained from longer contexts counts.
     """
 
     arm: str
     by: float = 0.02
+    skip: float = 0.0
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -80,6 +85,8 @@ class Trains:
         return (self.arm,)
 
 
+_LARGEST_SKIP = 0.5  # the eighth that begins there ends before the last quarter begins
+
 Gate = Beats | UsesContext | Solves | Trains
 
 
@@ -104,5 +111,11 @@ def check_gate(owner: str, gate: Any, variants: list[str]) -> None:
     threshold = gate.accuracy if isinstance(gate, Solves) else gate.by
     if type(threshold) not in (int, float) or not 0 <= threshold < float("inf"):
         raise ValueError(f"{owner}: {threshold!r:.40} is no threshold: it must be 0 or more")
+    if isinstance(gate, UsesContext) and not (
+        type(gate.skip) in (int, float) and 0 <= gate.skip <= _LARGEST_SKIP
+    ):
+        raise ValueError(
+            f"{owner}: skip={gate.skip!r:.40} is no share of the window from 0 to {_LARGEST_SKIP}"
+        )
     if isinstance(gate, Solves) and threshold > 1:
         raise ValueError(f"{owner}: accuracy={threshold!r} cannot be reached: the most is 1")

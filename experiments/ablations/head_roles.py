@@ -29,7 +29,7 @@ ABLATION = Ablation(
             metric="first_excess",
             margin=0.2,
             why_margin="as for the previous token",
-            requires=[Beats("base"), UsesContext("base")],
+            requires=[Beats("base"), UsesContext("base", skip=1 / 8)],
         ),
         Claim(
             id="head-roles-induction",
@@ -39,7 +39,7 @@ ABLATION = Ablation(
             metric="induction_excess",
             margin=0.2,
             why_margin="as for the previous token",
-            requires=[Beats("base"), UsesContext("base")],
+            requires=[Beats("base"), UsesContext("base", skip=1 / 8)],
         ),
         Claim(
             id="head-pruning",

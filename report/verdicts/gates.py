@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from experiments.ablation import Beats, Claim, Solves, Trains
-from experiments.gates import YARDSTICKS, Gate
+from experiments.gates import YARDSTICKS, Gate, UsesContext
 from experiments.planning.plan import YARDSTICKS as YARDSTICK_RUNS
 from experiments.records.run_folder import FINISHED, Status
 from experiments.spec import SYMBOLS
@@ -35,17 +35,19 @@ def judge_gate(tables: Tables, ablation: str, gate: Gate, seeds: pd.Index) -> Ga
             tables, ablation, gate.arm, seeds
         )
         return _exceeds(gains, gate.by, f"{gate.arm} is below the loss of {_named(gate)} by")
-    drift = _drop(tables, YARDSTICK_RUNS, "bigram", seeds)
+    drift = _drop(tables, YARDSTICK_RUNS, "bigram", seeds, gate.skip)
     lengths = [
         set(_rows(tables, name, variant, seeds)["model.context_length"].dropna())
         for name, variant in ((ablation, gate.arm), (YARDSTICK_RUNS, "bigram"))
     ]
     if lengths[0] != lengths[1]:
         drift = drift * 0.0  # windows of another length hold other text
-    gains = _drop(tables, ablation, gate.arm, seeds) - drift
+    gains = _drop(tables, ablation, gate.arm, seeds, gate.skip) - drift
     diverged = _rows(tables, ablation, gate.arm, seeds)["status"] == Status.DIVERGED
     gains = gains.mask(diverged, 0.0)  # a diverged run has no loss by position
-    what = f"the loss of {gate.arm} falls within the window, less the bigram's fall, by"
+    what = (
+        f"the loss of {gate.arm} falls within the window{_after(gate)}, less the bigram's fall, by"
+    )
     return _exceeds(gains, gate.by, what)
 
 
@@ -66,13 +68,17 @@ def gate_rule(gate: Gate) -> str:
         return f"{gate.arm} ends {gate.by:g} nats below a guess in every seed"
     if isinstance(gate, Beats):
         return f"{gate.arm} beats {_named(gate)} by {gate.by:g}"
-    return f"{gate.arm} uses its context for {gate.by:g}"
+    return f"{gate.arm} uses its context for {gate.by:g}{_after(gate)}"
 
 
 def _named(gate: Beats) -> str:
     names = {"unigram": "a guess by frequency", "uniform": "a uniform guess"}
     known = gate.yardstick in YARDSTICKS
     return names.get(gate.yardstick, "the bigram") if known else gate.yardstick
+
+
+def _after(gate: UsesContext) -> str:
+    return f" after its first {100 * gate.skip:.2g} %" if gate.skip else ""
 
 
 def _any(arms: tuple[str, ...]) -> str:
@@ -114,14 +120,17 @@ def _yardstick(tables: Tables, ablation: str, name: str, seeds: pd.Index) -> pd.
     return _losses(tables, ablation, name, seeds)
 
 
-def _drop(tables: Tables, ablation: str, variant: str, seeds: pd.Index) -> pd.Series:
-    """Loss in the second eighth of the positions less that in the last quarter, for each seed."""
+def _drop(tables: Tables, ablation: str, variant: str, seeds: pd.Index, skip: float) -> pd.Series:
+    """Loss early in the window less that in its last quarter, for each seed. Early is an eighth of
+    the window, after the share `skip` of it.
+    """
     points = tables.probe("positions", ablation)
     points = points[points["variant"] == variant]
     length = points.groupby("seed")["position"].transform("max") + 1
-    share = points["position"] / length
     loss = "loss_per_character"
-    early = points[(share >= 1 / 8) & (share < 1 / 4)].groupby("seed")[loss].mean()
+    share = points["position"] / length
+    is_early = share.between(skip, skip + 1 / 8, inclusive="left")
+    early = points[is_early].groupby("seed")[loss].mean()
     late = points[share >= 3 / 4].groupby("seed")[loss].mean()
     return (early - late).reindex(seeds)
 

@@ -105,10 +105,10 @@ def test_runs_of_another_budget_do_not_count(judged):
     assert judged(Beats("a", "bigram", 0), [*arms, *bigram]).holds is False
 
 
-# Sixteen positions: the second eighth is positions 2 and 3, the last quarter is 12 to 15. All other
+# Sixteen positions: the first eighth is positions 0 and 1, the last quarter is 12 to 15. All other
 # losses would change the result if they were read.
-ARM = [100.0, 90.0, 3.0, 2.8, *[50.0, 60.0, 70.0, 80.0, 9.0, 8.0, 7.0, 6.0], 2.0, 2.2, 2.4, 2.6]
-BIGRAM = [80.0, 70.0, 2.5, 2.7, *[40.0, 30.0, 20.0, 10.0, 4.0, 5.0, 6.0, 7.0], 2.3, 2.4, 2.5, 2.6]
+ARM = [3.0, 2.8, 100.0, 90.0, *[50.0, 60.0, 70.0, 80.0, 9.0, 8.0, 7.0, 6.0], 2.0, 2.2, 2.4, 2.6]
+BIGRAM = [2.5, 2.7, 80.0, 70.0, *[40.0, 30.0, 20.0, 10.0, 4.0, 5.0, 6.0, 7.0], 2.3, 2.4, 2.5, 2.6]
 DROP = (2.9 - 2.3) - (2.6 - 2.45)  # of the arm, less that of the bigram: 0.45
 
 
@@ -129,6 +129,16 @@ def test_use_of_context_is_the_drop_of_the_loss_less_the_bigrams_drop(judged):
     assert "0.450, and 0.4501 is required" in failed.why
     assert judged(UsesContext("a", 0.224), runs, characters=200).holds is True
     assert judged(UsesContext("a", 0.226), runs, characters=200).holds is False
+
+
+def test_use_of_context_after_a_skipped_share_begins_behind_it(judged):
+    """A quarter of sixteen positions is skipped: positions 4 and 5 are early."""
+    skipping = [*ARM[2:4], *ARM[4:6], *ARM[:2], *ARM[6:]], [*BIGRAM[2:6], *BIGRAM[:2], *BIGRAM[6:]]
+    runs = [*probed("a", skipping[0]), *probed("bigram", skipping[1], ablation="yardsticks")]
+    assert judged(UsesContext("a", 0.4499, skip=0.25), runs).holds is True
+    failed = judged(UsesContext("a", 0.4501, skip=0.25), runs)
+    assert failed.holds is False
+    assert "falls within the window after its first 25 %, less" in failed.why
 
 
 def test_a_drop_that_the_text_alone_explains_is_no_use_of_context(judged):
@@ -258,6 +268,7 @@ def test_a_seed_that_is_missing_does_not_save_a_gate_that_has_failed_already(jud
         (Beats("a", "uniform", 0), "a beats a uniform guess by 0"),
         (Beats("a", "b"), "a beats b by 0.1"),
         (UsesContext("a"), "a uses its context for 0.02"),
+        (UsesContext("a", skip=1 / 16), "a uses its context for 0.02 after its first 6.2 %"),
         (Solves(("a",)), "a solves the task in every seed (accuracy 0.95)"),
         (Solves(("a", "b"), 0.5), "one of a and b solves the task in every seed (accuracy 0.5)"),
         (Trains("a", 0.5), "a ends 0.5 nats below a guess in every seed"),
