@@ -1,9 +1,11 @@
 """`report`: write the page, in a process of its own."""
 
 import contextlib
+import math
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +14,9 @@ import psutil
 from experiments.cli.options import Reference, StudyOptions, check_known
 
 _NICENESS = 5  # of a build beside training, from 0 (an equal share) to 19
+# Least time from one build beside training to the next. A build takes about half a minute of two
+# cores from the training.
+_SECONDS_BETWEEN_BUILDS = 600.0
 
 
 def report(*, study: StudyOptions = StudyOptions(), reference: Reference = False) -> int:
@@ -36,6 +41,7 @@ class PageBuilder:
     def __init__(self, results: Path) -> None:
         self.results = results
         self.process: subprocess.Popen[bytes] | None = None
+        self.refreshed = -math.inf
 
     def __enter__(self) -> Self:
         return self
@@ -44,8 +50,12 @@ class PageBuilder:
         self.stop()
 
     def refresh(self) -> None:
-        """Start building beside the training, unless a build is going on. Output goes to a file."""
-        if self.process is None or self.process.poll() is not None:
+        """Start building beside the training, unless the last build began a short while ago. Output
+        goes to a file.
+        """
+        idle = self.process is None or self.process.poll() is not None
+        if idle and time.monotonic() - self.refreshed >= _SECONDS_BETWEEN_BUILDS:
+            self.refreshed = time.monotonic()
             with (self.results / "report.log").open("wb") as log:
                 self.process = subprocess.Popen(self._command(), stdout=log, stderr=log)
             # Training comes first, but must not starve the build: at this value a build gets about

@@ -159,7 +159,7 @@ def _train_in_turn(
 ) -> tuple[StudyOutcome, int]:
     """Train a study turn by turn, and plan anew after each turn: trials decide what is next.
 
-    The page is built anew, beside the training, after every turn with runs to compare. Returns the
+    The page is built anew, beside the training, after turns with runs to compare. Returns the
     outcome and the number of runs asked for.
     """
     outcome, asked = StudyOutcome(), set[tuple[str, tuple[Probe, ...]]]()
