@@ -71,10 +71,9 @@ def are_budgets(values: Sequence[Any]) -> bool:
 
 
 # FLOP per second of training the `gpu` profile's base network in bfloat16. The A100's is computed
-# from nanoGPT's published log: 22.4 ms for a step of 1.16e12 FLOPs, compiled. The H100's is assumed
-# to be 2.3 times that, between the ratios of the two cards' memory bandwidths (1.7) and of their
-# peaks in bfloat16 (3.2). Neither was measured with this project.
-PUBLISHED_SPEEDS = {"A100": 5.2e13, "H100": 1.2e14}
+# from nanoGPT's published log: 22.4 ms for a step of 1.16e12 FLOPs, compiled. The H200's was
+# measured with `make gpu-check` (PyTorch 2.11): 14.0 ms for that step, not compiled, one run alone.
+CARD_SPEEDS = {"A100": 5.2e13, "H200": 8.3e13}
 
 SHAKESPEARE_CHARACTERS = 84  # distinct characters of the default corpus
 

@@ -20,7 +20,7 @@ from experiments.planning.plan import (
     run_labels,
     unique_runs,
 )
-from experiments.profiles import PUBLISHED_SPEEDS, Profile
+from experiments.profiles import CARD_SPEEDS, Profile
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 from experiments.running import estimates
@@ -44,7 +44,11 @@ def list_ablations(
     own_slots = slots(device, options.per_gpu(device), options.jobs)
     workers = speed_shares(own_slots)
     if by_card := profile.name == "gpu" and device == "cpu":
-        speeds, source, workers = estimates.published_speeds("H100"), "its published speed", 1
+        speeds, source, workers = (
+            estimates.card_speeds("H200"),
+            "its measured speed",
+            1,
+        )
     else:
         speeds, source = _speeds(runs, folder, profile, device)
 
@@ -65,15 +69,15 @@ def list_ablations(
     table.add_row("this study, shared runs once", "", *row(runs))
     table.add_row("of these not finished", "", *row(left))
     Console().print(table)
-    at_once = "on one H100" if by_card else f"with {len(own_slots)} runs at once"
+    at_once = "on one H200" if by_card else f"with {len(own_slots)} runs at once"
     print(
         f"{sum(run.flops for run in runs):.2g} FLOPs of training; minutes {at_once}, estimated from"
         f" {source}: training and evaluation, without probes and page"
     )
     if by_card:
-        for card, speed in PUBLISHED_SPEEDS.items():
-            hours = estimates.total_seconds(runs, estimates.published_speeds(card)) / 3600
-            print(f"one {card} at {speed:.2g} FLOP/s: {hours:.1f} hours; not measured")
+        for card, speed in CARD_SPEEDS.items():
+            hours = estimates.total_seconds(runs, estimates.card_speeds(card)) / 3600
+            print(f"one {card} at {speed:.2g} FLOP/s: {hours:.1f} hours")
 
 
 def status(*, study: StudyOptions = StudyOptions(), options: SlotOptions = SlotOptions()) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from experiments.planning.plan import preliminary_plan, unique_runs
-from experiments.profiles import PROFILES, PUBLISHED_SPEEDS
+from experiments.profiles import CARD_SPEEDS, PROFILES
 from experiments.records.provenance import machine
 from experiments.records.run_folder import RunFolder
 from experiments.running.devices import default_precision
@@ -55,9 +55,9 @@ def measured_speeds(specs: Iterable[RunSpec], results: Path) -> dict[str, float]
     return {family: flops[family] / seconds[family] for family in flops}
 
 
-def published_speeds(card: str) -> dict[str, float]:
-    """FLOP per second by family on a graphics card, as far as it was published: one for all."""
-    return dict.fromkeys(get_args(Family), PUBLISHED_SPEEDS[card])
+def card_speeds(card: str) -> dict[str, float]:
+    """FLOP per second by family on a graphics card: that of the base, for all families."""
+    return dict.fromkeys(get_args(Family), CARD_SPEEDS[card])
 
 
 def timed_speeds(profile: str, device: str) -> dict[str, float]:

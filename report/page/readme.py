@@ -11,7 +11,7 @@ import pandas as pd
 
 from experiments.files import ROOT, write_atomically
 from experiments.planning.plan import preliminary_plan, unique_runs
-from experiments.profiles import PROFILES, PUBLISHED_SPEEDS, SHAKESPEARE_CHARACTERS
+from experiments.profiles import CARD_SPEEDS, PROFILES, SHAKESPEARE_CHARACTERS
 from experiments.records.collect import read_table
 from model.accounting import flops_per_token
 from report.figures.forest import draw_forest
@@ -113,7 +113,7 @@ def speed(tables: Tables) -> str:
 
 
 def gpu(tables: Tables) -> str:
-    """Estimated time of the profile `gpu` on graphics cards, from published speeds."""
+    """Estimated time of the profile `gpu` on graphics cards of known speed."""
     profile = PROFILES["gpu"]
     runs = unique_runs(preliminary_plan(profile, None))
     training = sum(run.flops for run in runs)
@@ -126,7 +126,7 @@ def gpu(tables: Tables) -> str:
         ("arithmetic of all runs, evaluation", f"{evaluation:.1e} FLOPs"),
         ("one step of the base network", f"{step:.2e} FLOPs"),
     ]
-    for card, speed in PUBLISHED_SPEEDS.items():
+    for card, speed in CARD_SPEEDS.items():
         hours = (training + evaluation) / speed / 3600
         rows.append((f"one {card} at {speed:.1e} FLOP/s", f"{hours:.1f} hours"))
         rows.append((f"a step of the base network on one {card}", f"{1000 * step / speed:.0f} ms"))

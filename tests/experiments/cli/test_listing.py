@@ -10,7 +10,7 @@ from experiments.cli.main import app
 from experiments.cli.options import VARIABLES
 from experiments.data.corpus import Corpus
 from experiments.planning.plan import preliminary_plan, unique_runs
-from experiments.profiles import PROFILES, PUBLISHED_SPEEDS
+from experiments.profiles import CARD_SPEEDS, PROFILES
 from experiments.records.provenance import machine
 from experiments.records.study import Study
 from experiments.running import estimates
@@ -145,13 +145,13 @@ def test_list_counts_what_still_waits_after_some_trials(listed, corpus: Corpus, 
     assert int(rows[LEFT][1]) == int(rows[ALL][1]) - len(trials)
 
 
-def test_without_a_card_the_time_of_the_profile_gpu_is_computed_from_published_speeds(listed):
+def test_without_a_card_the_time_of_the_profile_gpu_is_computed_from_card_speeds(listed):
     rows, output = listed("--profile=gpu")
     runs = unique_runs(preliminary_plan(PROFILES["gpu"], None))
     flops = sum(spec.flops + spec.evaluation_flops for spec in runs)
-    for card, speed in PUBLISHED_SPEEDS.items():
+    for card, speed in CARD_SPEEDS.items():
         hours = (flops / speed + 0.1 * len(runs)) / 3600
-        assert f"one {card} at {speed:.2g} FLOP/s: {hours:.1f} hours; not measured" in output
-        assert hours <= 8.0 or card != "H100"
-    h100 = (flops / PUBLISHED_SPEEDS["H100"] + 0.1 * len(runs)) / 60
-    assert rows[ALL][-1] == f"{h100:.1f}"  # on one card, whatever the number of slots
+        assert f"one {card} at {speed:.2g} FLOP/s: {hours:.1f} hours" in output
+        assert hours <= 8.0 or card != "H200"
+    h200 = (flops / CARD_SPEEDS["H200"] + 0.1 * len(runs)) / 60
+    assert rows[ALL][-1] == f"{h200:.1f}"  # on one card, whatever the number of slots
