@@ -87,8 +87,9 @@ def tuning_table(tables: Tables, ablation: str) -> HTML:
         rows.append((variant, rate, how, *_counts(sweep), format_number(gap)))
     head = ("arm", "learning rate", "how", "rates tried", "rates refused", "trials", "gap")
     note = (
-        "Tuned: half, the same and twice the rate of the variant's file with one seed, further"
-        " rates while the best is at an edge, and the best two with three seeds. Checked: half and"
+        "Tuned: the rate of the variant's file, half and twice this rate with one seed, further"
+        " rates while the best is at an edge, and the best two with three seeds. At a deeper budget"
+        " the rate chosen at the budget before takes the place of the file's. Checked: half and"
         " twice the rate were not better by more than the claims' margin. Refused: a trial failed,"
         " or two of three at the next rate up. Gap: loss of the comparison less loss of the trials"
         " at the chosen rate, which have other seeds."
