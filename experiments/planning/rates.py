@@ -161,20 +161,21 @@ class Rates:
 
 
 def _arms(ablation: Ablation) -> dict[str, float]:
-    """The variants that claims about learning weigh, with the least margin of these claims.
+    """The variants that claims about learning weigh, and those whose rates these variants share,
+    with the least margin of the claims.
 
     Variants whose file decides their learning rate are none of them.
     """
-    fixed = {variant.name for variant in ablation.variants if variant.fixed_rate}
     arms: dict[str, float] = {}
     for claim in ablation.claims:
-        if claim.learnt:
-            for name in claim.effect.keys() - fixed:
-                arms[name] = min(arms.get(name, math.inf), _margin(claim))
+        for variant in ablation.variants:
+            if claim.learnt and variant.name in claim.effect and not variant.fixed_rate:
+                for name in {variant.name, variant.tuned_for or variant.name}:
+                    arms[name] = min(arms.get(name, math.inf), _margin(claim))
     return arms
 
 
 def _margin(claim: Claim) -> float:
     """A claim's margin in nats per character, or a usual one where it is in another unit."""
     in_nats = claim.metric.startswith(("val_loss", "loss_beyond")) and not claim.log
-    return claim.margin if in_nats and claim.margin > 0 else _ENOUGH
+    return claim.margin if in_nats else _ENOUGH

@@ -78,7 +78,7 @@ def test_claims_about_speed_choose_no_learning_rate():
     claim = Claim(
         id="fast",
         sentence="",
-        said_by="",
+        said_by="nobody",
         effect={"base": 1, "none": -1},
         metric="tokens_per_second",
         margin=0.1,

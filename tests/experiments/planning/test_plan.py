@@ -193,7 +193,8 @@ def test_trials_have_no_probes_and_only_the_first_seed_has_samples():
 
 
 def gated(gate: object, **fields: object) -> Ablation:
-    claim = {"id": "c", "sentence": "", "said_by": "", "effect": {"base": 1}, "why_margin": "x"}
+    claim = {"id": "c", "sentence": "", "said_by": "x", "effect": {"base": 1}}
+    claim |= {"margin": 0.1, "why_margin": "x"}
     return planted(Variant("base"), claims=[Claim(**claim, requires=[gate])], **fields)
 
 

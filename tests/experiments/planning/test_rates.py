@@ -37,7 +37,6 @@ def test_a_checked_arm_is_tuned_where_another_rate_is_better_by_more_than_its_cl
         ("val_exact_match", False, 0.5),
         ("val_loss_per_character", True, 0.5),
         ("seconds_to_loss", False, 60.0),
-        ("val_loss", False, 0.0),
     ],
 )
 def test_a_margin_in_another_unit_than_nats_is_not_taken_for_nats(
@@ -46,7 +45,7 @@ def test_a_margin_in_another_unit_than_nats_is_not_taken_for_nats(
     claim = Claim(
         id="c",
         sentence="",
-        said_by="",
+        said_by="nobody",
         effect={"base": 1},
         metric=metric,
         log=log,
