@@ -1,6 +1,7 @@
 """What an ablation file contains: variants, and claims with the rules that judge them."""
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ class Claim:
     `equal`, the sentence claims that there is no difference beyond `margin`; with `no_worse`, that
     nothing is worse by more than `margin`.
 
+    A claim with the metric `trains` is counted: its effect is the share of seeds in which the
+    weighted sum is positive, and `margin` is a share of seeds.
+
     A claim that needs no training has a `check` instead of an effect: the name of one of
     `IDENTITIES`, which holds or does not hold.
 
@@ -71,6 +75,8 @@ class Claim:
         owner = f"claim '{self.id}'"
         if bool(self.check) == bool(self.effect) or (self.effect and not self.why_margin):
             raise ValueError(f"{owner} needs a check, or an effect with margin and why_margin")
+        if not self.said_by:
+            raise ValueError(f"{owner} needs said_by: who makes the claim")
         if self.equal and self.no_worse:
             raise ValueError(f"{owner} has equal and no_worse: choose one of them")
         if self.check:
@@ -87,6 +93,18 @@ class Claim:
         for name, value in numbers.items():
             if type(value) not in (int, float):
                 raise ValueError(f"{owner}: {name} must be a number, not {value!r}")
+        if self.effect and not 0 < self.margin < math.inf:
+            raise ValueError(f"{owner}: margin={self.margin!r} cannot work: it must be above 0")
+        if self.counted and (self.margin >= 1 or self.threshold or self.log or self.equal):
+            raise ValueError(
+                f"{owner} is counted in seeds: its margin is a share below 1, and threshold, log"
+                " and equal have no meaning"
+            )
+
+    @property
+    def counted(self) -> bool:
+        """Whether the claim is counted: in how many seeds the effect is positive."""
+        return self.metric == "trains"
 
     @property
     def learnt(self) -> bool:

@@ -24,6 +24,7 @@ METRICS = {
 
 # Metrics of what a network has learnt, as opposed to its speed, its gradients and its heads.
 LEARNT_METRICS = (
+    "trains",
     "val_loss",
     "val_loss_per_character",
     "val_accuracy",

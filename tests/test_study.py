@@ -96,7 +96,7 @@ def test_a_study_leaves_its_tables_and_a_page(study):
     own = trained[trained["ablation"].isin(ABLATIONS)]
     at = own.groupby("ablation")["budget"].agg(set)
     assert dict(at) == {"heads": {1, 2}, "ladder": {1}, "norm-kind": {1}}
-    assert "not tested" in verdicts[False]
+    assert "not run" in verdicts[False]
     page = (results / "report.html").read_text()
     assert "<title>SMOKE TEST, numbers mean nothing" in page
     assert "incomplete because of an error" not in page

@@ -25,6 +25,7 @@ from experiments.errors import UserError
 from experiments.planning.plan import PlannedRun, preliminary_plan, unique_runs
 from experiments.profiles import Profile
 from experiments.records.calls import record_call
+from experiments.records.claim_seals import seal_claims
 from experiments.records.collect import is_measured
 from experiments.records.provenance import environment, record_environment
 from experiments.records.study import Study
@@ -164,6 +165,9 @@ def _train_in_turn(
     """
     outcome, asked = StudyOutcome(), set[tuple[str, tuple[Probe, ...]]]()
     plan = study.plan(folder, ablations or None)
+    if not failed_only:
+        known = study.ablations
+        seal_claims(folder, {name: known[name] for name in ablations or known}, plan)
     turn = next_turn(plan, folder, asked, failed_only=failed_only)
     if (turn or not failed_only) and not all(is_measured(folder, name) for name in _THEORY_TABLES):
         measure([sys.executable, "-m", "experiments.theory"], folder)

@@ -14,6 +14,7 @@ from experiments.errors import UserError
 from experiments.files import sha256, unused_path, write_atomically
 from experiments.planning.plan import Plan, PlannedRun, first_by_run_id
 from experiments.records.calls import read_calls
+from experiments.records.claim_seals import read_seals
 from experiments.records.losses import Row, with_losses_per_character
 from experiments.records.run_folder import MEASURED, RunFolder, Status
 from experiments.records.schema import VERSION, schema
@@ -35,9 +36,10 @@ PROBE_TABLES = (
 def collect(results: Path) -> None:
     """Write the tables of a study from the run folders in its results folder.
 
-    The tables are `runs`, `curves`, `calls`, `membership`, `tuning` and `PROBE_TABLES`. Tables that
-    are measured without runs are written empty where they are missing. Runs that the present plan
-    does not ask for (another corpus, older settings) stay on disk and out of the tables.
+    The tables are `runs`, `curves`, `calls`, `seals`, `membership`, `tuning` and `PROBE_TABLES`.
+    Tables that are measured without runs are written empty where they are missing. Runs that the
+    present plan does not ask for (another corpus, older settings) stay on disk and out of the
+    tables.
 
     Raises:
         UserError: the results folder holds no study.
@@ -52,7 +54,8 @@ def collect(results: Path) -> None:
             for name, rows in _rows_of_run(member, folder, study).items():
                 tables[name] += rows
     write_missing(results)
-    tables |= _rows_of_plan(plan) | {"calls": read_calls(results)}
+    tables |= _rows_of_plan(plan)
+    tables |= {"calls": read_calls(results), "seals": read_seals(results)}
     for name, rows in tables.items():
         write_table(results, name, rows)
 

@@ -14,6 +14,7 @@ results/<profile>/tracking/                     what trackers were sent
 results/<profile>/damaged/                      run folders and tables that cannot be read
 results/<profile>/environments/<hash>.json      the package versions of an environment
 results/<profile>/calls.jsonl                   one line per command that trained something
+results/<profile>/seals.jsonl                   one line per claim, as it was before its first run
 """
 
 import contextlib

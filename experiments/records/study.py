@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.ablation import Ablation
 from experiments.catalogue import load_ablations
 from experiments.errors import UserError
 from experiments.files import DamagedError, read_sealed, write_sealed
@@ -84,6 +85,11 @@ class Study:
         """The network that the study's variants differ from."""
         return self.profile.base_model(self.vocab_size)
 
+    @property
+    def ablations(self) -> dict[str, Ablation]:
+        """All ablations by name."""
+        return load_ablations()
+
     def plan(self, results: Path | None, only: list[str] | None = None) -> Plan:
         """Plan the runs of the ablations called `only`, or of all ablations.
 
@@ -96,7 +102,7 @@ class Study:
         without: tuple[Task, ...] = () if self.has_genres else ("genre",)
         return plan(
             self.profile,
-            load_ablations(),
+            self.ablations,
             CorpusFacts(
                 self.vocab_size, self.corpus_hash, self.unigram_loss, self.tokens_per_character()
             ),

@@ -6,8 +6,8 @@ from IPython.display import HTML
 
 from report.figures.charts import MARKED, draw_lines, legend_beside, log2_axis, palette, show
 from report.html import EMPTY, table
-from report.verdicts.cost_growth import FROM, attention_share, exponents, overtakes
-from report.verdicts.stats import estimate
+from report.verdicts.cost_growth import FROM, attention_share, growth, overtakes
+from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import Tables
 from report.verdicts.text import format_estimate, format_interval, format_number
 
@@ -33,26 +33,25 @@ def cost_curves(tables: Tables, ablation: str) -> HTML:
         log2_axis(axes)
     legend_beside(right)
     figure.tight_layout()
-    growth = "; ".join(
-        f"{label} of {name}: {_exponent(powers)}"
-        for column, label in (("seconds", "time"), ("peak_bytes", "peak memory"))
+    exponents = "; ".join(
+        f"{label} of {name}: {_exponent(power)}"
+        for metric, label in (("time_exponent", "time"), ("memory_exponent", "peak memory"))
         for name in colours
-        if len(powers := exponents(costs, name, "both", column))
+        if (power := growth(costs, name, "both", metric)) is not None
     )
     return show(
         figure,
-        alt=f"Cost against context length. Exponent of the growth, mean over doublings: {growth}",
+        alt=f"Cost against context length. Exponent of the growth: {exponents}",
         caption="Forward and backward pass of one sequence on one thread. Attention is measured for"
-        " a single layer, the model is the complete base. Exponent of the growth, mean over"
-        f" doublings of the length from {FROM} on, with 95 % interval: {growth}. Attention takes"
-        f" more than half of the time of the model {_crossings(tables)}.",
+        " a single layer, the model is the complete base. Exponent of the growth,"
+        f" from all repetitions at lengths of {FROM} and more, with 95 % interval: {exponents}."
+        f" Attention takes more than half of the time of the model {_crossings(tables)}.",
     )
 
 
-def _exponent(powers: "pd.Series[float]") -> str:
-    result = estimate(list(powers))
-    mean = format_number(result.mean, result.low, result.high)
-    return mean if result.low is None else f"{mean} ({format_interval(result.low, result.high)})"
+def _exponent(power: Estimate) -> str:
+    mean = format_number(power.mean, power.low, power.high)
+    return mean if power.low is None else f"{mean} ({format_interval(power.low, power.high)})"
 
 
 def _crossings(tables: Tables) -> str:

@@ -9,17 +9,18 @@ from IPython.display import HTML
 
 from experiments.records.collect import read_table
 from report.html import EMPTY, render
-from report.verdicts.judge import Verdict
+from report.verdicts.outcomes import DECIDED, Verdict
 from report.verdicts.stats import LEVEL
 from report.verdicts.tables import records
 from report.verdicts.text import format_interval, format_number, format_p, join_words, plural
 
 _VERDICT_SENTENCES = {
     Verdict.SUPPORTED: "Supported by the data",
-    Verdict.CONTRADICTED: "Contradicted by the data",
+    Verdict.NEGLIGIBLE: "The effect is negligible",
+    Verdict.REVERSED: "The data say the opposite",
     Verdict.UNDECIDED: "Not decided by the data",
     Verdict.NOT_TESTABLE: "Not testable at this budget",
-    Verdict.NOT_TESTED: "Not tested",
+    Verdict.NOT_RUN: "Not run",
 }
 
 
@@ -41,7 +42,7 @@ def count_verdicts(claims: pd.DataFrame) -> dict[str, int]:
 
 def deepest(claims: pd.DataFrame) -> pd.DataFrame:
     """The row of each claim at the deepest budget at which it is testable, or else at its last."""
-    lowest = [Verdict.NOT_TESTABLE, Verdict.NOT_TESTED]
+    lowest = [Verdict.NOT_TESTABLE, Verdict.NOT_RUN]
     order = claims.assign(testable=~claims["verdict"].isin(lowest))
     order = order.sort_values(["testable", "budget"], kind="stable", na_position="first")
     return claims.loc[order.groupby("claim", sort=False).tail(1).index].sort_index()
@@ -63,6 +64,21 @@ def verdict_summary(claims: pd.DataFrame) -> str:
         parts.append(_counts_text("without training, of", without))
     text = "; ".join(parts)
     return text[0].upper() + text[1:]
+
+
+def wrong_decisions(claims: pd.DataFrame) -> str:
+    """How many decisions are to be expected to be wrong, in a sentence; empty without a decision
+    by a test.
+    """
+    decided = claims[claims["verdict"].isin(DECIDED) & claims["p"].notna()]
+    if decided.empty:
+        return ""
+    fragile = int(decided["fragile"].sum())
+    firm = len(decided) - fragile
+    return (
+        f"Of {plural(len(decided), 'decision')} by a test, {fragile} are fragile, and of the other"
+        f" {firm} at most {LEVEL * firm:.1f} are to be expected to be wrong."
+    )
 
 
 def _counts_text(start: str, claims: pd.DataFrame) -> str:
@@ -94,8 +110,8 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
         "budget_text": "–" if row["budget"] is None else f"{row['budget']:.0f}",
         "trend_text": _trend_text(row),
         "n_text": "exact" if exact else f"{row['n']}/{row['planned']}",
-        "p_holm_text": format_p(row["p_holm"]),
-        "p_sign_flip_text": format_p(row["p_sign_flip"]),
+        "p_text": format_p(row["p"]),
+        "p_corrected_text": format_p(row["p_corrected"]),
         "verdict_sentence": _VERDICT_SENTENCES[row["verdict"]],
         # Counts and derivations hold in any setting; trained networks differ in data and size.
         "comparability": "same setting" if exact else "other setting, compare the direction only",
@@ -127,20 +143,8 @@ def verdict_table(claims: pd.DataFrame, sections: Sequence[str] | None = None) -
             claims=with_texts(claims),
             counts={} if sections is None else count_verdicts(claims),
             sections=sections or (),
-            note=_sign_flip_note(claims),
+            level=LEVEL,
         )
-    )
-
-
-def _sign_flip_note(claims: pd.DataFrame) -> str:
-    """A warning if there are too few seeds for a significant sign-flip test."""
-    n = claims.loc[claims["p_sign_flip"].notna(), "n"].max()
-    if pd.isna(n) or n < 2 or 2 / 2**n <= LEVEL:
-        return ""
-    return (
-        f" With {n:.0f} paired seeds the smallest possible p-value of an exact sign-flip test is"
-        f" {2 / 2**n:.3g}, above the level of {LEVEL:g}. Verdicts are therefore based on Student's"
-        " interval, which assumes approximately normal differences."
     )
 
 

@@ -41,6 +41,7 @@ def _run_files(results: Path) -> Iterator[Path]:
     """Files written by runs and by the command line; in a published study, the tables."""
     if (results / "runs").exists():
         yield from sorted(file for file in (results / "runs").rglob("*") if file.is_file())
-        yield from results.glob("calls.jsonl")
+        for name in ("calls.jsonl", "seals.jsonl"):
+            yield from results.glob(name)
     else:
         yield from sorted(set(results.glob("*.parquet")) - {results / "claims.parquet"})

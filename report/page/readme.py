@@ -19,7 +19,7 @@ from report.figures.model_diagram import drawing
 from report.figures.speed import baseline, baseline_ratios
 from report.page.claims import claims_of, deepest, verdict_summary, with_texts
 from report.page.summary import largest_effects
-from report.verdicts.judge import Verdict
+from report.verdicts.outcomes import Verdict
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_duration, join_words, plural
 
@@ -35,7 +35,7 @@ def refresh(root: Path, folder: Path) -> None:
 
 
 def pictured_ablations(tables: Tables) -> list[str]:
-    """Core ablations with a claim about the loss.
+    """Core ablations with a claim about what networks learn.
 
     Other ablations may compare untrained networks, whose losses have no meaning.
     """
@@ -43,7 +43,7 @@ def pictured_ablations(tables: Tables) -> list[str]:
         name
         for name in tables.present()
         if tables.ablations[name].core
-        and any(claim.metric.startswith("val_loss") for claim in tables.ablations[name].claims)
+        and any(claim.learnt for claim in tables.ablations[name].claims)
     ]
 
 
@@ -63,7 +63,7 @@ def filled(readme: str, tables: Tables) -> str:
 
 
 def findings(tables: Tables) -> str:
-    """Counts of the verdicts, and the largest effects of supported and contradicted claims."""
+    """Counts of the verdicts, and the largest effects of supported and reversed claims."""
     claims, study, base = claims_of(tables.results), tables.study, tables.study.base
     return "\n".join(
         [
@@ -71,17 +71,18 @@ def findings(tables: Tables) -> str:
             f" {base.d_model}, {plural(len(tables.runs), 'run')}, {study.seeds} paired seeds.",
             "- **Largest supported effects**, in nats per character:"
             f" {_largest(claims, Verdict.SUPPORTED)}.",
-            "- **Largest contradicted effects**, in the same unit:"
-            f" {_largest(claims, Verdict.CONTRADICTED)}.",
+            "- **Largest effects against a claim**, in the same unit:"
+            f" {_largest(claims, Verdict.REVERSED)}.",
         ]
     )
 
 
 def _largest(claims: pd.DataFrame, verdict: Verdict) -> str:
-    return "; ".join(
+    texts = [
         f"“{row['sentence']}” ({row['effect_text']}, 95 % interval {row['interval_text']})"
         for row in largest_effects(with_texts(deepest(claims)), verdict)
-    )
+    ]
+    return "; ".join(texts) or "none"
 
 
 def duration(tables: Tables) -> str:

@@ -10,8 +10,8 @@ from experiments.records.run_folder import FINISHED, Status
 from experiments.records.study import Study
 from report.html import render
 from report.page.budgets import progress, tuning_share
-from report.page.claims import deepest, verdict_summary, with_texts
-from report.verdicts.judge import Verdict
+from report.page.claims import deepest, verdict_summary, with_texts, wrong_decisions
+from report.verdicts.outcomes import Verdict
 from report.verdicts.tables import Tables
 from report.verdicts.text import join_words, plural
 
@@ -31,8 +31,11 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
             outdated=_outdated(tables.runs),
             repeated=_repeated(tables.verified),
             verdicts=f"{verdict_summary(claims)}." if rows else "There are no claims.",
+            wrong=wrong_decisions(claims),
             largest=largest_effects(rows, Verdict.SUPPORTED),
-            contradicted=[row for row in rows if row["verdict"] == Verdict.CONTRADICTED],
+            reversed_claims=[
+                row for row in rows if row["verdict"] == Verdict.REVERSED and not row["fragile"]
+            ],
             sections=tables.present(),
         )
     )
@@ -82,7 +85,7 @@ def _facts(tables: Tables) -> list[tuple[str, str]]:
 
 
 def largest_effects(rows: list[dict[str, Any]], verdict: Verdict) -> list[dict[str, Any]]:
-    """Up to three claims of a verdict with the largest effects beyond their margins.
+    """Up to three claims of a verdict with the largest effects beyond their margins, none fragile.
 
     Only differences in nats per character are considered, because effects in other units cannot be
     ranked against them.
@@ -95,6 +98,7 @@ def largest_effects(rows: list[dict[str, Any]], verdict: Verdict) -> list[dict[s
         row
         for row in rows
         if row["verdict"] == verdict
+        and not row["fragile"]
         and row["scale"] == "difference"
         and row["unit"] == "nats per character"
         and abs(row["effect"]) > row["margin"]

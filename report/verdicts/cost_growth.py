@@ -1,10 +1,11 @@
 """Costs measured without training runs: their growth with the length, and seconds of operations."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+
+from report.verdicts.stats import Estimate, slope
 
 FROM = 256  # tokens; for shorter contexts a call's fixed cost hides the growth
 
@@ -22,25 +23,30 @@ def series(costs: pd.DataFrame, what: str, direction: str, column: str) -> pd.Se
     return rows.dropna(subset=[column]).groupby("length")[column].median()
 
 
-def exponents(costs: pd.DataFrame, what: str, direction: str, column: str) -> pd.Series:
-    """Power of the length by which a column grows, for each doubling of the length from `FROM` on,
-    by the smaller length, [doublings]: log2 of the ratio of the two costs.
-    """
-    cost = series(costs, what, direction, column)
-    cost = cost[cost.index >= FROM]
-    powers = {n: math.log2(cost[2 * n] / cost[n]) for n in cost.index if 2 * n in cost.index}
-    return pd.Series(powers, dtype=float)
+def growth(costs: pd.DataFrame, what: str, direction: str, metric: str) -> Estimate | None:
+    """Power of the length by which a cost grows, with its 95 % interval: the slope of the logarithm
+    of the cost over the logarithm of the length, through all repetitions at all lengths from `FROM`
+    on. None without two lengths.
 
-
-def cost_table(costs: pd.DataFrame, metric: str, whats: Sequence[str]) -> pd.DataFrame:
-    """Values of a metric of `COST_METRICS`: [repetitions, operations] in seconds, or
-    [doublings, operations] in powers of the length.
+    Args:
+        costs: the table `costs`.
+        what: operation that was measured.
+        direction: "forward" or "both".
+        metric: "time_exponent" or "memory_exponent".
     """
-    if metric == "measured_seconds":
-        chosen = costs[costs["what"].isin(whats) & (costs["direction"] != "forward")]
-        return chosen.pivot(index="repeat", columns="what", values="seconds")
     column = {"time_exponent": "seconds", "memory_exponent": "peak_bytes"}[metric]
-    return pd.DataFrame({what: exponents(costs, what, "both", column) for what in whats})
+    rows = costs[(costs["what"] == what) & (costs["direction"] == direction)]
+    rows = rows[rows["length"] >= FROM].dropna(subset=[column])
+    if rows["length"].nunique() < 2:
+        return None
+    logarithms = np.log(rows[["length", column]].to_numpy(dtype=float))
+    return slope(logarithms[:, 0], logarithms[:, 1])
+
+
+def cost_table(costs: pd.DataFrame, whats: Sequence[str]) -> pd.DataFrame:
+    """Measured seconds of operations, [repetitions, operations]."""
+    chosen = costs[costs["what"].isin(whats) & (costs["direction"] != "forward")]
+    return chosen.pivot(index="repeat", columns="what", values="seconds")
 
 
 def peak_flops(costs: pd.DataFrame) -> float | None:

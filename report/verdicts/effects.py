@@ -50,8 +50,9 @@ def scored(tables: Tables, ablation: str) -> pd.DataFrame:
     """The finished members of an ablation, with a validation loss for every run.
 
     A diverged run has the loss of a uniform guess over all answers that its task allows, in
-    `val_loss` and in `val_loss_per_character`. The column `trains` is 1 for a run on text that ends
-    `TRAINS` nats per character or more below a guess by frequency, else 0.
+    `val_loss` and in `val_loss_per_character`, and no run has a higher one. The column `trains` is
+    1 for a run on text that ends `TRAINS` nats per character or more below a guess by frequency,
+    else 0.
     """
     rows = finished(tables, ablation)
     answers = rows["model.n_classes"].fillna(rows["model.vocab_size"])
@@ -59,12 +60,18 @@ def scored(tables: Tables, ablation: str) -> pd.DataFrame:
     of_text = rows["recipe.task"].isin(TEXT_TASKS)
     guess_per_character = (guess * tables.study.tokens_per_character()).where(of_text)
     done = rows["status"] == "done"
-    of_characters = rows["val_loss_per_character"].where(done, guess_per_character)
+    of_characters = _at_most(rows["val_loss_per_character"], guess_per_character, done)
     return rows.assign(
-        val_loss=rows["val_loss"].where(done, guess),
+        val_loss=_at_most(rows["val_loss"], guess, done),
         val_loss_per_character=of_characters,
         trains=(tables.unigram_loss - of_characters.astype(float) >= TRAINS).astype(float),
     )
+
+
+def _at_most(losses: pd.Series, guess: pd.Series, done: "pd.Series[bool]") -> pd.Series:
+    """Losses that are no higher than a guess, and that of a guess where a run is not done."""
+    losses = losses.astype(float)
+    return losses.where(done & ~(losses > guess.astype(float)), guess)
 
 
 def curve_points(tables: Tables, ablation: str, split: str = "val") -> pd.DataFrame:
@@ -83,10 +90,10 @@ def curve_points(tables: Tables, ablation: str, split: str = "val") -> pd.DataFr
 def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
     """A claim's effect for each seed that has all runs that the claim weighs, [seeds].
 
-    The effect of a claim about costs is one value per repetition, or per doubling of the length.
+    The effect of a claim about measured seconds is one value per repetition.
     """
     if claim.metric in COST_METRICS:
-        values = cost_table(tables.costs, claim.metric, list(claim.effect))
+        values = cost_table(tables.costs, list(claim.effect))
     elif claim.metric.endswith("_to_loss"):
         spent = claim.metric.removesuffix("_to_loss")
         points = curve_points(tables, ablation)

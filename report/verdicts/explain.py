@@ -8,32 +8,45 @@ from experiments.ablation import Claim
 from experiments.metrics import COST_METRICS, METRICS, TIMED
 from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.gates import gate_rule
+from report.verdicts.outcomes import Verdict
 from report.verdicts.text import format_interval, format_number, format_seeds, plural
 
 
 def rule(claim: Claim) -> str:
     """The rule by which a claim is judged."""
     if claim.check:
-        return "Supported if the check holds, contradicted if it fails. Nothing is trained."
-    largest, least = f"{1 + claim.margin:g}", f"{1 / (1 + claim.margin):.3g}"
-    if claim.log:
-        above, below = f"a ratio of {largest}", least
-        none, inside = "1", f"between {least} and {largest}"
-    else:
-        above, below = f"+{claim.margin:g}", f"−{claim.margin:g}"
-        none, inside = "0", f"within ±{claim.margin:g}"
-    if claim.no_worse:
-        supported, contradicted = f"above {below}", f"below {below}"
-    elif claim.equal:
-        supported, contradicted = inside, "wholly outside"
-    else:
-        supported, contradicted = f"above {above}", f"below {none} or {inside}"
+        return "Supported if the check holds, reversed if it fails. Nothing is trained."
     gates = "; ".join(gate_rule(gate) for gate in claim.requires)
     testable = f" Testable where {gates}." if gates else ""
     excess = f" The effect is the excess over {claim.threshold:g}." if claim.threshold else ""
+    margin = f" The margin: {claim.why_margin}."
+    return f"{_outcomes(claim)}, otherwise undecided.{excess}{margin}{testable}"
+
+
+def _outcomes(claim: Claim) -> str:
+    """What each outcome of a claim needs."""
+    if claim.counted:
+        return (
+            "The share of seeds in which the comparison comes out as claimed: supported if its"
+            f" whole exact 95 % interval lies above {claim.margin:g}, negligible if it lies below,"
+            " reversed if so large a share of seeds comes out the other way"
+        )
+    if claim.log:
+        above, below = f"{1 + claim.margin:g}", f"{1 / (1 + claim.margin):.3g}"
+        above, below, inside = f"a ratio of {above}", below, f"between {below} and {above}"
+    else:
+        above, below, inside = (
+            f"+{claim.margin:g}",
+            f"−{claim.margin:g}",
+            f"within ±{claim.margin:g}",
+        )
+    start = "Supported if the whole 95 % interval lies"
+    if claim.no_worse:
+        return f"{start} above {below}, reversed if it lies below {below}"
+    if claim.equal:
+        return f"{start} {inside}, reversed if it lies wholly outside"
     return (
-        f"Supported if the whole 95 % interval lies {supported}, contradicted if it lies"
-        f" {contradicted}, otherwise undecided.{excess} The margin: {claim.why_margin}.{testable}"
+        f"{start} above {above}, negligible if it lies {inside}, reversed if it lies below {below}"
     )
 
 
@@ -45,14 +58,15 @@ def unit(claim: Claim) -> str:
 
 
 def numbers(row: dict[str, Any], claim: Claim) -> str:
-    """The effect and interval that decided a verdict, and the seeds that an undecided claim needs.
+    """The effect and interval that decided a verdict, and for an undecided claim the smallest
+    effect that would have been decided.
 
     Args:
         row: the claim's row of the table `claims`.
         claim: the claim.
     """
     effect, low, high = row["effect"], row["low"], row["high"]
-    name = "ratio" if claim.log else "effect"
+    name = "share" if claim.counted else "ratio" if claim.log else "effect"
     if claim.threshold:
         name = f"excess over {claim.threshold:g}:"
     if low is None:
@@ -64,16 +78,14 @@ def numbers(row: dict[str, Any], claim: Claim) -> str:
         f"{name} {format_number(effect, low, high)}, 95 % interval {format_interval(low, high)}"
         f" over {_sample(claim, row['n'])}"
     )
-    if "seeds_needed" not in row:
+    if row["verdict"] != Verdict.UNDECIDED or row["decidable"] is None:
         return text
-    if row["seeds_needed"] is None:
-        return f"{text}; no feasible number of seeds would decide"
-    return f"{text}; about {row['seeds_needed']} seeds would decide"
+    decidable = format_number(row["decidable"], low, high)
+    kind = "ratios" if claim.log else "effects"
+    return f"{text}; {kind} of {decidable} and more would have been decided"
 
 
-def reason_not_tested(
-    needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_genres: bool
-) -> str:
+def reason_not_run(needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_genres: bool) -> str:
     """Why a claim has no effect for any seed.
 
     Args:
@@ -133,5 +145,5 @@ def _sample(claim: Claim, n: int) -> str:
     if claim.metric == "measured_seconds":
         return plural(n, "repetition")
     if claim.metric in COST_METRICS:
-        return plural(n, "doubling") + " of the length"
+        return f"{n} measurements"
     return format_seeds(n)

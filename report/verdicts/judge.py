@@ -1,42 +1,38 @@
-"""Verdicts: the effect, interval and p-value of each claim, and the verdict by the claim's rule."""
+"""Judging: the effect, interval, p-value and verdict of each claim, by the claim's rule."""
 
-from enum import StrEnum
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
 from experiments.ablation import Claim
 from experiments.metrics import COST_METRICS
 from experiments.records.collect import write_table
 from experiments.records.run_folder import Status
+from report.verdicts.cost_growth import growth
 from report.verdicts.effects import claim_effect
-from report.verdicts.explain import divergence, numbers, reason_not_tested, rule, unit
+from report.verdicts.explain import divergence, numbers, reason_not_run, rule, unit
 from report.verdicts.gates import failing_gate
-from report.verdicts.stats import (
-    Estimate,
-    equivalence_p,
-    estimate,
-    holm,
-    no_worse_p,
-    seeds_needed,
-    sign_flip_p,
-    t_test_p,
+from report.verdicts.outcomes import (
+    DECIDED,
+    Verdict,
+    decide,
+    outcome_ps,
+    outcome_ps_of_counts,
+    smallest_decidable,
 )
+from report.verdicts.seals import seal_text
+from report.verdicts.stats import LEVEL, Estimate, benjamini_hochberg, estimate, share, shifted
 from report.verdicts.tables import Tables
 from report.verdicts.text import join_words
 from report.verdicts.trend import effect_trend
 
+# What a claim lacks whose comparison means nothing.
+_UNJUDGED: dict[str, Any] = {"p": None, "decidable": None}
 
-class Verdict(StrEnum):
-    """The verdict on a claim."""
-
-    SUPPORTED = "supported"
-    CONTRADICTED = "contradicted"
-    UNDECIDED = "undecided"
-    NOT_TESTABLE = "not testable"
-    NOT_TESTED = "not tested"
+_ZERO = 1e-9  # a weighted sum of counts closer to zero than this is zero
 
 
 def judge_all(results: Path) -> None:
@@ -52,15 +48,26 @@ def judge_all(results: Path) -> None:
         for claim in ablation.claims
         for row in judge_budgets(tables, name, claim)
     ]
-    for row, corrected in zip(rows, holm([row.get("p") for row in rows]), strict=True):
-        row["p_holm"] = corrected
+    for budget in {row.get("budget") for row in rows}:
+        mark_fragile([row for row in rows if row.get("budget") == budget])
     write_table(results, "claims", rows)
+
+
+def mark_fragile(rows: list[dict[str, Any]]) -> None:
+    """Add to the claims of one budget p as corrected over all of them, and whether a decided claim
+    is fragile: its corrected p is not below the level.
+    """
+    corrected = benjamini_hochberg([row.get("p") for row in rows])
+    for row, p in zip(rows, corrected, strict=True):
+        row["p_corrected"] = p
+        row["fragile"] = row["verdict"] in DECIDED and p is not None and p >= LEVEL
 
 
 def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str, Any]]:
     """A claim's rows of the table `claims`, one per budget, with the trend over all of them.
 
-    A claim about an identity or about costs has one row without a budget.
+    A claim about an identity or about costs has one row without a budget. A claim that is counted
+    in seeds has no trend.
     """
     if claim.check or claim.metric in COST_METRICS:
         return [judge(tables, ablation, claim)]
@@ -69,13 +76,13 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
         at_budget = tables.at(budget)
         row = judge(at_budget, ablation, claim) | {"budget": budget}
         rows.append(row)
-        if row["verdict"] not in (Verdict.NOT_TESTABLE, Verdict.NOT_TESTED):
+        if row["verdict"] not in (Verdict.NOT_TESTABLE, Verdict.NOT_RUN):
             effects[budget] = claim_effect(at_budget, ablation, claim)
     for row in rows:
         if row["verdict"] == Verdict.NOT_TESTABLE and effects:
             row["why"] += f"; testable at budget {join_words(list(map(str, effects)))}"
-    margin = float(np.log1p(claim.margin)) if claim.log else claim.margin
-    if trend := effect_trend(effects, margin):
+    trend = None if claim.counted else effect_trend(effects, _margin(claim))
+    if trend:
         change = trend.change
         shown = {
             "trend": trend.direction,
@@ -88,8 +95,8 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
 
 
 def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
-    """A claim's row of the table `claims` at the budget of the tables, without its trend and the
-    correction of p over all claims.
+    """A claim's row of the table `claims` at the budget of the tables, without its trend and what
+    depends on other claims.
     """
     stated: dict[str, Any] = {
         "claim": claim.id,
@@ -98,103 +105,97 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "said_by": claim.said_by,
         "published": claim.published,
         "rule": rule(claim),
+        "sealed": seal_text(tables.seals, ablation, claim),
     }
     if claim.check:
         return stated | _judge_identity(tables, claim)
-    effects = claim_effect(tables, ablation, claim)
-    values = effects.to_numpy(dtype=float)
     members = tables.of(ablation)
     needed = members[members["variant"].isin(list(claim.effect))]
-    about_costs = claim.metric in COST_METRICS
-    row = stated | {
+    stated |= {
         "scale": "ratio" if claim.log else "difference",
         "unit": unit(claim),
         "margin": claim.margin,
-        "n": len(values),
-        "planned": len(values) if about_costs else int(needed["seed"].nunique()),
         "diverged": int((needed["status"] == Status.DIVERGED).sum()),
     }
-    study = tables.study
-    if not len(values):
-        why = reason_not_tested(needed, claim, study.tokenizer, has_genres=study.has_genres)
-        return row | {"verdict": Verdict.NOT_TESTED, "why": why}
-    margin = float(np.log1p(claim.margin)) if claim.log else claim.margin
-    result = estimate(values)
-    gate = failing_gate(tables, ablation, claim, effects.index)
-    verdict = decide(result, margin, claim)
-    if gate:
-        verdict = Verdict.NOT_TESTED if gate.holds is None else Verdict.NOT_TESTABLE
-    row |= {
+    if claim.metric.endswith("_exponent"):
+        return stated | _judge_growth(tables, claim)
+    effects = claim_effect(tables, ablation, claim)
+    about_costs = claim.metric in COST_METRICS
+    n = len(effects)
+    row = stated | {"n": n, "planned": n if about_costs else int(needed["seed"].nunique())}
+    if not n:
+        study = tables.study
+        why = reason_not_run(needed, claim, study.tokenizer, has_genres=study.has_genres)
+        return row | {"verdict": Verdict.NOT_RUN, "why": why}
+    result, ps = _tested(effects, claim)
+    row |= _numbers(result, ps, claim)
+    if claim.learnt and not claim.counted and (failed := _seeds_without_result(needed)):
+        why = f"every compared run diverged in {failed} of {n} seeds"
+        return row | _UNJUDGED | {"verdict": Verdict.NOT_TESTABLE, "why": why}
+    if gate := failing_gate(tables, ablation, claim, effects.index):
+        row |= _UNJUDGED
+        row["verdict"] = Verdict.NOT_RUN if gate.holds is None else Verdict.NOT_TESTABLE
+        return row | {"why": f"{gate.why}; {numbers(row, claim)}"}
+    return row | {"why": numbers(row, claim) + divergence(needed, claim)}
+
+
+def _tested(effects: "pd.Series[float]", claim: Claim) -> tuple[Estimate, dict[Verdict, float]]:
+    """The estimate of a claim's effect over seeds, and the p of each outcome."""
+    margin = _margin(claim)
+    if not claim.counted:
+        result = estimate(list(effects))
+        return result, outcome_ps(claim, result, margin)
+    as_claimed, reverse = int((effects > _ZERO).sum()), int((effects < -_ZERO).sum())
+    n = len(effects)
+    return share(as_claimed, n), outcome_ps_of_counts(as_claimed, reverse, n, margin)
+
+
+def _judge_growth(tables: Tables, claim: Claim) -> dict[str, Any]:
+    """The verdict on a claim about how a cost grows with the length."""
+    (operation,) = claim.effect
+    power = growth(tables.costs, operation, "both", claim.metric)
+    if power is None:
+        why = reason_not_run(pd.DataFrame(), claim, "", has_genres=True)
+        return {"n": 0, "planned": 0, "verdict": Verdict.NOT_RUN, "why": why}
+    result = shifted(power, -claim.threshold)
+    row = _numbers(result, outcome_ps(claim, result, claim.margin), claim)
+    row |= {"n": result.n, "planned": result.n}
+    return row | {"why": numbers(row, claim)}
+
+
+def _numbers(result: Estimate, ps: dict[Verdict, float], claim: Claim) -> dict[str, Any]:
+    """Effect, interval, p and verdict, and for an undecided claim what would have been decided."""
+    verdict, p = decide(ps)
+    decidable = None if claim.counted else smallest_decidable(result, _margin(claim))
+    return {
         "effect": _unlogged(result.mean, claim),
         "low": _unlogged(result.low, claim),
         "high": _unlogged(result.high, claim),
-        "p": None if gate else _p(values, margin, claim),
-        "p_sign_flip": None if gate or claim.equal or claim.no_worse else sign_flip_p(values),
+        "n": result.n,
+        "p": None if result.low is None else p,
         "verdict": verdict,
+        "decidable": _unlogged(decidable, claim) if verdict == Verdict.UNDECIDED else None,
     }
-    if verdict == Verdict.UNDECIDED and not about_costs:
-        row["seeds_needed"] = seeds_needed(values, distance_to_decision(result.mean, margin, claim))
-    if gate:
-        return row | {"why": f"{gate.why}; {numbers(row, claim)}"}
-    return row | {"why": numbers(row, claim) + divergence(needed, claim)}
+
+
+def _seeds_without_result(needed: pd.DataFrame) -> int:
+    """Number of seeds in which every run of the comparison diverged."""
+    return int((needed["status"] == Status.DIVERGED).groupby(needed["seed"]).all().sum())
 
 
 def _judge_identity(tables: Tables, claim: Claim) -> dict[str, Any]:
     """The verdict on a claim that is checked without any run."""
     row: dict[str, Any] = {"scale": "exact", "n": 0, "planned": 0, "diverged": 0}
     if claim.check not in tables.identities.index:
-        return row | {"verdict": Verdict.NOT_TESTED, "why": "the check has not been run"}
+        return row | {"verdict": Verdict.NOT_RUN, "why": "the check has not been run"}
     result = tables.identities.loc[claim.check]
-    verdict = Verdict.SUPPORTED if result["holds"] else Verdict.CONTRADICTED
+    verdict = Verdict.SUPPORTED if result["holds"] else Verdict.REVERSED
     return row | {"verdict": verdict, "why": result["why"]}
 
 
-def decide(effect: Estimate, margin: float, claim: Claim) -> Verdict:
-    """The verdict on a claim by the 95 % interval of its effect.
-
-    A claim of a difference is supported above +margin, and contradicted below zero or within
-    ±margin. A claim of no difference (`equal`) is supported within ±margin, and contradicted
-    beyond +margin or beyond -margin. A claim of no worse (`no_worse`) is supported above -margin,
-    and contradicted below. All other intervals leave a claim undecided.
-
-    Args:
-        effect: mean effect with its interval.
-        margin: the smallest effect that counts; of a ratio, its logarithm, as in `effect`.
-        claim: the claim.
-    """
-    low, high = effect.low, effect.high
-    if low is None or high is None:
-        return Verdict.UNDECIDED
-    within = -margin < low and high < margin
-    if claim.no_worse:
-        supported, contradicted = low > -margin, high < -margin
-    elif claim.equal:
-        supported, contradicted = within, low > margin or high < -margin
-    else:
-        supported, contradicted = low > margin, high < 0 or within
-    if supported:
-        return Verdict.SUPPORTED
-    return Verdict.CONTRADICTED if contradicted else Verdict.UNDECIDED
-
-
-def distance_to_decision(mean: float, margin: float, claim: Claim) -> float:
-    """Distance of a mean effect from the nearest bound beyond which a narrow interval decides.
-
-    `mean` and `margin` have the same unit; of a ratio, both are logarithms.
-    """
-    if claim.no_worse:
-        return abs(mean + margin)
-    if claim.equal:
-        return abs(abs(mean) - margin)
-    if mean > margin:
-        return mean - margin
-    return max(margin - abs(mean), -mean)
-
-
-def _p(values: npt.NDArray[np.float64], margin: float, claim: Claim) -> float | None:
-    if claim.equal:
-        return equivalence_p(values, margin)
-    return no_worse_p(values, margin) if claim.no_worse else t_test_p(values)
+def _margin(claim: Claim) -> float:
+    """The margin in the unit of the estimate: of a ratio, its logarithm."""
+    return math.log1p(claim.margin) if claim.log else claim.margin
 
 
 def _unlogged(value: float | None, claim: Claim) -> float | None:

@@ -1,31 +1,36 @@
-"""Statistics over paired seeds: pure functions on arrays of one value per seed, [n]."""
+"""Statistics: estimates with 95 % intervals, tests against a bound, and corrections for many tests.
 
-import math
-import warnings
+An effect over seeds is an array of one value per seed, [n].
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
-from statsmodels.stats.weightstats import DescrStatsW
 
 LEVEL = 0.05  # of every test; an interval covers 1 - LEVEL
-_MOST = 1000  # seeds; more are not feasible
 
 Values = Sequence[float] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval. `low` and `high` are None if n is below two."""
+    """A mean with its 95 % interval.
+
+    low, high: ends of the interval; None if n is below two.
+    n: number of values.
+    error: standard error of the mean; 0 where all values are equal.
+    freedom: degrees of freedom of Student's distribution.
+    """
 
     mean: float
     low: float | None
     high: float | None
     n: int
+    error: float = 0.0
+    freedom: int = 0
 
 
 def estimate(values: Values) -> Estimate:
@@ -40,97 +45,99 @@ def estimate(values: Values) -> Estimate:
     mean = float(np.mean(values))
     if n == 1:
         return Estimate(mean, None, None, n)
-    if _constant(values):
-        return Estimate(mean, mean, mean, n)
-    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(1 - LEVEL)
-    return Estimate(mean, float(low), float(high), n)
+    error = 0.0 if np.ptp(values) == 0 else float(stats.sem(values))
+    return _student(mean, error, n, n - 1)
+
+
+def slope(x: Values, y: Values) -> Estimate:
+    """Slope of a straight line through points by least squares, with its 95 % interval.
+
+    x, y: coordinates, [n], with at least two different values of x. The slope has no interval
+    through fewer than three points.
+    """
+    fit = stats.linregress(x, y)
+    if len(x) < 3:
+        return Estimate(float(fit.slope), None, None, len(x))
+    return _student(float(fit.slope), float(fit.stderr), len(x), len(x) - 2)
+
+
+def share(count: int, n: int) -> Estimate:
+    """Share of seeds in which something happened, with the exact 95 % interval (Clopper and
+    Pearson 1934).
+    """
+    interval = stats.binomtest(count, n).proportion_ci(1 - LEVEL, method="exact")
+    return Estimate(count / n, float(interval.low), float(interval.high), n)
+
+
+def _student(mean: float, error: float, n: int, freedom: int) -> Estimate:
+    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+    return Estimate(mean, mean - half, mean + half, n, error, freedom)
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:
-    """The estimate in another unit: mean and interval times `factor`."""
+    """The estimate in another unit: mean, interval and error times a positive `factor`."""
     low, high = (None if x is None else x * factor for x in (estimate.low, estimate.high))
-    return Estimate(estimate.mean * factor, low, high, estimate.n)
-
-
-def t_test_p(values: Values) -> float | None:
-    """Two-sided p-value of Student's t-test that the mean is zero (Student 1908).
-
-    None for fewer than two values.
-    """
-    if len(values) < 2:
-        return None
-    if _constant(values):
-        return 1.0 if values[0] == 0 else 0.0
-    return float(stats.ttest_1samp(values, 0.0).pvalue)
-
-
-def sign_flip_p(values: Values) -> float | None:
-    """Two-sided p-value of the exact sign-flip test over all 2^n signs (Fisher 1935).
-
-    The smallest possible value is 2 / 2^n. None for fewer than two values or more than 16.
-    """
-    if not 2 <= len(values) <= 16:
-        return None
-    result = stats.permutation_test(
-        (np.asarray(values, dtype=float),),
-        lambda sample, axis: np.mean(sample, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=2 ** len(values),
+    return Estimate(
+        estimate.mean * factor,
+        low,
+        high,
+        estimate.n,
+        estimate.error * factor,
+        estimate.freedom,
     )
-    return float(result.pvalue)
 
 
-def equivalence_p(values: Values, margin: float) -> float | None:
-    """p-value of two one-sided t-tests that the mean lies beyond ±margin (Schuirmann 1987).
+def shifted(estimate: Estimate, by: float) -> Estimate:
+    """The estimate with a constant added to mean and interval."""
+    low, high = (None if x is None else x + by for x in (estimate.low, estimate.high))
+    return Estimate(estimate.mean + by, low, high, estimate.n, estimate.error, estimate.freedom)
 
-    None for fewer than two values.
+
+def p_above(effect: Estimate, bound: float) -> float:
+    """p of Student's test that the mean is above a bound, doubled: it is below `LEVEL` exactly
+    where the 95 % interval lies above the bound. 1 without an interval.
     """
-    if len(values) < 2:
-        return None
-    if _constant(values):
-        return 0.0 if abs(values[0]) < margin else 1.0
-    return float(DescrStatsW(np.asarray(values, dtype=float)).ttost_mean(-margin, margin)[0])
+    if effect.low is None:
+        return 1.0
+    if effect.error == 0:
+        return 0.0 if effect.mean > bound else 1.0
+    return min(1.0, 2 * float(stats.t.sf((effect.mean - bound) / effect.error, effect.freedom)))
 
 
-def no_worse_p(values: Values, margin: float) -> float | None:
-    """p-value of a one-sided t-test that the mean lies below -margin, a test of non-inferiority
-    (Schuirmann 1987). None for fewer than two values.
+def p_below(effect: Estimate, bound: float) -> float:
+    """p of Student's test that the mean is below a bound, doubled. See `p_above`."""
+    if effect.low is None:
+        return 1.0
+    if effect.error == 0:
+        return 0.0 if effect.mean < bound else 1.0
+    return min(1.0, 2 * float(stats.t.cdf((effect.mean - bound) / effect.error, effect.freedom)))
+
+
+def p_within(effect: Estimate, margin: float) -> float:
+    """p of two one-sided tests that the mean is within ±margin (Schuirmann 1987), doubled: it is
+    below `LEVEL` exactly where the 95 % interval lies within.
     """
-    if len(values) < 2:
-        return None
-    if _constant(values):
-        return 0.0 if values[0] > -margin else 1.0
-    return float(stats.ttest_1samp(values, -margin, alternative="greater").pvalue)
+    return max(p_above(effect, -margin), p_below(effect, margin))
 
 
-def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """p-values corrected by Holm's method (1979). None is not counted, and stays None."""
+def p_share_above(count: int, n: int, bound: float) -> float:
+    """p of the exact binomial test that a share is above a bound, doubled: it is below `LEVEL`
+    exactly where the interval of `share` lies above the bound.
+    """
+    return min(1.0, 2 * float(stats.binom.sf(count - 1, n, bound)))
+
+
+def p_share_below(count: int, n: int, bound: float) -> float:
+    """p of the exact binomial test that a share is below a bound, doubled. See `p_share_above`."""
+    return min(1.0, 2 * float(stats.binom.cdf(count, n, bound)))
+
+
+def benjamini_hochberg(ps: Sequence[float | None]) -> list[float | None]:
+    """p-values corrected so that tests with a value below q are wrong in a share of q at most, in
+    expectation (Benjamini and Hochberg 1995). None is not counted, and stays None.
+    """
     known = [p for p in ps if p is not None]
     if not known:
         return list(ps)
-    corrected = iter(multipletests(known, method="holm")[1])
+    corrected = iter(stats.false_discovery_control(known, method="bh"))
     return [None if p is None else float(next(corrected)) for p in ps]
-
-
-def seeds_needed(values: Values, distance: float) -> int | None:
-    """Number of paired seeds that gives Student's t-test a power of 80 % (Student 1908).
-
-    The test is two-sided at LEVEL, for a mean that lies `distance` from the bound, in the unit of
-    the values, with the standard deviation of the values. None for fewer than two values, for a
-    distance of 0 or less, and where more than a thousand seeds are needed.
-    """
-    if len(values) < 2 or distance <= 0:
-        return None
-    if _constant(values):
-        return 2
-    size = distance / float(np.std(values, ddof=1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # warns when it falls back to a slower solver
-        n = TTestPower().solve_power(effect_size=size, alpha=LEVEL, power=0.8)
-    exact = float(np.asarray(n).item())  # NaN for a tiny distance, where the solver fails
-    return max(2, math.ceil(exact)) if exact <= _MOST else None
-
-
-def _constant(values: Values) -> bool:
-    return float(np.ptp(values)) == 0.0

@@ -27,6 +27,7 @@ _LOADED = (
     "costs",
     "bench",
     "calls",
+    "seals",
     "identities",
     "verified",
 )
@@ -58,6 +59,7 @@ class Tables:
     costs: pd.DataFrame
     bench: pd.DataFrame
     calls: pd.DataFrame
+    seals: pd.DataFrame
     identities: pd.DataFrame
     verified: pd.DataFrame
     ablations: dict[str, Ablation]
@@ -214,6 +216,7 @@ def _load(results: Path, _: tuple[Stamp | None, ...]) -> Tables:
         costs=costs,
         bench=read_table(results, "bench"),
         calls=read_table(results, "calls"),
+        seals=read_table(results, "seals"),
         identities=read_table(results, "identities").set_index("check"),
         verified=read_table(results, "verified"),
         ablations=load_ablations(),

@@ -173,6 +173,17 @@ MISTAKES = [
     ),
     ('{"small": 1,', '{"small": "1",', "14", "claim 'mine': small must be a number, not '1'"),
     ("margin=0.1", "margin=None", "14", "claim 'mine': margin must be a number, not None"),
+    ("margin=0.1", "margin=0", "14", "claim 'mine': margin=0 cannot work: it must be above 0"),
+    ("margin=0.1", "margin=-0.1", "14", "claim 'mine': margin=-0.1 cannot work"),
+    ("margin=0.1", 'margin=float("nan")', "14", "claim 'mine': margin=nan cannot work"),
+    ("margin=0.1", 'margin=2, metric="trains"', "14", "claim 'mine' is counted in seeds: its mar"),
+    (
+        "margin=0.1",
+        'margin=0.1, metric="trains", equal=True',
+        "14",
+        "claim 'mine' is counted in seeds: its margin is a share below 1, and threshold, log and",
+    ),
+    ('said_by="somebody"', 'said_by=""', "14", "claim 'mine' needs said_by: who makes the claim"),
     (
         "margin=0.1",
         "margin=0.1, threshold=True",
@@ -239,7 +250,7 @@ def test_a_mistake_is_refused_with_the_nearest_name(
 
 
 def test_two_claims_of_one_ablation_cannot_have_the_same_id():
-    claim = Claim(id="twice", sentence="", said_by="", check="head-cost")
+    claim = Claim(id="twice", sentence="", said_by="nobody", check="head-cost")
     with pytest.raises(ValueError, match="claims: 'twice' appears 2 times"):
         Ablation(
             title="",

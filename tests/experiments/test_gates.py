@@ -12,7 +12,10 @@ from experiments.gates import YARDSTICKS
 from experiments.metrics import LEARNT_METRICS, METRICS
 from experiments.spec import Probe
 
-CLAIM = {"id": "c", "sentence": "", "said_by": "", "effect": {"small": 1}, "why_margin": "a test"}
+CLAIM = {
+    **{"id": "c", "sentence": "", "said_by": "nobody", "effect": {"small": 1}},
+    **{"margin": 0.1, "why_margin": "a test"},
+}
 
 
 def state(gate: object, probes: Sequence[Probe] = ("positions",)) -> None:
@@ -104,7 +107,7 @@ def test_a_claim_about_learning_needs_a_gate(metric: str):
 def test_a_claim_about_speed_gradients_or_heads_and_one_without_training_need_no_gate():
     for metric in {*METRICS} - {*LEARNT_METRICS}:
         assert not Claim(**CLAIM, metric=metric).learnt
-    assert not Claim(id="c", sentence="", said_by="", check="head-cost").learnt
+    assert not Claim(id="c", sentence="", said_by="nobody", check="head-cost").learnt
     assert "tokens_per_second" not in LEARNT_METRICS
     assert {name for name in METRICS if name.startswith("val_")} <= {*LEARNT_METRICS}
 

@@ -129,7 +129,7 @@ def write_study(
     study.save(results)
     per_token = study.tokens_per_character()
     write_missing(results)
-    for name in ("measures", "curves", "calls", "claims"):
+    for name in ("measures", "curves", "calls", "seals", "claims"):
         write_table(results, name, [])
     over = [run for run in runs if run.status not in ("missing", "untuned")]
     rows = [_row(run, per_token) for run in over]

@@ -126,7 +126,7 @@ def test_probe_results_are_shown_only_if_the_ablation_asks_for_the_probe(
 
 def test_a_claim_about_a_measure_is_judged_against_its_threshold(tables: Tables):
     first, second = tables.ablations["planted"].claims
-    for claim, verdict, effect in ((first, "supported", 0.25), (second, "contradicted", -0.25)):
+    for claim, verdict, effect in ((first, "supported", 0.25), (second, "reversed", -0.25)):
         row = judge(tables, "planted", claim)
         assert row["verdict"] == verdict
         assert row["effect"] == pytest.approx(effect)
@@ -134,8 +134,8 @@ def test_a_claim_about_a_measure_is_judged_against_its_threshold(tables: Tables)
         assert row["unit"] == "share of heads"
 
 
-def test_a_claim_about_a_measure_that_was_not_taken_is_not_tested(tables: Tables):
+def test_a_claim_about_a_measure_that_was_not_taken_is_not_run(tables: Tables):
     claim = dataclasses.replace(tables.ablations["planted"].claims[0], metric="induction_excess")
     row = judge(tables, "planted", claim)
-    assert row["verdict"] == "not tested"
+    assert row["verdict"] == "not run"
     assert row["why"] == "no seed has a value of induction excess for every run of the comparison"

@@ -52,7 +52,7 @@ def test_the_table_of_verdicts_has_a_row_per_budget_with_the_trend(study: Tables
         ("It hurts. nobody", "1", "supported"),
         ("It hurts. nobody", "4", "supported"),
         ("It hurts. nobody", "16", "supported"),
-        ("It is so. nobody", "–", "not tested"),
+        ("It is so. nobody", "–", "not run"),
     ]
     assert [row[3] for row in shown[:3]] == [grows] * 3
     assert all(row[3].endswith(flat) for row in shown[3:6])
@@ -78,18 +78,18 @@ def test_rules_name_the_budget_of_each_verdict_and_what_is_testable(study: Table
     assert "“It hurts.” Not testable at this budget (budget 1): a is below the loss of the" in text
     assert "; testable at budget 4 and 16." in text
     assert "“It hurts.” Supported by the data (budget 16): effect 0.400" in text
-    assert "“It is so.” Not tested: the check has not been run." in text
+    assert "“It is so.” Not run: the check has not been run." in text
 
 
 def test_verdicts_are_counted_for_each_budget(study: Tables, tmp_path, monkeypatch):
     assert verdict_summary(claims_of(study.results)) == (
         "At budget 1, of 2 claims: 1 supported and 1 not testable; at budget 4, of 2 claims: 2"
         " supported; at budget 16, of 2 claims: 2 supported; without training, of 1 claim: 1 not"
-        " tested"
+        " run"
     )
     write_study(tmp_path, monkeypatch, ablation(TESTABLE, CHECK), deepening(16))
     judged(tmp_path)
-    assert verdict_summary(claims_of(tmp_path)) == "Of 2 claims: 1 supported and 1 not tested"
+    assert verdict_summary(claims_of(tmp_path)) == "Of 2 claims: 1 supported and 1 not run"
 
 
 def stated(*rows: tuple[str, int | None, str]) -> pd.DataFrame:
@@ -103,14 +103,14 @@ def test_each_claim_is_stated_at_the_deepest_budget_at_which_it_is_testable():
         ("first", 16, "not testable"),
         ("check", None, "supported"),
         ("never", 1, "not testable"),
-        ("never", 4, "not tested"),
-        ("late", 16, "contradicted"),
+        ("never", 4, "not run"),
+        ("late", 16, "reversed"),
         ("late", 1, "not testable"),
     )
     shown = deepest(claims)
     assert list(shown.index) == [1, 3, 5, 6]  # in the order of the table
     assert list(shown["claim"]) == ["first", "check", "never", "late"]
-    assert list(shown["verdict"]) == ["undecided", "supported", "not tested", "contradicted"]
+    assert list(shown["verdict"]) == ["undecided", "supported", "not run", "reversed"]
 
 
 def test_the_opening_names_the_largest_effect_of_the_deepest_budget_alone(study: Tables):

@@ -94,7 +94,7 @@ def test_computed_part_of_the_readme_is_replaced_and_stays_the_same_when_repeate
     readme = "before\n<!-- findings -->\nold words\n<!-- end -->\nafter"
     once = filled(readme, tables)
     assert "old words" not in once
-    assert "**Of 4 claims: 2 supported and 2 contradicted**" in once
+    assert "**Of 4 claims: 2 supported and 2 reversed**" in once
     assert once.startswith("before")
     assert once.endswith("after")
     assert filled(once, tables) == once

@@ -100,7 +100,6 @@ def test_the_margin_of_the_gap_is_the_least_of_claims_about_loss(tmp_path, monke
         claim(id="speed", metric="tokens_per_second", margin=0.01, requires=[]),
         claim(id="accuracy", metric="val_accuracy", margin=0.01),
         claim(id="ratio", metric="tokens_to_loss", margin=0.01, log=True),
-        claim(id="zero", margin=0.0),
     ]
     assert margin(claim(margin=0.05), claim(id="wide", margin=0.3), *others) == 0.05
     assert margin(*others) == 0.02

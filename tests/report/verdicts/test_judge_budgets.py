@@ -42,19 +42,19 @@ def test_a_claim_whose_gate_fails_is_not_testable_whatever_its_effect_is(
     assert ", and 3 is required; effect " in row["why"]
     assert "testable at" not in row["why"]  # at no budget
     assert row["effect"] == pytest.approx(shift)
-    assert row["seeds_needed"] is None
+    assert (row["decidable"], row["p"]) == (None, None)
     assert "Testable where a beats a uniform guess by 0; a beats a guess" in row["rule"]
 
 
 @pytest.mark.parametrize(
     "gate", [Beats("a", "bigram"), Beats("a", "c"), UsesContext("a"), Solves(("c",)), Trains("c")]
 )
-def test_a_claim_whose_gate_lacks_its_runs_is_not_tested(tmp_path, monkeypatch, gate):
+def test_a_claim_whose_gate_lacks_its_runs_is_not_run(tmp_path, monkeypatch, gate):
     planned = [Run("c", seed, status="missing") for seed in range(5)]
     stated = ablation(claim(requires=[gate]), variants=("a", "b", "c"))
     write_study(tmp_path, monkeypatch, stated, [*at(1, 0.5), *planned])
     (row,) = judged(tmp_path)
-    assert row["verdict"] == "not tested"
+    assert row["verdict"] == "not run"
     assert row["trend"] is None
 
 
@@ -148,6 +148,7 @@ def test_there_is_a_row_for_each_claim_and_budget_and_one_for_what_needs_no_trai
         id="cost",
         effect={"rmsnorm": -1, "layernorm": 1},
         metric="measured_seconds",
+        margin=0.05,
         why_margin="it is a test",
         **stated,
     )
@@ -175,7 +176,7 @@ def test_there_is_a_row_for_each_claim_and_budget_and_one_for_what_needs_no_trai
 def test_each_budget_is_judged_by_its_own_runs(tmp_path, monkeypatch):
     rows = rows_of(tmp_path, monkeypatch, claim(), [*at(1, 0.5), *at(4, 0.0), *at(16, 0.1)])
     verdicts = [row["verdict"] for row in rows.values()]
-    assert verdicts == ["supported", "contradicted", "undecided"]
+    assert verdicts == ["supported", "negligible", "undecided"]
     assert [row["effect"] for row in rows.values()] == pytest.approx([0.5, 0.0, 0.1])
     assert [row["n"] for row in rows.values()] == [5, 5, 5]
 
@@ -185,10 +186,10 @@ def test_a_budget_without_a_result_has_no_row_unless_there_is_no_other(tmp_path,
     assert list(rows_of(tmp_path, monkeypatch, claim(), [*at(1, 0.5), *planned])) == [1]
     untuned = [Run(run.variant, run.seed, budget=1, status="untuned") for run in at(1, 0.5)]
     (row,) = rows_of(tmp_path, monkeypatch, claim(), [*untuned, *planned]).values()
-    assert (row["budget"], row["verdict"], row["planned"]) == (1, "not tested", 5)
+    assert (row["budget"], row["verdict"], row["planned"]) == (1, "not run", 5)
     assert "10 missing" in row["why"]
     (row,) = rows_of(tmp_path, monkeypatch, claim(), []).values()
-    assert (row["budget"], row["verdict"], row["n"]) == (1, "not tested", 0)
+    assert (row["budget"], row["verdict"], row["n"]) == (1, "not run", 0)
 
 
 @pytest.fixture

@@ -4,17 +4,24 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from report.verdicts.stats import (
+    LEVEL,
     Estimate,
-    equivalence_p,
+    benjamini_hochberg,
     estimate,
-    holm,
-    no_worse_p,
-    seeds_needed,
-    sign_flip_p,
-    t_test_p,
+    p_above,
+    p_below,
+    p_share_above,
+    p_share_below,
+    p_within,
+    scaled,
+    share,
+    shifted,
+    slope,
 )
 
 # Mean 3, standard deviation sqrt(2.5), standard error sqrt(0.5); t(0.975, 4) = 2.776445
@@ -24,13 +31,14 @@ FIVE = [1.0, 2.0, 3.0, 4.0, 5.0]
 def test_estimate_equals_a_computation_by_hand():
     result = estimate(FIVE)
     half = 2.776445105 * math.sqrt(0.5)
-    assert (result.mean, result.n) == (3.0, 5)
+    assert (result.mean, result.n, result.freedom) == (3.0, 5, 4)
+    assert result.error == pytest.approx(math.sqrt(0.5))
     assert (result.low, result.high) == pytest.approx((3 - half, 3 + half))
 
 
 def test_one_value_has_no_interval_and_equal_values_have_an_interval_of_width_zero():
     assert estimate([2.0]) == Estimate(2.0, None, None, 1)
-    assert estimate([2.0, 2.0]) == Estimate(2.0, 2.0, 2.0, 2)
+    assert estimate([2.0, 2.0]) == Estimate(2.0, 2.0, 2.0, 2, 0.0, 1)
     with pytest.raises(ValueError, match="no values"):
         estimate([])
 
@@ -41,61 +49,104 @@ def test_the_interval_covers_the_true_mean_95_times_in_100():
     assert 0.94 < np.mean(covered) < 0.96
 
 
-def test_t_test_equals_a_computation_by_hand():
-    # t = 3 / sqrt(0.5) = 4.242641, two-sided over 4 degrees of freedom
-    assert t_test_p(FIVE) == pytest.approx(2 * scipy_stats.t.sf(3 / math.sqrt(0.5), 4))
-    assert t_test_p([1.0]) is None
-    assert t_test_p([0.0, 0.0]) == 1.0
-    assert t_test_p([1.0, 1.0]) == 0.0
+def test_slope_equals_a_computation_by_hand():
+    # Residuals of the best line 2 x + 1/3 are -1/3, 2/3, -1/3: variance 2/3 over 1 degree, and the
+    # sum of squares of x is 2. t(0.975, 1) = 12.706
+    result = slope([0.0, 1.0, 2.0], [0.0, 3.0, 4.0])
+    half = 12.7062047 * math.sqrt((2 / 3) / 2)
+    assert (result.n, result.freedom) == (3, 1)
+    assert (result.mean, result.low, result.high) == pytest.approx((2.0, 2 - half, 2 + half))
+    two_points = slope([0.0, 1.0], [0.0, 3.0])
+    assert two_points.mean == pytest.approx(3.0)
+    assert (two_points.low, two_points.high) == (None, None)
 
 
-def test_sign_flip_test_equals_a_count_by_hand():
-    assert sign_flip_p(FIVE) == pytest.approx(
-        2 / 2**5
-    )  # all of one sign: only the values themselves and their negatives
-    # sums of ±1 ±2 ±3: the observed 1 - 2 + 3 = 2; 6 of 8 sums are 2 or more, or -2 or less
-    assert sign_flip_p([1.0, -2.0, 3.0]) == pytest.approx(6 / 8)
-    assert sign_flip_p([1.0]) is None
+def test_share_has_the_exact_interval_of_a_binomial():
+    # All of n: the lower end solves x^n = 0.025.
+    for n in (3, 5, 8):
+        result = share(n, n)
+        assert (result.mean, result.high, result.n) == (1.0, 1.0, n)
+        assert result.low == pytest.approx(0.025 ** (1 / n))
+        none = share(0, n)
+        assert (none.mean, none.low) == (0.0, 0.0)
+        assert none.high == pytest.approx(1 - 0.025 ** (1 / n))
 
 
-def test_equivalence_test_equals_a_computation_by_hand():
-    values = [-0.1, 0.0, 0.1]  # standard error 0.1 / sqrt(3); t = 0.5 / that on either side
-    expected = scipy_stats.t.sf(0.5 / (0.1 / math.sqrt(3)), 2)
-    assert equivalence_p(values, 0.5) == pytest.approx(expected)
-    assert equivalence_p([0.9, 1.0, 1.1], 0.5) > 0.95
-    assert equivalence_p([0.1, 0.1], 0.2) == 0.0
-    assert equivalence_p([0.3, 0.3], 0.2) == 1.0
-    assert equivalence_p([0.3], 0.2) is None
+def test_an_estimate_in_another_unit_has_the_same_p():
+    result = estimate(FIVE)
+    assert p_above(scaled(result, 10.0), 20.0) == pytest.approx(p_above(result, 2.0))
+    assert p_above(shifted(result, 7.0), 9.0) == pytest.approx(p_above(result, 2.0))
+    assert (shifted(result, 7.0).low, scaled(result, 10.0).high) == pytest.approx(
+        (result.low + 7, result.high * 10)
+    )
 
 
-def test_no_worse_test_equals_a_computation_by_hand():
-    values = [-0.1, 0.0, 0.1]  # as for equivalence, on one side
-    expected = scipy_stats.t.sf(0.5 / (0.1 / math.sqrt(3)), 2)
-    assert no_worse_p(values, 0.5) == pytest.approx(expected)
-    assert no_worse_p([9.9, 10.0, 10.1], 0.5) < 1e-4
-    assert no_worse_p([-0.9, -1.0, -1.1], 0.5) > 0.95
-    assert no_worse_p([5.0, 5.0], 0.2) == 0.0
-    assert no_worse_p([-0.3, -0.3], 0.2) == 1.0
-    assert no_worse_p([0.3], 0.2) is None
+def test_p_of_a_bound_equals_a_computation_by_hand():
+    # t = (3 - 1) / sqrt(0.5), one-sided over 4 degrees of freedom, doubled
+    expected = 2 * scipy_stats.t.sf(2 / math.sqrt(0.5), 4)
+    assert p_above(estimate(FIVE), 1.0) == pytest.approx(expected)
+    assert p_below(estimate(FIVE), 5.0) == pytest.approx(expected)
+    assert p_above(estimate(FIVE), 5.0) == 1.0  # doubled, and no more than one
+    assert p_within(estimate([x - 3 for x in FIVE]), 2.0) == pytest.approx(expected)
+    assert p_within(estimate([x - 2 for x in FIVE]), 2.0) == pytest.approx(
+        2 * scipy_stats.t.sf(1 / math.sqrt(0.5), 4)  # the larger of the two
+    )
 
 
-def test_holm_equals_a_computation_by_hand():
-    # sorted 0.01·3, 0.03·2, 0.04·1, made monotone; None stays None and is not counted
-    assert holm([0.04, None, 0.01, 0.03]) == pytest.approx([0.06, None, 0.03, 0.06])
-    assert holm([None]) == [None]
+def test_one_value_is_no_evidence_and_equal_values_lie_on_one_side_of_a_bound():
+    for p in (p_above, p_below, p_within):
+        assert p(estimate([9.0]), 1.0) == 1.0
+    equal = estimate([0.3, 0.3])
+    assert (p_above(equal, 0.2), p_above(equal, 0.3), p_above(equal, 0.4)) == (0.0, 1.0, 1.0)
+    assert (p_below(equal, 0.2), p_below(equal, 0.3), p_below(equal, 0.4)) == (1.0, 1.0, 0.0)
+    assert (p_within(equal, 0.2), p_within(equal, 0.4)) == (1.0, 0.0)
 
 
-def test_seeds_needed_reaches_the_power_it_promises():
-    values = [0.5, 1.5]  # standard deviation 0.7071
-    n = seeds_needed(values, distance=0.7071)
-    draws = np.random.default_rng(0).normal(1.0, 1.0, size=(4000, n))
-    power = np.mean(scipy_stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05)
-    assert n == 10
-    assert 0.78 < power < 0.84
+@given(
+    st.lists(st.integers(-50, 50), min_size=2, max_size=9).map(lambda xs: [x / 10 for x in xs]),
+    st.integers(-50, 50).map(lambda x: x / 10),
+)
+def test_p_is_below_the_level_exactly_where_the_interval_lies_on_one_side(
+    values: list[float], bound: float
+):
+    result = estimate(values)
+    assert (p_above(result, bound) < LEVEL) == (result.low > bound)
+    assert (p_below(result, bound) < LEVEL) == (result.high < bound)
+    margin = abs(bound)
+    within = -margin < result.low and result.high < margin
+    assert (p_within(result, margin) < LEVEL) == within
 
 
-def test_seeds_needed_is_none_for_one_value_and_for_a_distance_near_zero():
-    assert seeds_needed([1.0], 0.5) is None
-    assert seeds_needed([1.0, 2.0], 0.0) is None
-    assert seeds_needed([1.0, 2.0], 1e-6) is None
-    assert seeds_needed([1.0, 1.0], 0.5) == 2
+@given(st.integers(1, 20).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_p_of_a_share_is_below_the_level_exactly_where_the_exact_interval_decides(
+    counts: tuple[int, int],
+):
+    result = share(*counts)
+    assert (p_share_above(*counts, 0.25) < LEVEL) == (result.low > 0.25)
+    assert (p_share_below(*counts, 0.25) < LEVEL) == (result.high < 0.25)
+
+
+def test_p_of_a_share_equals_a_computation_by_hand():
+    assert p_share_above(3, 3, 0.25) == pytest.approx(2 * 0.25**3)
+    assert p_share_above(0, 3, 0.25) == 1.0
+    assert p_share_below(0, 12, 0.25) == pytest.approx(2 * 0.75**12)
+
+
+def test_benjamini_hochberg_equals_a_computation_by_hand():
+    # sorted: 0.01 · 3 / 1, 0.03 · 3 / 2, 0.04 · 3 / 3, made monotone from the largest down. None
+    # stays None and is not counted.
+    corrected = benjamini_hochberg([0.04, None, 0.01, 0.03])
+    assert corrected == pytest.approx([0.04, None, 0.03, 0.04])
+    assert benjamini_hochberg([None]) == [None]
+
+
+def test_of_the_decisions_that_survive_the_correction_few_are_wrong():
+    """Ten true effects among forty: five per cent of what survives is false, on average."""
+    rng = np.random.default_rng(0)
+    false_shares = []
+    for _ in range(300):
+        shifts = np.array([3.0] * 10 + [0.0] * 30)
+        ps = [p_above(estimate(rng.normal(shift, 1.0, 6)), 0.0) for shift in shifts]
+        survive = np.array(benjamini_hochberg(ps)) < LEVEL
+        false_shares.append((survive & (shifts == 0)).sum() / max(1, survive.sum()))
+    assert np.mean(false_shares) < LEVEL

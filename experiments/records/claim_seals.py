@@ -1,0 +1,95 @@
+"""Seals of claims: what a claim said before the first run of its ablation, in `seals.jsonl`.
+
+The file of a results folder has a line for each claim, and a further line for a claim that was
+trained again after it had been changed. A seal can be forged by whoever has the folder. What it
+shows is that nobody changed the claim by accident or without noticing.
+"""
+
+import dataclasses
+import datetime
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.ablation import Ablation, Claim
+from experiments.files import seal, unseal
+from experiments.planning.plan import Plan
+from experiments.records.provenance import environment
+from experiments.records.run_folder import FINISHED, RunFolder
+
+RULES = 1  # version of the rules by which verdicts follow from claims and tables
+
+_DESCRIPTIVE = ("id", "said_by", "published", "why_margin")  # fields that decide no verdict
+
+
+def stated(claim: Claim) -> dict[str, Any]:
+    """All that decides the verdict on a claim, and its sentence, as JSON."""
+    fields = dataclasses.asdict(claim)
+    decisive = {name: value for name, value in fields.items() if name not in _DESCRIPTIVE}
+    return decisive | {"requires": [repr(gate) for gate in claim.requires], "rules": RULES}
+
+
+def seal_claims(results: Path, ablations: Mapping[str, Ablation], plan: Plan) -> None:
+    """Seal the claims of ablations that have no seal yet, or that say something else now.
+
+    A seal says how many compared runs of the ablation were finished before it.
+    """
+    latest = {(line["ablation"], line["claim"]): line["stated"] for line in read_seals(results)}
+    claims = [
+        (name, claim)
+        for name, ablation in ablations.items()
+        for claim in ablation.claims
+        if latest.get((name, claim.id)) != json.dumps(stated(claim))
+    ]
+    if not claims:
+        return
+    finished = Counter(
+        member.ablation
+        for member in plan.comparison_runs
+        if RunFolder(results, member.spec.run_id).status() in FINISHED
+    )
+    facts = {
+        "git_revision": environment()["git_revision"],
+        "sealed": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    with (results / "seals.jsonl").open("a") as file:
+        for name, claim in claims:
+            line = {
+                "ablation": name,
+                "claim": claim.id,
+                "stated": json.dumps(stated(claim)),
+                "runs": finished[name],
+            }
+            file.write(json.dumps(seal(line | facts)) + "\n")
+
+
+def read_seals(results: Path) -> list[dict[str, Any]]:
+    """The seals in a results folder, in order: rows of the table `seals`.
+
+    A line that does not match its checksum has `intact` False, and what can be read of it.
+    """
+    file = results / "seals.jsonl"
+    lines = file.read_bytes().splitlines() if file.exists() else []
+    rows = []
+    for line in lines:
+        content = unseal(line)
+        intact = content is not None
+        names = ("ablation", "claim", "stated", "runs", "git_revision", "sealed")
+        read = content or _readable(line)
+        rows.append({name: read.get(name) for name in names} | {"intact": intact})
+    return rows
+
+
+def _readable(line: bytes) -> dict[str, Any]:
+    """The names in a damaged line, as far as it is JSON."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {
+        name: content[name] for name in ("ablation", "claim") if isinstance(content.get(name), str)
+    }

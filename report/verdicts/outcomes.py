@@ -1,0 +1,87 @@
+"""Outcomes: what the effect of a claim says about the claim, by one test for each outcome."""
+
+from enum import StrEnum
+
+from experiments.ablation import Claim
+from report.verdicts.stats import (
+    LEVEL,
+    Estimate,
+    p_above,
+    p_below,
+    p_share_above,
+    p_share_below,
+    p_within,
+)
+
+
+class Verdict(StrEnum):
+    """The verdict on a claim at a budget."""
+
+    SUPPORTED = "supported"
+    NEGLIGIBLE = "negligible"
+    REVERSED = "reversed"
+    UNDECIDED = "undecided"
+    NOT_TESTABLE = "not testable"
+    NOT_RUN = "not run"
+
+
+DECIDED = (Verdict.SUPPORTED, Verdict.NEGLIGIBLE, Verdict.REVERSED)
+
+
+def outcome_ps(claim: Claim, effect: Estimate, margin: float) -> dict[Verdict, float]:
+    """The p of each outcome that a claim can have, for the boundary of that outcome.
+
+    | the effect is | a difference is claimed | none is claimed | "no worse" is claimed |
+    |---|---|---|---|
+    | beyond the margin as claimed | supported | reversed | supported |
+    | within the margin | negligible | supported | supported |
+    | beyond it the other way | reversed | reversed | reversed |
+
+    Args:
+        claim: the claim.
+        effect: its effect; of a ratio, the logarithm.
+        margin: the smallest effect that counts, in the unit of the effect.
+    """
+    above, below = p_above(effect, margin), p_below(effect, -margin)
+    if claim.no_worse:
+        return {Verdict.SUPPORTED: p_above(effect, -margin), Verdict.REVERSED: below}
+    within = p_within(effect, margin)
+    if claim.equal:
+        return {Verdict.SUPPORTED: within, Verdict.REVERSED: min(above, below)}
+    return {Verdict.SUPPORTED: above, Verdict.NEGLIGIBLE: within, Verdict.REVERSED: below}
+
+
+def outcome_ps_of_counts(
+    as_claimed: int, reverse: int, n: int, margin: float
+) -> dict[Verdict, float]:
+    """The p of each outcome of a claim that is counted in seeds.
+
+    Args:
+        as_claimed: number of seeds in which the comparison comes out as claimed.
+        reverse: number of seeds in which it comes out the other way.
+        n: number of seeds.
+        margin: the smallest share of seeds that counts.
+    """
+    below = [p_share_below(count, n, margin) for count in (as_claimed, reverse)]
+    return {
+        Verdict.SUPPORTED: p_share_above(as_claimed, n, margin),
+        Verdict.NEGLIGIBLE: max(below),
+        Verdict.REVERSED: p_share_above(reverse, n, margin),
+    }
+
+
+def decide(ps: dict[Verdict, float]) -> tuple[Verdict, float]:
+    """The outcome whose p is below the level, with its p; undecided, with the smallest p, where
+    there is none.
+    """
+    best = min(ps, key=lambda verdict: ps[verdict])
+    return (best if ps[best] < LEVEL else Verdict.UNDECIDED), ps[best]
+
+
+def smallest_decidable(effect: Estimate, margin: float) -> float | None:
+    """The smallest effect beyond the margin that these values would have decided: the margin and
+    half the width of the interval. None without an interval.
+    """
+    if effect.low is None or effect.high is None:
+        return None
+    return margin + (effect.high - effect.low) / 2

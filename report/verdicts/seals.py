@@ -1,0 +1,54 @@
+"""Seals: when a claim was written down, and what was changed since."""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from experiments.ablation import Claim
+from experiments.records.claim_seals import stated
+from report.verdicts.tables import records
+from report.verdicts.text import plural
+
+
+def seal_text(seals: pd.DataFrame, ablation: str, claim: Claim) -> str:
+    """When a claim was sealed, before or after how many runs, and what was changed since.
+
+    Args:
+        seals: the table `seals`.
+        ablation: name of the claim's ablation.
+        claim: the claim as it is now.
+    """
+    rows = records(seals[(seals["ablation"] == ablation) & (seals["claim"] == claim.id)])
+    if not rows:
+        return "not sealed"
+    if not all(row["intact"] for row in rows):
+        return "its seal is damaged"
+    first, now = rows[0], stated(claim)
+    before = json.loads(first["stated"])
+    if before == now:
+        return f"sealed {_when(first)}"
+    latest = rows[-1]
+    changes = _changes(before, now)
+    if json.loads(latest["stated"]) != now:
+        return f"changed since it was sealed {_when(first)}, and not run since: {changes}"
+    after = plural(latest["runs"], "run")
+    return f"sealed {_when(first)}, changed after {after} of the ablation: {changes}"
+
+
+def _when(row: dict[str, Any]) -> str:
+    runs = row["runs"]
+    after = f"after {plural(runs, 'run')}" if runs else "before the first run"
+    return f"{after} ({row['sealed'][:10]}, commit {row['git_revision']})"
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The fields of a claim that differ, with both values."""
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(
+        f"{name} was {_shown(before.get(name))} and is {_shown(now.get(name))}" for name in names
+    )
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value)

@@ -1,0 +1,110 @@
+"""Seals of claims: written before the first run, again after a change, and never lost unnoticed."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helping import leave_finished, planted
+
+from experiments.ablation import Ablation, Claim, Trains, Variant
+from experiments.planning.plan import Plan, plan
+from experiments.planning.rates import CorpusFacts
+from experiments.profiles import PROFILES
+from experiments.records.claim_seals import read_seals, seal_claims, stated
+
+
+def ablation(**changes: object) -> Ablation:
+    """An ablation with one claim."""
+    without = Variant("none", {"model.position": "none"})
+    made = planted(Variant("base"), without, arms=["none"])
+    (claim,) = made.claims
+    return dataclasses.replace(made, claims=[dataclasses.replace(claim, **changes)])
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Callable[[Ablation], list[dict]]:
+    """Seal the claims of an ablation called "one", and return all seals in the folder."""
+
+    def seal(made: Ablation) -> list[dict]:
+        seal_claims(tmp_path, {"one": made}, planned(made))
+        return read_seals(tmp_path)
+
+    return seal
+
+
+def planned(made: Ablation) -> Plan:
+    facts = CorpusFacts(vocab_size=9, hash="c")
+    numbers = {"seeds": 2, "fewer_seeds": 2, "budgets": (1,)}
+    return plan(PROFILES["cpu"], {"one": made}, facts, score=None, **numbers)
+
+
+def test_a_claim_is_sealed_once_with_commit_and_time(sealed, tmp_path: Path):
+    made = ablation()
+    (line,) = sealed(made)
+    assert (line["ablation"], line["claim"], line["runs"]) == ("one", "planted", 0)
+    assert json.loads(line["stated"]) == stated(made.claims[0])
+    assert line["git_revision"]
+    assert line["sealed"].endswith("+00:00")
+    assert line["intact"]
+    assert sealed(made) == [line]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sentence": "It is otherwise."},
+        {"margin": 0.2},
+        {"effect": {"none": -1.0}},
+        {"metric": "val_loss"},
+        {"equal": True},
+        {"threshold": 1.0},
+        {"requires": [Trains("none", by=0.3)]},
+    ],
+    ids=str,
+)
+def test_a_claim_that_says_something_else_is_sealed_again_after_its_finished_runs(
+    sealed, tmp_path: Path, change: dict
+):
+    (first,) = sealed(ablation())
+    for member in planned(ablation()).comparison_runs[:3]:
+        leave_finished(tmp_path, member.spec)
+    before, after = sealed(ablation(**change))
+    assert before == first
+    assert after["runs"] == 3
+    assert json.loads(after["stated"]) == stated(ablation(**change).claims[0])
+
+
+def test_words_that_decide_no_verdict_are_not_sealed(sealed):
+    first = sealed(ablation())
+    assert sealed(ablation(published="Other 2020: 3", why_margin="another reason")) == first
+
+
+def test_the_seal_of_a_claim_has_all_that_decides_its_verdict():
+    """A new field of a claim is sealed unless it is said to decide nothing."""
+    fields = {field.name for field in dataclasses.fields(Claim)}
+    (claim,) = ablation().claims
+    assert fields - stated(claim).keys() == {"id", "said_by", "published", "why_margin"}
+    assert stated(claim).keys() - fields == {"rules"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line.replace(b"It is so.", b"It is not."),
+        lambda line: line[:40],
+        lambda line: b"[1, 2]",
+        lambda line: b"\xff\xfe",
+    ],
+    ids=["forged", "cut off", "another shape", "no text"],
+)
+def test_a_damaged_seal_is_kept_and_said_to_be_damaged(sealed, tmp_path: Path, damage):
+    sealed(ablation())
+    file = tmp_path / "seals.jsonl"
+    file.write_bytes(damage(file.read_bytes().rstrip()) + b"\n")
+    (line,) = read_seals(tmp_path)
+    assert line["intact"] is False
+    assert line["stated"] is None
+    again = sealed(ablation())  # sealed anew, after the damaged line
+    assert [each["intact"] for each in again] == [False, True]
