@@ -10,7 +10,7 @@ import pandas as pd
 from experiments.ablation import Claim
 from experiments.metrics import COST_METRICS
 from experiments.records.collect import write_table
-from experiments.records.run_folder import Status
+from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.cost_growth import growth
 from report.verdicts.effects import claim_effect
 from report.verdicts.explain import divergence, numbers, reason_not_run, rule, unit
@@ -26,7 +26,7 @@ from report.verdicts.outcomes import (
 from report.verdicts.seals import seal_text
 from report.verdicts.stats import LEVEL, Estimate, benjamini_hochberg, estimate, share, shifted
 from report.verdicts.tables import Tables
-from report.verdicts.text import join_words
+from report.verdicts.text import join_words, plural
 from report.verdicts.trend import effect_trend
 
 # What a claim lacks whose comparison means nothing.
@@ -76,7 +76,7 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
         at_budget = tables.at(budget)
         row = judge(at_budget, ablation, claim) | {"budget": budget}
         rows.append(row)
-        if row["verdict"] not in (Verdict.NOT_TESTABLE, Verdict.NOT_RUN):
+        if row["verdict"] not in (Verdict.NOT_TESTABLE, Verdict.NOT_RUN) and not row["interim"]:
             effects[budget] = claim_effect(at_budget, ablation, claim)
     for row in rows:
         if row["verdict"] == Verdict.NOT_TESTABLE and effects:
@@ -116,6 +116,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "unit": unit(claim),
         "margin": claim.margin,
         "diverged": int((needed["status"] == Status.DIVERGED).sum()),
+        "interim": _seeds_waiting(needed) > 0,
     }
     if claim.metric.endswith("_exponent"):
         return stated | _judge_growth(tables, claim)
@@ -129,6 +130,12 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         return row | {"verdict": Verdict.NOT_RUN, "why": why}
     result, ps = _tested(effects, claim)
     row |= _numbers(result, ps, claim)
+    if row["interim"]:
+        row |= _UNJUDGED | {"verdict": Verdict.UNDECIDED}
+        why = (
+            f"interim, with {n} of {plural(row['planned'], 'planned seed')}: {numbers(row, claim)}"
+        )
+        return row | {"why": why + divergence(needed, claim)}
     if claim.learnt and not claim.counted and (failed := _seeds_without_result(needed)):
         why = f"every compared run diverged in {failed} of {n} seeds"
         return row | _UNJUDGED | {"verdict": Verdict.NOT_TESTABLE, "why": why}
@@ -178,6 +185,11 @@ def _numbers(result: Estimate, ps: dict[Verdict, float], claim: Claim) -> dict[s
     }
 
 
+def _seeds_waiting(needed: pd.DataFrame) -> int:
+    """Number of planned seeds with a run that is not finished."""
+    return int((~needed["status"].isin(FINISHED)).groupby(needed["seed"]).any().sum())
+
+
 def _seeds_without_result(needed: pd.DataFrame) -> int:
     """Number of seeds in which every run of the comparison diverged."""
     return int((needed["status"] == Status.DIVERGED).groupby(needed["seed"]).all().sum())
@@ -185,7 +197,7 @@ def _seeds_without_result(needed: pd.DataFrame) -> int:
 
 def _judge_identity(tables: Tables, claim: Claim) -> dict[str, Any]:
     """The verdict on a claim that is checked without any run."""
-    row: dict[str, Any] = {"scale": "exact", "n": 0, "planned": 0, "diverged": 0}
+    row: dict[str, Any] = {"scale": "exact", "n": 0, "planned": 0, "diverged": 0, "interim": False}
     if claim.check not in tables.identities.index:
         return row | {"verdict": Verdict.NOT_RUN, "why": "the check has not been run"}
     result = tables.identities.loc[claim.check]

@@ -8,7 +8,7 @@ import planted
 import pytest
 from planted import ODD_NAME, plant
 
-from experiments.ablation import Claim
+from experiments.ablation import Beats, Claim
 from experiments.records.collect import collect, read_table, write_table
 from report.page.variant_tables import metrics_table
 from report.verdicts.effects import claim_effect, curve_points, loss_column, scored
@@ -118,10 +118,30 @@ def test_a_claim_with_one_seed_is_undecided(tmp_path, monkeypatch):
     assert "1 seed" in row["why"]
 
 
-def test_missing_and_failed_runs_are_left_out_of_n_and_named(tmp_path, monkeypatch):
+def test_nothing_is_decided_while_planned_seeds_are_missing(tmp_path, monkeypatch):
+    """Three seeds would decide: of the others one is not begun, one is missing and one failed."""
     claims = verdicts(plant(tmp_path, monkeypatch, [0.5, None, "failed", 0.51, 0.49], seeds=6))
-    assert (claims.loc["planted", "n"], claims.loc["planted", "planned"]) == (3, 6)
-    assert claims.loc["planted", "verdict"] == "supported"
+    for claim in ("planted", "planted-equal", "planted-speed"):
+        row = claims.loc[claim]
+        assert (row["n"], row["planned"], row["interim"]) == (3, 6, True)
+        assert (row["verdict"], row["fragile"]) == ("undecided", False)
+        assert row["why"].startswith("interim, with 3 of 6 planned seeds: ")
+        assert math.isnan(row["p"])
+        assert math.isnan(row["decidable"])
+
+
+def test_a_gate_that_fails_at_an_interim_look_decides_nothing_either(tmp_path, monkeypatch):
+    results = plant(tmp_path, monkeypatch, [0.5, None, 0.51])
+    collect(results)
+    failing = [Beats("base", "uniform", by=9)]
+    claim = dataclasses.replace(planted.ABLATION.claims[0], requires=failing)
+    row = judge(Tables.load(results), "planted", claim)
+    assert (row["verdict"], row["interim"]) == ("undecided", True)
+
+
+def test_diverged_runs_are_not_waited_for(tmp_path, monkeypatch):
+    claims = verdicts(plant(tmp_path, monkeypatch, [0.5, "diverged", 0.51]))
+    assert not claims["interim"].any()
 
 
 def test_a_claim_without_results_is_not_run_and_gives_the_reason(tmp_path, monkeypatch):
