@@ -1,6 +1,5 @@
 """`run` and `retry`: train the study's unfinished runs, then write the page."""
 
-import dataclasses
 import datetime
 import functools
 import subprocess
@@ -27,6 +26,7 @@ from experiments.profiles import Profile
 from experiments.records.calls import record_call
 from experiments.records.claim_seals import seal_claims
 from experiments.records.collect import is_measured
+from experiments.records.continuing import budgets_of, continued, with_looks
 from experiments.records.provenance import environment, record_environment
 from experiments.records.study import Study
 from experiments.running.devices import devices_present
@@ -92,7 +92,7 @@ def _run(
     slots_per_gpu = workers.per_gpu(device)
     slots = executor.slots(device, slots_per_gpu, workers.jobs)
     folder = options.results / profile.name
-    budgets = training.budgets_of(profile) or _budgets_of(folder) or list(profile.default_budgets)
+    budgets = training.budgets_of(profile) or budgets_of(folder) or list(profile.default_budgets)
     if add_budget:
         budgets = _with_next(budgets, profile, folder)
     # Refuses bad ablations before a corpus is fetched.
@@ -101,7 +101,8 @@ def _run(
     _check_length(corpus, planned)
     study = Study.of(profile, corpus, training.seeds, budgets)
     if add_budget:
-        study = _continued(study, folder, training.seeds)
+        study = continued(study, folder, training.seeds)
+    study = with_looks(study, folder)
     job = Job(
         corpus,
         folder,
@@ -189,34 +190,6 @@ def _train_in_turn(
     train(before)
     done = len({run.spec.run_id for run in before})
     return outcome + StudyOutcome(done=done), len({run.spec.run_id for run in plan.runs} | trained)
-
-
-def _budgets_of(folder: Path) -> list[int]:
-    """The budgets of the study in a results folder; empty where there is none."""
-    try:
-        return Study.load(folder).budgets
-    except UserError:
-        return []
-
-
-def _continued(study: Study, folder: Path, seeds: int | None) -> Study:
-    """The study, with the numbers of seeds of the one in the results folder unless others are
-    given. Without a study in the folder, the study as it is.
-
-    Raises:
-        UserError: the study in the folder has another corpus.
-    """
-    try:
-        present = Study.load(folder)
-    except UserError:
-        return study
-    if study.corpus_hash != present.corpus_hash:
-        raise UserError(
-            f"{folder} is a study of another corpus than {study.corpus_name}: see CORPUS"
-        )
-    if seeds is not None:
-        return study
-    return dataclasses.replace(study, seeds=present.seeds, fewer_seeds=present.fewer_seeds)
 
 
 def _with_next(budgets: list[int], profile: Profile, folder: Path) -> list[int]:

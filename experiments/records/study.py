@@ -44,6 +44,7 @@ class Study:
     precision: Precision
     compiled: bool
     has_genres: bool
+    looks: int = 1  # number of times that claims were judged, each time with more seeds
 
     @classmethod
     def of(

@@ -79,9 +79,16 @@ def _facts(tables: Tables) -> list[tuple[str, str]]:
         *progress(tables),
         ("learning-rate search", tuning_share(tables)),
         ("failed", plural(int(counts.get(Status.FAILED, 0)), "run")),
-        ("seeds", f"{tables.complete_seeds()} complete of {study.seeds} planned"),
+        ("seeds", _seeds(tables)),
         ("run dates", run_dates(trained)),
     ]
+
+
+def _seeds(tables: Tables) -> str:
+    """How many seeds are complete, and which look at the claims this is, if not the first."""
+    study = tables.study
+    look = f", look {study.looks}" if study.looks > 1 else ""
+    return f"{tables.complete_seeds()} complete of {study.seeds} planned{look}"
 
 
 def largest_effects(rows: list[dict[str, Any]], verdict: Verdict) -> list[dict[str, Any]]:

@@ -9,27 +9,28 @@ from experiments.metrics import COST_METRICS, METRICS, TIMED
 from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.gates import gate_rule
 from report.verdicts.outcomes import Verdict
+from report.verdicts.stats import LEVEL
 from report.verdicts.text import format_interval, format_number, format_seeds, plural
 
 
-def rule(claim: Claim) -> str:
-    """The rule by which a claim is judged."""
+def rule(claim: Claim, level: float = LEVEL) -> str:
+    """The rule by which a claim is judged at a level."""
     if claim.check:
         return "Supported if the check holds, reversed if it fails. Nothing is trained."
     gates = "; ".join(gate_rule(gate) for gate in claim.requires)
     testable = f" Testable where {gates}." if gates else ""
     excess = f" The effect is the excess over {claim.threshold:g}." if claim.threshold else ""
     margin = f" The margin: {claim.why_margin}."
-    return f"{_outcomes(claim)}, otherwise undecided.{excess}{margin}{testable}"
+    return f"{_outcomes(claim, level)}, otherwise undecided.{excess}{margin}{testable}"
 
 
-def _outcomes(claim: Claim) -> str:
+def _outcomes(claim: Claim, level: float) -> str:
     """What each outcome of a claim needs."""
     if claim.counted:
         return (
             "The share of seeds in which the comparison comes out as claimed: supported if its"
-            f" whole exact 95 % interval lies above {claim.margin:g}, negligible if it lies below,"
-            " reversed if so large a share of seeds comes out the other way"
+            f" whole exact {_percent(level)} interval lies above {claim.margin:g}, negligible if"
+            " it lies below, reversed if so large a share of seeds comes out the other way"
         )
     if claim.log:
         above, below = f"{1 + claim.margin:g}", f"{1 / (1 + claim.margin):.3g}"
@@ -40,7 +41,7 @@ def _outcomes(claim: Claim) -> str:
             f"−{claim.margin:g}",
             f"within ±{claim.margin:g}",
         )
-    start = "Supported if the whole 95 % interval lies"
+    start = f"Supported if the whole {_percent(level)} interval lies"
     if claim.no_worse:
         return f"{start} above {below}, reversed if it lies below {below}"
     if claim.equal:
@@ -75,8 +76,8 @@ def numbers(row: dict[str, Any], claim: Claim) -> str:
             " at least two"
         )
     text = (
-        f"{name} {format_number(effect, low, high)}, 95 % interval {format_interval(low, high)}"
-        f" over {_sample(claim, row['n'])}"
+        f"{name} {format_number(effect, low, high)}, {_percent(row['level'])} interval"
+        f" {format_interval(low, high)} over {_sample(claim, row['n'])}"
     )
     if row["verdict"] != Verdict.UNDECIDED or row["decidable"] is None:
         return text
@@ -134,6 +135,11 @@ def divergence(needed: pd.DataFrame, claim: Claim) -> str:
             "left out": len(diverged) - measured,
         }
     return "".join(f"; {plural(n, 'run')} diverged, {how}" for how, n in counts.items() if n)
+
+
+def _percent(level: float) -> str:
+    """What an interval covers, "95 %"."""
+    return f"{100 * (1 - level):.4g} %"
 
 
 def _metric(claim: Claim) -> str:

@@ -24,7 +24,15 @@ from report.verdicts.outcomes import (
     smallest_decidable,
 )
 from report.verdicts.seals import seal_text
-from report.verdicts.stats import LEVEL, Estimate, benjamini_hochberg, estimate, share, shifted
+from report.verdicts.stats import (
+    LEVEL,
+    Estimate,
+    benjamini_hochberg,
+    estimate,
+    look_level,
+    share,
+    shifted,
+)
 from report.verdicts.tables import Tables
 from report.verdicts.text import join_words, plural
 from report.verdicts.trend import effect_trend
@@ -98,13 +106,15 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     """A claim's row of the table `claims` at the budget of the tables, without its trend and what
     depends on other claims.
     """
+    # Costs are measured once, however many seeds there are.
+    level = LEVEL if claim.metric in COST_METRICS else look_level(tables.study.looks)
     stated: dict[str, Any] = {
         "claim": claim.id,
         "ablation": ablation,
         "sentence": claim.sentence,
         "said_by": claim.said_by,
         "published": claim.published,
-        "rule": rule(claim),
+        "rule": rule(claim, level),
         "sealed": seal_text(tables.seals, ablation, claim),
     }
     if claim.check:
@@ -115,6 +125,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "scale": "ratio" if claim.log else "difference",
         "unit": unit(claim),
         "margin": claim.margin,
+        "level": level,
         "diverged": int((needed["status"] == Status.DIVERGED).sum()),
         "interim": _seeds_waiting(needed) > 0,
     }
@@ -128,8 +139,8 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         study = tables.study
         why = reason_not_run(needed, claim, study.tokenizer, has_genres=study.has_genres)
         return row | {"verdict": Verdict.NOT_RUN, "why": why}
-    result, ps = _tested(effects, claim)
-    row |= _numbers(result, ps, claim)
+    result, ps = _tested(effects, claim, level)
+    row |= _numbers(result, ps, claim, level)
     if row["interim"]:
         row |= _UNJUDGED | {"verdict": Verdict.UNDECIDED}
         why = (
@@ -146,15 +157,17 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     return row | {"why": numbers(row, claim) + divergence(needed, claim)}
 
 
-def _tested(effects: "pd.Series[float]", claim: Claim) -> tuple[Estimate, dict[Verdict, float]]:
+def _tested(
+    effects: "pd.Series[float]", claim: Claim, level: float
+) -> tuple[Estimate, dict[Verdict, float]]:
     """The estimate of a claim's effect over seeds, and the p of each outcome."""
     margin = _margin(claim)
     if not claim.counted:
-        result = estimate(list(effects))
+        result = estimate(list(effects), level)
         return result, outcome_ps(claim, result, margin)
     as_claimed, reverse = int((effects > _ZERO).sum()), int((effects < -_ZERO).sum())
     n = len(effects)
-    return share(as_claimed, n), outcome_ps_of_counts(as_claimed, reverse, n, margin)
+    return share(as_claimed, n, level), outcome_ps_of_counts(as_claimed, reverse, n, margin)
 
 
 def _judge_growth(tables: Tables, claim: Claim) -> dict[str, Any]:
@@ -165,14 +178,16 @@ def _judge_growth(tables: Tables, claim: Claim) -> dict[str, Any]:
         why = reason_not_run(pd.DataFrame(), claim, "", has_genres=True)
         return {"n": 0, "planned": 0, "verdict": Verdict.NOT_RUN, "why": why}
     result = shifted(power, -claim.threshold)
-    row = _numbers(result, outcome_ps(claim, result, claim.margin), claim)
-    row |= {"n": result.n, "planned": result.n}
+    row = _numbers(result, outcome_ps(claim, result, claim.margin), claim, LEVEL)
+    row |= {"n": result.n, "planned": result.n, "level": LEVEL}
     return row | {"why": numbers(row, claim)}
 
 
-def _numbers(result: Estimate, ps: dict[Verdict, float], claim: Claim) -> dict[str, Any]:
+def _numbers(
+    result: Estimate, ps: dict[Verdict, float], claim: Claim, level: float
+) -> dict[str, Any]:
     """Effect, interval, p and verdict, and for an undecided claim what would have been decided."""
-    verdict, p = decide(ps)
+    verdict, p = decide(ps, level)
     decidable = None if claim.counted else smallest_decidable(result, _margin(claim))
     return {
         "effect": _unlogged(result.mean, claim),

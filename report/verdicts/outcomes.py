@@ -70,12 +70,12 @@ def outcome_ps_of_counts(
     }
 
 
-def decide(ps: dict[Verdict, float]) -> tuple[Verdict, float]:
+def decide(ps: dict[Verdict, float], level: float = LEVEL) -> tuple[Verdict, float]:
     """The outcome whose p is below the level, with its p; undecided, with the smallest p, where
     there is none.
     """
     best = min(ps, key=lambda verdict: ps[verdict])
-    return (best if ps[best] < LEVEL else Verdict.UNDECIDED), ps[best]
+    return (best if ps[best] < level else Verdict.UNDECIDED), ps[best]
 
 
 def smallest_decidable(effect: Estimate, margin: float) -> float | None:

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-LEVEL = 0.05  # of every test; an interval covers 1 - LEVEL
+LEVEL = 0.05  # of every test at the first look; an interval covers 1 - LEVEL
 
 Values = Sequence[float] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval.
+    """A mean with its interval, of 95 % unless another level was asked for.
 
     low, high: ends of the interval; None if n is below two.
     n: number of values.
@@ -33,8 +33,19 @@ class Estimate:
     freedom: int = 0
 
 
-def estimate(values: Values) -> Estimate:
-    """Mean with Student's 95 % interval (Student 1908). Equal values have an interval of width 0.
+def look_level(look: int) -> float:
+    """Level of the tests at a look at the data, from 1 on: half of that at the look before.
+
+    The levels of all looks add up to less than twice `LEVEL`. Half of a level lies on each side of
+    an interval, so all looks together take an effect at a boundary for one beyond it in less than
+    `LEVEL` of all studies.
+    """
+    return float(LEVEL / 2 ** (look - 1))
+
+
+def estimate(values: Values, level: float = LEVEL) -> Estimate:
+    """Mean with Student's interval (Student 1908), which covers 1 - level. Equal values have an
+    interval of width 0.
 
     Raises:
         ValueError: there are no values.
@@ -46,7 +57,7 @@ def estimate(values: Values) -> Estimate:
     if n == 1:
         return Estimate(mean, None, None, n)
     error = 0.0 if np.ptp(values) == 0 else float(stats.sem(values))
-    return _student(mean, error, n, n - 1)
+    return _student(mean, error, n, n - 1, level)
 
 
 def slope(x: Values, y: Values) -> Estimate:
@@ -61,16 +72,16 @@ def slope(x: Values, y: Values) -> Estimate:
     return _student(float(fit.slope), float(fit.stderr), len(x), len(x) - 2)
 
 
-def share(count: int, n: int) -> Estimate:
-    """Share of seeds in which something happened, with the exact 95 % interval (Clopper and
-    Pearson 1934).
+def share(count: int, n: int, level: float = LEVEL) -> Estimate:
+    """Share of seeds in which something happened, with the exact interval that covers 1 - level
+    (Clopper and Pearson 1934).
     """
-    interval = stats.binomtest(count, n).proportion_ci(1 - LEVEL, method="exact")
+    interval = stats.binomtest(count, n).proportion_ci(1 - level, method="exact")
     return Estimate(count / n, float(interval.low), float(interval.high), n)
 
 
-def _student(mean: float, error: float, n: int, freedom: int) -> Estimate:
-    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+def _student(mean: float, error: float, n: int, freedom: int, level: float = LEVEL) -> Estimate:
+    half = float(stats.t.ppf(1 - level / 2, freedom)) * error
     return Estimate(mean, mean - half, mean + half, n, error, freedom)
 
 

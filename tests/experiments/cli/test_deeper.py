@@ -16,6 +16,7 @@ from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES, Profile
+from experiments.records.continuing import budgets_of, continued
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 
@@ -48,7 +49,7 @@ def leave(ablations: None, corpus: Corpus, tmp_path: Path) -> Callable[..., Stud
 
 
 def test_without_a_study_the_budgets_stay_those_of_the_profile(tmp_path: Path, capsys):
-    assert command._budgets_of(tmp_path) == []
+    assert budgets_of(tmp_path) == []
     assert command._with_next([1, 4], CPU, tmp_path) == [1, 4]
     assert capsys.readouterr().out == ""
 
@@ -56,7 +57,7 @@ def test_without_a_study_the_budgets_stay_those_of_the_profile(tmp_path: Path, c
 @pytest.mark.parametrize("state", [{"left": 1}, {"tuned": False}], ids=["a run left", "untuned"])
 def test_an_unfinished_study_goes_on_at_its_own_budgets(leave, tmp_path: Path, capsys, state: dict):
     leave([1, 4], **state)
-    budgets = command._budgets_of(tmp_path)
+    budgets = budgets_of(tmp_path)
     assert command._with_next(budgets, CPU, tmp_path) == [1, 4]
     said = "the study at budgets 1, 4 comes first: it is not finished\n"
     assert capsys.readouterr().out == said
@@ -91,7 +92,7 @@ def test_a_finished_study_is_trained_at_the_next_budget_of_the_profile(
     leave, tmp_path: Path, capsys, budgets: list[int], further: list[int]
 ):
     leave(budgets)
-    assert command._budgets_of(tmp_path) == budgets
+    assert budgets_of(tmp_path) == budgets
     assert command._with_next(budgets, CPU, tmp_path) == further
     assert capsys.readouterr().out == f"adding budget {further[-1]}\n"
 
@@ -191,12 +192,12 @@ def test_a_study_that_goes_deeper_keeps_its_seeds_unless_others_are_given(leave,
     wide = dataclasses.replace(leave([1]), seeds=7, fewer_seeds=6)
     wide.save(tmp_path)
     new = dataclasses.replace(wide, seeds=5, fewer_seeds=3, budgets=[1, 4])
-    assert command._continued(new, tmp_path, None) == dataclasses.replace(wide, budgets=[1, 4])
-    assert command._continued(new, tmp_path, 5) == new
-    assert command._continued(new, tmp_path / "empty", None) == new
+    assert continued(new, tmp_path, None) == dataclasses.replace(wide, budgets=[1, 4])
+    assert continued(new, tmp_path, 5) == new
+    assert continued(new, tmp_path / "empty", None) == new
 
 
 def test_a_study_of_another_corpus_does_not_go_deeper(leave, tmp_path: Path):
     other = dataclasses.replace(leave([1]), corpus_hash="other")
     with pytest.raises(UserError, match="is a study of another corpus than"):
-        command._continued(other, tmp_path, None)
+        continued(other, tmp_path, None)

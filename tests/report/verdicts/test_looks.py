@@ -1,0 +1,112 @@
+"""Looks: all looks of a study together decide wrongly in at most 5 % of simulated studies."""
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import planted
+import pytest
+from by_hand import ablation, claim, judged, runs_of, write_study
+from scipy.stats import t
+
+from experiments.records.study import Study
+from report.verdicts.outcomes import Verdict, decide, outcome_ps
+from report.verdicts.stats import LEVEL, estimate, look_level
+
+SEEDS = (5, 8, 12, 20)  # at each look
+FEWER = (3, 5, 8, 12, 20)
+STUDIES = 10_000
+MARGIN = 0.02  # nats
+DEVIATION = 0.02  # root mean square of the paired standard deviations that were measured, in nats
+CLAIM = dataclasses.replace(planted.ABLATION.claims[0], effect={"a": 1}, margin=MARGIN)
+
+Numbers = npt.NDArray[np.float64]
+
+
+def draws(noise: str, studies: int, n: int) -> Numbers:
+    """Noise with a standard deviation of one, [studies, n]."""
+    rng = np.random.default_rng(0)
+    if noise == "normal":
+        return rng.normal(size=(studies, n))
+    return rng.standard_t(3, size=(studies, n)) / np.sqrt(3)
+
+
+def final_verdicts(effects: Numbers, seeds: tuple[int, ...]) -> list[str]:
+    """The verdicts of studies, [studies, most seeds], that add seeds until they are decided."""
+    verdicts = np.full(len(effects), "undecided", dtype=object)
+    for look, n in enumerate(seeds, start=1):
+        mean = effects[:, :n].mean(axis=1)
+        error = effects[:, :n].std(axis=1, ddof=1) / np.sqrt(n)
+        half = t.ppf(1 - look_level(look) / 2, n - 1) * error
+        low, high = mean - half, mean + half
+        still = verdicts == "undecided"
+        verdicts[still & (low > MARGIN)] = "supported"
+        verdicts[still & (low > -MARGIN) & (high < MARGIN)] = "negligible"
+        verdicts[still & (high < -MARGIN)] = "reversed"
+    return list(verdicts)
+
+
+def test_the_simulation_decides_as_the_claims_are_decided():
+    effects = MARGIN + DEVIATION * draws("normal", 200, max(SEEDS))
+    for values, simulated in zip(effects, final_verdicts(effects, SEEDS), strict=True):
+        verdict = Verdict.UNDECIDED
+        for look, n in enumerate(SEEDS, start=1):
+            level = look_level(look)
+            ps = outcome_ps(CLAIM, estimate(list(values[:n]), level), MARGIN)
+            if verdict == Verdict.UNDECIDED:
+                verdict, _ = decide(ps, level)
+        assert verdict == simulated
+
+
+@pytest.mark.parametrize("noise", ["normal", "heavy-tailed"])
+@pytest.mark.parametrize("seeds", [SEEDS, FEWER])
+@pytest.mark.parametrize("deviation", [0.5 * DEVIATION, DEVIATION, 2 * DEVIATION])
+@pytest.mark.parametrize(
+    ("effect", "right"),
+    [
+        (0.0, {"negligible"}),
+        (0.95 * MARGIN, {"negligible"}),
+        (MARGIN, {"negligible"}),  # within: not beyond the margin
+        (1.05 * MARGIN, {"supported"}),
+        (2 * MARGIN, {"supported"}),
+    ],
+)
+def test_all_looks_together_decide_wrongly_in_at_most_five_per_cent_of_studies(
+    noise: str, seeds: tuple[int, ...], deviation: float, effect: float, right: set[str]
+):
+    effects = effect + deviation * draws(noise, STUDIES, max(seeds))
+    shares = Counter(final_verdicts(effects, seeds))
+    wrong = sum(shares.values()) - shares["undecided"] - sum(shares[name] for name in right)
+    assert wrong / STUDIES <= LEVEL
+
+
+def test_looking_without_spending_the_level_decides_wrongly_more_often(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The test above can fail: at the full level of each look, too many studies are wrong."""
+    monkeypatch.setitem(final_verdicts.__globals__, "look_level", lambda _: LEVEL)
+    effects = MARGIN + DEVIATION * draws("normal", STUDIES, max(FEWER))
+    assert Counter(final_verdicts(effects, FEWER))["supported"] / STUDIES > LEVEL
+
+
+def test_each_look_has_half_the_level_of_the_look_before():
+    assert [look_level(look) for look in (1, 2, 3)] == [0.05, 0.025, 0.0125]
+    assert sum(look_level(look) for look in range(1, 100)) / 2 <= LEVEL
+
+
+def test_a_later_look_has_a_wider_interval_and_says_its_level(tmp_path, monkeypatch):
+    losses = {"a": [2.0, 2.0, 2.0], "b": [2.2, 2.25, 2.3]}
+    rows: list[dict[str, Any]] = []
+    for look in (1, 2):
+        folder = tmp_path / str(look)
+        write_study(folder, monkeypatch, ablation(claim()), runs_of(losses))
+        dataclasses.replace(Study.load(folder), looks=look).save(folder)
+        rows += judged(folder)
+    first, second = rows
+    assert (first["level"], second["level"]) == (0.05, 0.025)
+    assert second["low"] < first["low"]
+    assert (first["verdict"], second["verdict"]) == ("supported", "undecided")
+    assert "97.5 % interval" in second["why"]
+    assert "the whole 97.5 % interval lies above +0.1" in second["rule"]
