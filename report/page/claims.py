@@ -8,6 +8,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.records.collect import read_table
+from experiments.sources import numbered
 from report.html import EMPTY, render
 from report.verdicts.outcomes import DECIDED, Verdict
 from report.verdicts.stats import LEVEL
@@ -112,6 +113,7 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
         "n_text": "exact" if exact else f"{row['n']}/{row['planned']}",
         "p_text": format_p(row["p"]),
         "p_corrected_text": format_p(row["p_corrected"]),
+        "sources": numbered(f"{row['said_by']}; {row['published']}"),
         "verdict_sentence": _VERDICT_SENTENCES[row["verdict"]],
         # Counts and derivations hold in any setting; trained networks differ in data and size.
         "comparability": "same setting" if exact else "other setting, compare the direction only",

@@ -53,6 +53,8 @@ def _outcomes(claim: Claim, level: float) -> str:
 
 def unit(claim: Claim) -> str:
     """The unit of a claim's effect."""
+    if claim.counted:
+        return "share of seeds"
     if claim.log:
         return f"ratio of {_metric(claim)}"
     return (METRICS | COST_METRICS)[claim.metric]

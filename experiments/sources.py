@@ -1,0 +1,40 @@
+"""Sources: the papers that claims name by author and year, with their numbers."""
+
+import re
+
+SOURCES = {
+    "Ainslie 2023": "arXiv:2305.13245",
+    "Ba 2016": "arXiv:1607.06450",
+    "Bengio 2003": "doi:10.5555/944919.944966",
+    "Clark 2019": "arXiv:1906.04341",
+    "Dao 2022": "arXiv:2205.14135",
+    "Feng 2024": "arXiv:2410.01201",
+    "Haviv 2022": "arXiv:2203.16634",
+    "Kalamkar 2019": "arXiv:1905.12322",
+    "Kaplan 2020": "arXiv:2001.08361",
+    "Khandelwal 2018": "arXiv:1805.04623",
+    "Michel 2019": "arXiv:1905.10650",
+    "Narang 2021": "arXiv:2102.11972",
+    "Olsson 2022": "arXiv:2209.11895",
+    "Press & Wolf 2017": "arXiv:1608.05859",
+    "Press 2022": "arXiv:2108.12409",
+    "Shazeer 2019": "arXiv:1911.02150",
+    "Shazeer 2020": "arXiv:2002.05202",
+    "Su 2021": "arXiv:2104.09864",
+    "Vaswani 2017": "arXiv:1706.03762",
+    "Voita 2019": "arXiv:1905.09418",
+    "Xiong 2020": "arXiv:2002.04745",
+    "Zhang & Sennrich 2019": "arXiv:1910.07467",
+}
+
+_PAPER = re.compile(r"[A-Z][a-z]+(?: & [A-Z][a-z]+)? (?:19|20)\d\d\b")
+
+
+def papers_in(text: str) -> list[str]:
+    """The papers that a text names, such as "Xiong 2020", in order and each once."""
+    return list(dict.fromkeys(_PAPER.findall(text)))
+
+
+def numbered(text: str) -> str:
+    """The papers that a text names and whose numbers are known, with their numbers."""
+    return ", ".join(f"{name}: {SOURCES[name]}" for name in papers_in(text) if name in SOURCES)
