@@ -19,7 +19,7 @@ from report.figures.charts import (
 from report.html import EMPTY, join_html, paragraph
 from report.verdicts.effects import curve_points, is_text, loss_column
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_number, mean_over_seeds, plural
+from report.verdicts.text import format_number, mean_over_seeds
 
 
 def learning_curves(tables: Tables, ablation: str) -> HTML:
@@ -29,6 +29,8 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     if points.empty:
         return join_html(paragraph("No run has finished yet."))
     colours = variant_colours(points, tables, ablation)
+    ends = _final_losses(points, colours, loss)
+    points, above = _up_to(1.5 * tables.uniform_loss, points, loss)
     figure, axes = plt.subplots(figsize=(7.5, 4.2))
     single_seeds = {"units": "seed", "estimator": None, "alpha": 0.25, "linewidth": 0.6}
     sns.lineplot(
@@ -42,15 +44,11 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     caption += mean_over_seeds(seeds) + (", single seeds faint." if seeds > 1 else ".")
     if is_text(tables, ablation):
         caption += _draw_guesses(axes, tables)
-    # A single spike would compress all curves, so losses far above a uniform guess are cut off.
-    highest = 1.5 * tables.uniform_loss
-    if cut := int((points[loss] > highest).sum()):
-        axes.set_ylim(float(points[loss].min()) - 0.1, highest)
-        caption += f" {plural(cut, 'point')} above {highest:.1f} cut off."
+    caption += above
     legend_beside(axes)
     return show(
         figure,
-        alt=f"Learning curves of {len(colours)} variants. {_final_losses(points, colours, loss)}.",
+        alt=f"Learning curves of {len(colours)} variants. {ends}.",
         caption=caption,
     )
 
@@ -63,6 +61,18 @@ def _draw_guesses(axes: Axes, tables: Tables) -> str:
         f" Dotted lines: a uniform guess over all {tables.study.token}s, and a guess by"
         f" {tables.study.token} frequency."
     )
+
+
+def _up_to(highest: float, points: pd.DataFrame, loss: str) -> tuple[pd.DataFrame, str]:
+    """The points with higher losses lowered to `highest`, and a sentence on how many there are.
+
+    A loss of hundreds would compress all curves, and make the interval of its mean cover them.
+    """
+    if not (n := int((points[loss] > highest).sum())):
+        return points, ""
+    lowered = points.assign(**{loss: points[loss].clip(upper=highest)})
+    noun = "loss" if n == 1 else "losses"
+    return lowered, f" {n:,} {noun} above {highest:.1f} drawn at {highest:.1f}."
 
 
 def _final_losses(points: pd.DataFrame, names: Colours, loss: str) -> str:
@@ -79,6 +89,7 @@ def learning_curves_by_cost(tables: Tables, ablation: str) -> HTML:
     mean_costs = points.groupby(["variant", "step"])[["seconds", "flops"]].transform("mean")
     points = points.assign(seconds=mean_costs["seconds"], flops=mean_costs["flops"])
     points = points[(points["step"] > 0) & points["flops"].notna()]
+    points, above = _up_to(1.1 * tables.uniform_loss, points, loss)
     if points["step"].nunique() < 2:
         return EMPTY
     colours = variant_colours(points, tables, ablation)
@@ -95,9 +106,6 @@ def learning_curves_by_cost(tables: Tables, ablation: str) -> HTML:
     left.xaxis.set_major_formatter("{x:g}")
     right.set_xlabel("FLOPs of training")
     right.xaxis.set_major_formatter(EngFormatter(sep=""))
-    # The interval of a variant with a diverged run may be arbitrarily wide.
-    highest = min(points[loss].max(), 1.1 * tables.uniform_loss)
-    left.set_ylim(points[loss].min() - 0.1, highest)
     legend_beside(right)
     last = points.sort_values("step").groupby("variant")[["seconds", "flops"]].last()
     totals = "; ".join(
@@ -108,7 +116,7 @@ def learning_curves_by_cost(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"Learning curves against cost. Cost of a complete training: {totals}.",
         caption="The same losses against the cost of training on this machine, measured while other"
-        f" runs were active: {mean_over_seeds(points['seed'].nunique())}.",
+        f" runs were active: {mean_over_seeds(points['seed'].nunique())}.{above}",
     )
 
 

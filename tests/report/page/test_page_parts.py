@@ -95,6 +95,23 @@ def test_every_part_of_the_page_works_with_one_seed(
     assert "±" not in metrics_table(tables, "planted").data.partition("Mean ±")[0]
 
 
+def test_losses_of_hundreds_are_drawn_at_the_upper_edge_and_counted(tables: Tables, monkeypatch):
+    """The curves fall from 802 over 402 to 2, in two variants and five seeds. A uniform guess has
+    ln 84.
+    """
+    drawn: list[float] = []
+
+    def draw(_: object, rows: pd.DataFrame, *__: object, y: str, **___: object) -> None:
+        drawn.append(float(rows[y].max()))
+
+    monkeypatch.setattr(training_curves, "draw_lines", draw)
+    monkeypatch.setattr(training_curves, "legend_beside", lambda _: None)
+    shown = training_curves.learning_curves(tables, "planted").data
+    assert "20 losses above 6.6 drawn at 6.6." in shown
+    assert "base ends at 2." in shown
+    assert drawn == pytest.approx([1.5 * math.log(84)])
+
+
 def test_parts_say_that_no_run_has_finished(tables: Tables):
     lost = dataclasses.replace(tables, members=tables.members.assign(status="failed"))
     assert "No run has finished yet." in training_curves.learning_curves(lost, "planted").data
