@@ -95,20 +95,27 @@ class Claim:
                 raise ValueError(f"{owner}: {name} must be a number, not {value!r}")
         if self.effect and not 0 < self.margin < math.inf:
             raise ValueError(f"{owner}: margin={self.margin!r} cannot work: it must be above 0")
-        if self.counted and (self.margin >= 1 or self.threshold or self.log or self.equal):
+        options = self.threshold or self.log or self.equal or self.no_worse
+        if self.counted and (self.margin >= 1 or options):
             raise ValueError(
-                f"{owner} is counted in seeds: its margin is a share below 1, and threshold, log"
-                " and equal have no meaning"
+                f"{owner} is counted in seeds: its margin is a share below 1, and threshold, log,"
+                " equal and no_worse have no meaning"
+            )
+        one_cost = list(self.effect.values()) == [1] and not self.log
+        if self.metric.endswith("_exponent") and not one_cost:
+            raise ValueError(
+                f"{owner} is about an exponent: its effect is one operation with the weight 1,"
+                " without log"
             )
 
     @property
     def counted(self) -> bool:
-        """Whether the claim is counted: in how many seeds the effect is positive."""
+        """Whether the claim counts the seeds in which its effect is positive."""
         return self.metric == "trains"
 
     @property
     def learnt(self) -> bool:
-        """Whether the claim has a metric of `LEARNT_METRICS`."""
+        """Whether the claim is about what networks learn: its metric is one of `LEARNT_METRICS`."""
         return bool(self.effect) and self.metric in LEARNT_METRICS
 
 

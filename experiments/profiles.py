@@ -65,7 +65,7 @@ class Profile:
 
 
 def are_budgets(values: Sequence[Any]) -> bool:
-    """Whether values are whole, positive and increasing, and at least one."""
+    """Whether a list is a list of budgets: one or more whole, positive and increasing numbers."""
     whole = all(type(value) is int and value >= 1 for value in values)
     return bool(values) and whole and sorted({*values}) == list(values)
 

@@ -216,7 +216,7 @@ def time_calls(calls: Sequence[tuple[str, list[str]]], repeat: int) -> Iterator[
 
 
 def study_is_finished(results: Path, data: Path, corpus_name: str, device: str) -> bool:
-    """Whether all runs of a study are finished, at every budget that the study has."""
+    """Whether all runs of a study are finished, at all budgets of the study."""
     profile = PROFILES[results.name].with_precision(default_precision(device))
     try:
         budgets = Study.load(results).budgets

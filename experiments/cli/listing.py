@@ -44,11 +44,8 @@ def list_ablations(
     own_slots = slots(device, options.per_gpu(device), options.jobs)
     workers = speed_shares(own_slots)
     if by_card := profile.name == "gpu" and device == "cpu":
-        speeds, source, workers = (
-            estimates.card_speeds("H200"),
-            "its measured speed",
-            1,
-        )
+        speeds, source = estimates.card_speeds("H200"), "its measured speed"
+        workers = 1
     else:
         speeds, source = _speeds(runs, folder, profile, device)
 

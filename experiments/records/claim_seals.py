@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.ablation import Ablation, Claim
-from experiments.files import seal, unseal
+from experiments.files import seal, unseal, write_atomically
 from experiments.planning.plan import Plan
 from experiments.records.provenance import environment
 from experiments.records.run_folder import FINISHED, RunFolder
@@ -54,15 +54,19 @@ def seal_claims(results: Path, ablations: Mapping[str, Ablation], plan: Plan) ->
         "git_revision": environment()["git_revision"],
         "sealed": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    with (results / "seals.jsonl").open("a") as file:
-        for name, claim in claims:
-            line = {
-                "ablation": name,
-                "claim": claim.id,
-                "stated": json.dumps(stated(claim)),
-                "runs": finished[name],
-            }
-            file.write(json.dumps(seal(line | facts)) + "\n")
+    file = results / "seals.jsonl"
+    content = file.read_bytes() if file.exists() else b""
+    if content and not content.endswith(b"\n"):
+        content += b"\n"
+    for name, claim in claims:
+        line = {
+            "ablation": name,
+            "claim": claim.id,
+            "stated": json.dumps(stated(claim)),
+            "runs": finished[name],
+        }
+        content += json.dumps(seal(line | facts)).encode() + b"\n"
+    write_atomically(file, content)
 
 
 def read_seals(results: Path) -> list[dict[str, Any]]:

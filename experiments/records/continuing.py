@@ -54,7 +54,7 @@ def with_looks(study: Study, folder: Path) -> Study:
 
 
 def _were_judged(folder: Path) -> bool:
-    """Whether the claims in a results folder have been judged with all seeds of a comparison."""
+    """Whether a results folder has a verdict on a claim that all planned seeds were there for."""
     try:
         claims = read_table(folder, "claims")
     except UserError:

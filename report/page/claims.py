@@ -68,9 +68,7 @@ def verdict_summary(claims: pd.DataFrame) -> str:
 
 
 def wrong_decisions(claims: pd.DataFrame) -> str:
-    """How many decisions are to be expected to be wrong, in a sentence; empty without a decision
-    by a test.
-    """
+    """A sentence on the number of wrong decisions to be expected; empty if no test decided."""
     decided = claims[claims["verdict"].isin(DECIDED) & claims["p"].notna()]
     if decided.empty:
         return ""

@@ -46,6 +46,8 @@ def facts(tables: Tables) -> HTML:
         ("resources", _resources(runs)),
         ("estimated time of a rerun", _rerun(runs, calls)),
     ]
+    if damaged := int((~tables.seals["intact"].astype(bool)).sum()):
+        rows.append(("damaged seals", f"{plural(damaged, 'line')} of seals.jsonl"))
     unplanned = len(list((tables.results / "runs").glob("*"))) - len(tables.runs)
     if unplanned > 0:
         rows.append(("ignored", f"{unplanned} runs on disk that are not part of this study"))

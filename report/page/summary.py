@@ -85,7 +85,7 @@ def _facts(tables: Tables) -> list[tuple[str, str]]:
 
 
 def _seeds(tables: Tables) -> str:
-    """How many seeds are complete, and which look at the claims this is, if not the first."""
+    """The number of complete seeds, and from the second look at the claims on, its number."""
     study = tables.study
     look = f", look {study.looks}" if study.looks > 1 else ""
     return f"{tables.complete_seeds()} complete of {study.seeds} planned{look}"

@@ -25,22 +25,18 @@ def rule(claim: Claim, level: float = LEVEL) -> str:
 
 
 def _outcomes(claim: Claim, level: float) -> str:
-    """What each outcome of a claim needs."""
+    """The interval that each outcome of a claim needs, in words."""
     if claim.counted:
         return (
             "The share of seeds in which the comparison comes out as claimed: supported if its"
             f" whole exact {_percent(level)} interval lies above {claim.margin:g}, negligible if"
             " it lies below, reversed if so large a share of seeds comes out the other way"
         )
+    above, below = f"+{claim.margin:g}", f"−{claim.margin:g}"
+    inside = f"within ±{claim.margin:g}"
     if claim.log:
-        above, below = f"{1 + claim.margin:g}", f"{1 / (1 + claim.margin):.3g}"
-        above, below, inside = f"a ratio of {above}", below, f"between {below} and {above}"
-    else:
-        above, below, inside = (
-            f"+{claim.margin:g}",
-            f"−{claim.margin:g}",
-            f"within ±{claim.margin:g}",
-        )
+        ratio, below = f"{1 + claim.margin:g}", f"{1 / (1 + claim.margin):.3g}"
+        above, inside = f"a ratio of {ratio}", f"between {below} and {ratio}"
     start = f"Supported if the whole {_percent(level)} interval lies"
     if claim.no_worse:
         return f"{start} above {below}, reversed if it lies below {below}"

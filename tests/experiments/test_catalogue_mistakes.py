@@ -181,7 +181,19 @@ MISTAKES = [
         "margin=0.1",
         'margin=0.1, metric="trains", equal=True',
         "14",
-        "claim 'mine' is counted in seeds: its margin is a share below 1, and threshold, log and",
+        "claim 'mine' is counted in seeds: its margin is a share below 1, and threshold,",
+    ),
+    (
+        "margin=0.1",
+        'margin=0.1, metric="trains", no_worse=True',
+        "14",
+        "claim 'mine' is counted in seeds",
+    ),
+    (
+        'effect={"small": 1, "rms": -1},\n            margin=0.1',
+        'effect={"attention fused": -1}, margin=0.1, metric="time_exponent"',
+        "14",
+        "claim 'mine' is about an exponent: its effect is one operation with the weight 1",
     ),
     ('said_by="somebody"', 'said_by=""', "14", "claim 'mine' needs said_by: who makes the claim"),
     (

@@ -108,3 +108,11 @@ def test_a_damaged_seal_is_kept_and_said_to_be_damaged(sealed, tmp_path: Path, d
     assert line["stated"] is None
     again = sealed(ablation())  # sealed anew, after the damaged line
     assert [each["intact"] for each in again] == [False, True]
+
+
+def test_a_seal_after_a_line_that_was_cut_off_is_whole(sealed, tmp_path: Path):
+    """A file that ends in the middle of a line, as another program may leave it."""
+    sealed(ablation())
+    file = tmp_path / "seals.jsonl"
+    file.write_bytes(file.read_bytes()[:40])
+    assert [line["intact"] for line in sealed(ablation())] == [False, True]

@@ -70,6 +70,14 @@ def test_summary_says_how_many_sampled_runs_the_present_code_repeats(tables: Tab
     assert "<code>make verify</code> tells" in opening(elsewhere, claims).data
 
 
+def test_facts_count_damaged_seals(tables: Tables):
+    assert "damaged seals" not in facts(tables).data
+    rows = [{"ablation": "planted", "claim": "planted", "intact": True}, {"intact": False}]
+    seals = pd.DataFrame(rows, columns=tables.seals.columns)
+    shown = facts(dataclasses.replace(tables, seals=seals)).data
+    assert "<td>1 line of seals.jsonl</td>" in shown
+
+
 def test_facts_divide_the_time_of_runs_by_kind_and_name_what_the_runs_recorded(tables: Tables):
     runs = tables.runs.assign(wall_seconds=100.0, train_seconds=60.0, compile_seconds=0.0)
     runs = runs.assign(evaluation_seconds=20.0, probe_seconds=12.0, checkpoint_seconds=1.0)
