@@ -18,7 +18,7 @@ from report.verdicts.text import format_interval, format_number, format_p, join_
 _VERDICT_SENTENCES = {
     Verdict.SUPPORTED: "Supported by the data",
     Verdict.NEGLIGIBLE: "The effect is negligible",
-    Verdict.REVERSED: "The data say the opposite",
+    Verdict.REVERSED: "The data speak against it",
     Verdict.UNDECIDED: "Not decided by the data",
     Verdict.NOT_TESTABLE: "Not testable at this budget",
     Verdict.NOT_RUN: "Not run",

@@ -45,7 +45,7 @@ def test_summary_counts_verdicts_and_names_the_largest_effects(tables: Tables):
     shown = opening(tables, claims_of(tables.results)).data
     assert "Of 4 claims: 2 supported and 2 reversed." in shown
     assert '(<a href="#planted">0.500</a>)' in shown  # the largest of those that hold
-    assert shown.count("<li>") == 2  # whose opposite was measured
+    assert shown.count("<li>") == 2  # that the data speak against
     assert "It makes no difference." in shown
     assert "5 complete of 5 planned" in shown
     assert "not complete" not in shown
