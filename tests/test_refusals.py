@@ -24,7 +24,7 @@ BAD_CALLS = {
     "compile": (["run", "--compile=perhaps"], "--compile"),
     "slots": (["run", "--slots-per-gpu", "2", "--device", "cpu"], "for the device cuda"),
     "seeds": (["run", "--seeds", "0"], 'Invalid value "0" for --seeds. Must be >= 1'),
-    "too many seeds": (["run", "--seeds", "1001"], "for --seeds. Must be <= 1000"),
+    "too many seeds": (["run", "--seeds", "901"], "for --seeds. Must be <= 900"),
     "jobs": (["run", "--jobs", "many"], 'for --jobs: unable to convert "many" into int'),
     "option": (["run", "--no-such-option"], "Unknown option: --no-such-option"),
     "option nearly": (["run", "--sedes", "3"], "Did you mean --seeds?"),

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from experiments.errors import UserError
+from experiments.planning.plan import FIRST_SEED
 from experiments.planning.tuning import TUNING_SEEDS
 from experiments.profiles import PROFILES, Profile
 from experiments.running.devices import resolve_device, resolve_precision
@@ -47,7 +48,7 @@ Seeds = Annotated[
     int | None,
     Parameter(
         env_var="SEEDS",
-        validator=Number(gte=1, lte=TUNING_SEEDS[0]),
+        validator=Number(gte=1, lte=TUNING_SEEDS[0] - FIRST_SEED),
         help="Number of seeds; by default the profile decides.",
     ),
 ]

@@ -27,6 +27,7 @@ from experiments.cli.options import (
 )
 from experiments.data.corpus import Corpus, find_corpus
 from experiments.errors import UserError
+from experiments.planning.plan import FIRST_SEED
 from experiments.records.provenance import environment
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
@@ -101,7 +102,7 @@ def sample(
     data: Data = Path("data"),
 ) -> None:
     """Let the network of RUN write. RUN is a run id or its beginning, or ABLATION/VARIANT with
-    /SEED after it unless the seed is 0.
+    /SEED after it unless the seed is the first of the study.
     """
     trained = open_run(run, study, data)
     if trained.spec.recipe.task != "language":
@@ -227,7 +228,7 @@ def find_run(name: str, folder: Path) -> RunSpec:
     """
     if "/" in name:
         ablation, variant, *seed = name.split("/")
-        wanted = f"{ablation}/{variant}/{(seed or ['0'])[0].removeprefix('seed-')}"
+        wanted = f"{ablation}/{variant}/{(seed or [str(FIRST_SEED)])[0].removeprefix('seed-')}"
         members = Study.load(folder).plan(folder).comparison_runs
         specs = {f"{m.ablation}/{m.variant}/{m.spec.seed}": m.spec for m in members}
         check_known("run", [wanted], specs)

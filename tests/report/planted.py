@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.ablation import Ablation, Beats, Claim, Variant
-from experiments.planning.plan import PlannedRun
+from experiments.planning.plan import FIRST_SEED, PlannedRun
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 
@@ -97,11 +97,12 @@ def plant(
     base = np.random.default_rng(0).normal(2.0, 0.3, size=max(1, len(effects)))
     for member in study.plan(results).comparison_runs:
         planted = deeper if deeper is not None and member.budget == 4 else effects
-        if member.spec.seed >= len(planted):
+        place = member.spec.seed - FIRST_SEED
+        if place >= len(planted):
             continue
-        effect = planted[member.spec.seed] if member.variant == ODD_NAME else 0.0
+        effect = planted[place] if member.variant == ODD_NAME else 0.0
         if effect is not None:
-            _finish(results, member, effect, float(base[member.spec.seed]), runs_per_card)
+            _finish(results, member, effect, float(base[place]), runs_per_card)
     return results
 
 
@@ -186,7 +187,7 @@ def probed(seed: int) -> dict[str, list[dict[str, Any]]]:
         for head in (0, 1)
         for place, score in enumerate(("previous", "first"))
     ]
-    if seed:
+    if seed != FIRST_SEED:
         return {"heads": scores}
     atlas = []
     for query, token in enumerate(PASSAGE):

@@ -9,7 +9,7 @@ from sweeps import settled
 
 from experiments.ablation import Ablation, Beats, Claim, Times, Trains, UsesContext, Variant
 from experiments.catalogue import load_ablations
-from experiments.planning.plan import YARDSTICKS, Plan, PlannedRun, plan, unique_runs
+from experiments.planning.plan import FIRST_SEED, YARDSTICKS, Plan, PlannedRun, plan, unique_runs
 from experiments.planning.rates import CorpusFacts
 from experiments.planning.tuning import TUNING_SEEDS
 from experiments.profiles import PROFILES
@@ -56,7 +56,7 @@ def test_core_ablations_have_more_seeds():
     seeds = {
         name: [run.spec.seed for run in runs if run.ablation == name] for name in ("core", "other")
     }
-    assert seeds == {"core": [0, 1, 2, 3, 4], "other": [0, 1, 2]}
+    assert seeds == {"core": [100, 101, 102, 103, 104], "other": [100, 101, 102]}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,10 @@ def test_runs_are_planned_by_budget_then_by_seed_and_then_from_long_to_short():
     runs = plan_of(changes={"budgets": (1, 2)}, one=ablation).comparison_runs
     order = [(run.budget, run.spec.seed, run.variant) for run in runs]
     assert order == [
-        (budget, seed, name) for budget in (1, 2) for seed in (0, 1) for name in ("deep", "base")
+        (budget, seed, name)
+        for budget in (1, 2)
+        for seed in (100, 101)
+        for name in ("deep", "base")
     ]
 
 
@@ -134,13 +137,13 @@ def test_turns_begin_with_the_core_budget_by_budget_and_end_with_the_seeds_of_th
     turns = sorted({run.turn for run in result.runs})
     assert [str(turn) for turn in turns] == [
         "core, learning rates at budget 1",
-        "core, seed 0 at budget 1",
+        "core, seed 100 at budget 1",
         "core, learning rates at budget 2",
-        "core, seed 0 at budget 2",
-        "core, seed 1",
+        "core, seed 100 at budget 2",
+        "core, seed 101",
         "further ablations, learning rates at budget 1",
-        "further ablations, seed 0",
-        "further ablations, seed 1",
+        "further ablations, seed 100",
+        "further ablations, seed 101",
     ]
     for run in result.runs:
         words = str(run.turn)
@@ -172,7 +175,7 @@ def test_variants_of_a_task_that_the_corpus_lacks_are_left_out():
 
 
 def test_tuning_runs_are_marked_and_never_equal_a_comparison_run():
-    limit = TUNING_SEEDS[0]
+    limit = TUNING_SEEDS[0] - FIRST_SEED
     ablation = planted(Variant("base"), Variant("none", NONE), arms=["base", "none"], core=True)
     changes = {"seeds": limit, "fewer_seeds": limit, "budgets": (1, 2)}
     result = plan_of(changes=changes, one=ablation)
@@ -189,7 +192,7 @@ def test_trials_have_no_probes_and_only_the_first_seed_has_samples():
     result = plan_of(one=probed)
     assert {trial.spec.probes for trial in result.trials} == {()}
     probes = {run.spec.seed: run.spec.probes for run in result.comparison_runs}
-    assert probes == {0: ("heads", "samples", "atlas"), 1: ("heads",)}
+    assert probes == {FIRST_SEED: ("heads", "samples", "atlas"), FIRST_SEED + 1: ("heads",)}
 
 
 def gated(gate: object, **fields: object) -> Ablation:
@@ -209,7 +212,7 @@ def test_the_bigram_is_planned_at_every_budget_and_seed_of_ablations_with_a_gate
     )
     bigrams = [run for run in result.comparison_runs if run.ablation == YARDSTICKS]
     places = [(run.variant, run.budget, run.spec.seed) for run in bigrams]
-    assert places == [("bigram", budget, seed) for budget in (1, 2) for seed in (0, 1, 2)]
+    assert places == [("bigram", budget, seed) for budget in (1, 2) for seed in (100, 101, 102)]
     assert {run.core for run in bigrams} == {True}
     compared = {
         (r.budget, r.spec.seed): r.spec for r in result.comparison_runs if r.ablation == "one"
@@ -228,7 +231,7 @@ def test_the_bigram_is_planned_only_where_a_planned_ablation_needs_it():
     }
     result = plan_of(changes={"budgets": (1, 2), "seeds": 5, "fewer_seeds": 1}, **gates)
     bigrams = [run for run in result.comparison_runs if run.ablation == YARDSTICKS]
-    assert [(run.budget, run.spec.seed, run.core) for run in bigrams] == [(1, 0, False)]
+    assert [(run.budget, run.spec.seed, run.core) for run in bigrams] == [(1, FIRST_SEED, False)]
     without = plan_of(changes={"only": ["trains", "uniform"]}, **gates)
     assert YARDSTICKS not in {run.ablation for run in without.runs}
 
@@ -247,7 +250,7 @@ def test_labels_name_the_budget_where_it_is_not_the_first_and_the_seed_of_a_repe
     )
     labels = {run.label for run in result.runs}
     assert len(labels) == len(unique_runs(result.runs))
-    assert {"seed 1 one/base", "seed 1 one/base at budget 2", "rate 0.5x one/base"} <= labels
+    assert {"seed 101 one/base", "seed 101 one/base at budget 2", "rate 0.5x one/base"} <= labels
     assert {"rate 0.5x again (2) one/base", "rate 0.5x again (3) one/base at budget 2"} <= labels
 
 

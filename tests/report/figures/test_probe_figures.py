@@ -12,7 +12,7 @@ from IPython.display import HTML
 from planted import ODD_NAME, plant
 
 from experiments.ablation import Claim
-from experiments.planning.plan import unique_runs
+from experiments.planning.plan import FIRST_SEED, unique_runs
 from experiments.records.collect import collect
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
@@ -90,7 +90,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     assert all(spec.probes for spec in unique_runs(runs))
     for member in runs:
         odd = member.variant == ODD_NAME
-        share = (0.75 if odd else 0.25) + 0.01 * (member.spec.seed - 2)
+        share = (0.75 if odd else 0.25) + 0.01 * (member.spec.seed - FIRST_SEED - 2)
         folder = RunFolder(results, member.spec.run_id)
         summary = folder.summary() or {}
         for name, measured in probe_results(odd=odd, share=share).items():

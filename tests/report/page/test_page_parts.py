@@ -16,6 +16,7 @@ from planted import ODD_NAME
 from experiments.ablation import Variant
 from experiments.catalogue import load_ablations
 from experiments.fingerprint import code_fingerprint
+from experiments.planning.plan import FIRST_SEED
 from experiments.records.collect import write_table
 from experiments.theory import encodings as encoding_values
 from model import ModelConfig
@@ -184,7 +185,7 @@ def test_atlas_names_its_networks_tokens_and_seed(tables: Tables):
     shown = viewer(dataclasses.replace(tables, study=pairs)).data
     assert "Point at a byte pair" in shown
     assert "haracter" not in shown
-    assert "Networks of seed 0." in scores(tables).data
+    assert f"Networks of seed {FIRST_SEED}." in scores(tables).data
 
 
 def test_changes_table_lists_changed_fields(tables: Tables):

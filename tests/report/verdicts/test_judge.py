@@ -9,6 +9,7 @@ import pytest
 from planted import ODD_NAME, plant
 
 from experiments.ablation import Beats, Claim
+from experiments.planning.plan import FIRST_SEED
 from experiments.records.collect import collect, read_table, write_table
 from report.page.variant_tables import metrics_table
 from report.verdicts.effects import claim_effect, curve_points, loss_column, scored
@@ -175,7 +176,7 @@ def test_a_claim_is_not_testable_where_all_compared_runs_diverged(tmp_path, monk
     results = plant(tmp_path, monkeypatch, ["diverged", 0.5, 0.6])
     collect(results)
     tables = Tables.load(results)
-    first = tables.members["seed"] == 0
+    first = tables.members["seed"] == FIRST_SEED
     status = tables.members["status"].mask(first, "diverged")
     tables = dataclasses.replace(tables, members=tables.members.assign(status=status))
     row = judge(tables, "planted", planted.ABLATION.claims[0])
@@ -224,11 +225,11 @@ def test_the_curve_of_a_run_without_a_result_is_ignored(tmp_path, monkeypatch):
     collect(results)
     tables = Tables.load(results)
     claim = dataclasses.replace(planted.ABLATION.claims[0], metric="tokens_to_loss")
-    assert list(claim_effect(tables, "planted", claim).index) == [0, 1, 2]
-    first = (tables.members["variant"] == ODD_NAME) & (tables.members["seed"] == 0)
+    assert list(claim_effect(tables, "planted", claim).index) == [100, 101, 102]
+    first = (tables.members["variant"] == ODD_NAME) & (tables.members["seed"] == FIRST_SEED)
     status = tables.members["status"].mask(first, "failed")
     lacking = dataclasses.replace(tables, members=tables.members.assign(status=status))
-    assert list(claim_effect(lacking, "planted", claim).index) == [1, 2]
+    assert list(claim_effect(lacking, "planted", claim).index) == [101, 102]
     assert len(curve_points(lacking, "planted")) == len(curve_points(tables, "planted")) - 3
 
 
