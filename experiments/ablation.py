@@ -7,8 +7,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from experiments.gates import YARDSTICKS, Beats, Gate, Solves, Trains, UsesContext, check_gate
-from experiments.metrics import COST_METRICS, COSTS, IDENTITIES, LEARNT_METRICS, METRICS
+from experiments.gates import (
+    YARDSTICKS,
+    Beats,
+    Gate,
+    SeesTokens,
+    Solves,
+    Trains,
+    UsesContext,
+    check_gate,
+)
+from experiments.metrics import (
+    COST_METRICS,
+    COSTS,
+    COUNTED_METRICS,
+    IDENTITIES,
+    LEARNT_METRICS,
+    METRICS,
+    PROBE_OF,
+)
 from experiments.profiles import are_budgets
 from experiments.spec import TEXT_TASKS, Probe
 from experiments.variant import Times, Variant, check_names, cross, custom, vary, without_each
@@ -17,6 +34,7 @@ __all__ = [
     "Ablation",
     "Beats",
     "Claim",
+    "SeesTokens",
     "Solves",
     "Times",
     "Trains",
@@ -42,7 +60,7 @@ class Claim:
     `equal`, the sentence claims that there is no difference beyond `margin`; with `no_worse`, that
     nothing is worse by more than `margin`.
 
-    A claim with the metric `trains` is counted: its effect is the share of seeds in which the
+    A claim with one of `COUNTED_METRICS` is counted: its effect is the share of seeds in which the
     weighted sum is positive, and `margin` is a share of seeds.
 
     A claim that needs no training has a `check` instead of an effect: the name of one of
@@ -51,6 +69,10 @@ class Claim:
     `requires` lists the gates of the claim: what must hold of its arms for the comparison to mean
     anything. A claim about what networks learn (`LEARNT_METRICS`) needs at least one gate. Where a
     gate does not hold, the claim is not testable at that budget, whatever its effect is.
+
+    `published_effect` is what the source found, in the unit of the effect; the page says where
+    twenty seeds could not decide so small an effect. `restated` says what the claim or its rule was
+    before a pilot or a review, and why it was changed.
 
     Raises:
         ValueError: a name is unknown, a number is not a number, or fields contradict each other.
@@ -69,6 +91,8 @@ class Claim:
     no_worse: bool = False
     why_margin: str = ""
     published: str = ""
+    published_effect: float | None = None
+    restated: str = ""
     requires: Sequence[Gate] = ()
 
     def __post_init__(self) -> None:
@@ -90,6 +114,8 @@ class Claim:
                 " Beats('an arm', 'bigram')"
             )
         numbers = {"margin": self.margin, "threshold": self.threshold, **self.effect}
+        if self.published_effect is not None:
+            numbers["published_effect"] = self.published_effect
         for name, value in numbers.items():
             if type(value) not in (int, float):
                 raise ValueError(f"{owner}: {name} must be a number, not {value!r}")
@@ -101,6 +127,8 @@ class Claim:
                 f"{owner} is counted in seeds: its margin is a share below 1, and threshold, log,"
                 " equal and no_worse have no meaning"
             )
+        if self.published_effect is not None and (self.counted or self.log or self.check):
+            raise ValueError(f"{owner}: published_effect is for claims about a difference")
         one_cost = list(self.effect.values()) == [1] and not self.log
         if self.metric.endswith("_exponent") and not one_cost:
             raise ValueError(
@@ -111,7 +139,7 @@ class Claim:
     @property
     def counted(self) -> bool:
         """Whether the claim counts the seeds in which its effect is positive."""
-        return self.metric == "trains"
+        return self.metric in COUNTED_METRICS
 
     @property
     def learnt(self) -> bool:
@@ -174,6 +202,12 @@ class Ablation:
                     raise ValueError(
                         f"claim '{claim.id}': UsesContext needs the ablation's probe 'positions'"
                     )
+            probe = PROBE_OF.get(claim.metric)
+            if probe and probe not in self.probes:
+                raise ValueError(
+                    f"claim '{claim.id}': the metric {claim.metric} needs the ablation's probe"
+                    f" '{probe}'"
+                )
         if self.budgets is not None:
             check_budgets("budgets", self.budgets)
 

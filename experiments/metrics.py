@@ -9,13 +9,21 @@ METRICS = {
     # 1 for a run that ends a fifth of a nat below a guess by frequency, else 0.
     "trains": "share of runs",
     "tokens_per_second": "tokens per second",
+    # Loss past the training length, and its rise over the loss within that length in the same text.
     **{f"loss_beyond_{n}x_per_character": "nats per character" for n in (2, 4, 8)},
+    **{f"rise_beyond_{n}x_per_character": "nats per character" for n in (2, 4, 8)},
+    # Loss over the first eighth of the positions, less that over the last quarter.
+    "context_gain_per_character": "nats per character",
+    # Steps until a task is solved, with an accuracy of `SOLVED`; a step more than all where it is
+    # not.
+    "steps_to_solve": "steps",
     "previous_excess": "attention weight",
     "first_excess": "attention weight",
     "induction_excess": "attention weight",
     "removable_heads": "share of heads",
     "last_layer_gradient": "norm",
     "attention_entropy": "nats",
+    "initial_attention_entropy": "nats",  # of the untrained network
     # Spent in training until the validation loss is as low as the worst compared run's lowest.
     "seconds_to_loss": "seconds",
     "tokens_to_loss": "tokens",
@@ -29,11 +37,35 @@ LEARNT_METRICS = (
     "val_loss_per_character",
     "val_accuracy",
     "val_exact_match",
-    *(f"loss_beyond_{n}x_per_character" for n in (2, 4, 8)),
+    *(f"{loss}_beyond_{n}x_per_character" for loss in ("loss", "rise") for n in (2, 4, 8)),
+    "context_gain_per_character",
+    "steps_to_solve",
     "seconds_to_loss",
     "tokens_to_loss",
     "flops_to_loss",
 )
+
+# Probes that measure a metric.
+PROBE_OF = {
+    **dict.fromkeys(
+        [f"{loss}_beyond_{n}x_per_character" for loss in ("loss", "rise") for n in (2, 4, 8)],
+        "lengths",
+    ),
+    "context_gain_per_character": "positions",
+    "previous_excess": "heads",
+    "first_excess": "heads",
+    "induction_excess": "heads",
+    "attention_entropy": "heads",
+    "initial_attention_entropy": "heads",
+    "removable_heads": "pruning",
+    "last_layer_gradient": "layers",
+}
+
+# Metrics that a claim compares seed by seed, counting the seeds: whether a network trains or solves
+# its task has no mean that says anything.
+COUNTED_METRICS = ("trains", "steps_to_solve")
+
+SOLVED = 0.95  # accuracy from which on a task counts as solved
 
 # Metrics of the table `costs`, with their units. A claim about one of them weighs entries of COSTS
 # instead of variants.

@@ -60,7 +60,10 @@ def heads(trained: TrainedModel) -> ProbeTables:
         {"measure": f"{role}_excess", "value": (value[role].max() - null[role].max()).item()}
         for role in _ROLES
     ]
-    measures.append({"measure": "attention_entropy", "value": value["entropy"].mean().item()})
+    measures += [
+        {"measure": name, "value": scores["entropy"].mean().item()}
+        for name, scores in (("attention_entropy", value), ("initial_attention_entropy", null))
+    ]
     return {"heads": rows, "measures": measures}
 
 

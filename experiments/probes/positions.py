@@ -1,5 +1,6 @@
 """Probes of the validation loss by position in the context and by length of the context."""
 
+import math
 from typing import Any
 
 import torch
@@ -9,10 +10,19 @@ from experiments.probes.trained_model import ProbeTables, TrainedModel, validati
 
 @torch.no_grad()
 def positions(trained: TrainedModel) -> ProbeTables:
-    """Mean validation loss at each position in the context, in nats per token."""
+    """Mean validation loss at each position in the context, in nats per token.
+
+    `context_gain` is the mean over the first eighth of the positions, less that over the last
+    quarter.
+    """
     recipe, context = trained.spec.recipe, trained.spec.model.context_length
     losses = validation_losses(trained, context, recipe.eval_windows).mean(dim=0)
-    return {"positions": [{"position": i, "loss": loss} for i, loss in enumerate(losses.tolist())]}
+    early, late = losses[: math.ceil(context / 8)], losses[math.ceil(context * 3 / 4) :]
+    gain = (early.mean() - late.mean()).item()
+    return {
+        "positions": [{"position": i, "loss": loss} for i, loss in enumerate(losses.tolist())],
+        "measures": [{"measure": "context_gain", "value": gain}],
+    }
 
 
 @torch.no_grad()
@@ -20,7 +30,8 @@ def lengths(trained: TrainedModel) -> ProbeTables:
     """Mean validation loss at 1, 2, 4 and 8 times the training length, in nats per token.
 
     Each length is read from equally many tokens. `loss_beyond` is the mean over the positions after
-    the training length alone. A length that the network cannot read has no loss.
+    the training length alone, and the measure `rise_beyond` is its excess over the mean over the
+    positions before, in the same windows. A length that the network cannot read has no loss.
     """
     context = trained.spec.model.context_length
     rows: list[dict[str, Any]] = []
@@ -36,7 +47,11 @@ def lengths(trained: TrainedModel) -> ProbeTables:
             row["loss"] = losses.mean().item()
         if losses.numel() and multiple > 1:
             row["loss_beyond"] = losses[:, context:].mean().item()
-            measure = {"measure": f"loss_beyond_{multiple}x", "value": row["loss_beyond"]}
-            measures.append(measure)
+            rise = row["loss_beyond"] - losses[:, :context].mean().item()
+            values = {"loss": row["loss_beyond"], "rise": rise}
+            measures += [
+                {"measure": f"{name}_beyond_{multiple}x", "value": value}
+                for name, value in values.items()
+            ]
         rows.append(row)
     return {"lengths": rows, "measures": measures}

@@ -21,7 +21,8 @@ from experiments.records.run_folder import FINISHED, RunFolder
 
 RULES = 1  # version of the rules by which verdicts follow from claims and tables
 
-_DESCRIPTIVE = ("id", "said_by", "published", "why_margin")  # fields that decide no verdict
+# Fields that decide no verdict.
+_DESCRIPTIVE = ("id", "said_by", "published", "published_effect", "restated", "why_margin")
 
 
 def stated(claim: Claim) -> dict[str, Any]:

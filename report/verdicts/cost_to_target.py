@@ -1,8 +1,10 @@
-"""Training that it takes to reach a loss: in tokens, seconds or floating-point operations."""
+"""Training that it takes to reach a loss or to solve a task."""
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from experiments.metrics import SOLVED
 
 Numbers = npt.NDArray[np.float64]
 
@@ -45,3 +47,21 @@ def spent_to_loss(curves: pd.DataFrame, variants: list[str], column: str) -> pd.
     ]
     spent = pd.DataFrame(rows, columns=["seed", "variant", "spent"])
     return spent.pivot(index="seed", columns="variant", values="spent")
+
+
+def steps_to_solve(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Steps until the validation accuracy of each run is `SOLVED`, [seeds, variants]. A run that
+    never gets there counts a step more than its recipe has, so it comes after every run that does.
+
+    Args:
+        curves: validation points with run_id, step and accuracy.
+        runs: finished runs with run_id, seed, variant and recipe.steps.
+    """
+    points = curves.dropna(subset=["accuracy"]).sort_values("step")
+    reached = {
+        run_id: first_reach(rows["step"].to_numpy(float), -rows["accuracy"].to_numpy(), -SOLVED)
+        for run_id, rows in points.groupby("run_id")
+    }
+    steps = runs["run_id"].map(reached).astype(float).fillna(runs["recipe.steps"] + 1)
+    by_run = runs.assign(steps_to_solve=steps)
+    return by_run.pivot(index="seed", columns="variant", values="steps_to_solve")

@@ -12,7 +12,7 @@ from experiments.records.run_folder import FINISHED
 from experiments.records.schema import per_character
 from experiments.spec import TEXT_TASKS
 from report.verdicts.cost_growth import cost_table
-from report.verdicts.cost_to_target import spent_to_loss
+from report.verdicts.cost_to_target import spent_to_loss, steps_to_solve
 from report.verdicts.tables import Tables
 
 TRAINS = 0.2  # nats per character below a guess by frequency: a run that trains
@@ -100,6 +100,10 @@ def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
         if claim.metric in TIMED:
             points = points[~shared_a_card(points)]
         values = spent_to_loss(points, list(claim.effect), spent)
+    elif claim.metric == "steps_to_solve":
+        runs = finished(tables, ablation)
+        points = tables.curves[tables.curves["split"] == "val"]
+        values = steps_to_solve(points[points["run_id"].isin(runs["run_id"])], runs)
     else:
         rows = scored(tables, ablation)
         if claim.metric in TIMED:

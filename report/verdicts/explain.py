@@ -8,9 +8,11 @@ from experiments.ablation import Claim
 from experiments.metrics import COST_METRICS, METRICS, TIMED
 from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.gates import gate_rule
-from report.verdicts.outcomes import Verdict
-from report.verdicts.stats import LEVEL
+from report.verdicts.outcomes import Verdict, decidable_with
+from report.verdicts.stats import LEVEL, Estimate
 from report.verdicts.text import format_interval, format_number, format_seeds, plural
+
+_MOST_SEEDS = 20  # of a claim: the last of the planned looks
 
 
 def rule(claim: Claim, level: float = LEVEL) -> str:
@@ -84,6 +86,19 @@ def numbers(row: dict[str, Any], claim: Claim) -> str:
     return f"{text}; {kind} of {decidable} and more would have been decided"
 
 
+def too_small(effect: Estimate, claim: Claim) -> str:
+    """That so small an effect as the published one could hardly be decided, to follow another text;
+    empty if it could, or if none is known.
+    """
+    least = decidable_with(effect, claim.margin, _MOST_SEEDS)
+    if claim.published_effect is None or least is None or claim.published_effect >= least:
+        return ""
+    return (
+        f"; the published effect, about {claim.published_effect:.2g}, is below the {least:.2g} that"
+        f" {_MOST_SEEDS} seeds could decide"
+    )
+
+
 def reason_not_run(needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_genres: bool) -> str:
     """Why a claim has no effect for any seed.
 
@@ -126,6 +141,8 @@ def divergence(needed: pd.DataFrame, claim: Claim) -> str:
         counts = {"counted as a uniform guess": len(diverged)}
     elif claim.metric.endswith("_to_loss"):
         counts = {"counted up to the divergence": len(diverged)}
+    elif claim.metric == "steps_to_solve":
+        counts = {"counted as not solved": len(diverged)}
     else:
         measured = int(diverged[claim.metric].notna().sum()) if claim.metric in diverged else 0
         counts = {

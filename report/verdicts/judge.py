@@ -13,7 +13,7 @@ from experiments.records.collect import write_table
 from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.cost_growth import growth
 from report.verdicts.effects import claim_effect
-from report.verdicts.explain import divergence, numbers, reason_not_run, rule, unit
+from report.verdicts.explain import divergence, numbers, reason_not_run, rule, too_small, unit
 from report.verdicts.gates import failing_gate
 from report.verdicts.outcomes import (
     DECIDED,
@@ -114,6 +114,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "sentence": claim.sentence,
         "said_by": claim.said_by,
         "published": claim.published,
+        "restated": claim.restated,
         "rule": rule(claim, level),
         "sealed": seal_text(tables.seals, ablation, claim),
     }
@@ -154,7 +155,10 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         row |= _UNJUDGED
         row["verdict"] = Verdict.NOT_RUN if gate.holds is None else Verdict.NOT_TESTABLE
         return row | {"why": f"{gate.why}; {numbers(row, claim)}"}
-    return row | {"why": numbers(row, claim) + divergence(needed, claim)}
+    why = numbers(row, claim) + divergence(needed, claim)
+    if row["verdict"] == Verdict.UNDECIDED:
+        why += too_small(result, claim)
+    return row | {"why": why}
 
 
 def _tested(

@@ -1,6 +1,9 @@
 """Outcomes: what the effect of a claim says about the claim, by one test for each outcome."""
 
+import math
 from enum import StrEnum
+
+from scipy import stats
 
 from experiments.ablation import Claim
 from report.verdicts.stats import (
@@ -85,3 +88,13 @@ def smallest_decidable(effect: Estimate, margin: float) -> float | None:
     if effect.low is None or effect.high is None:
         return None
     return margin + (effect.high - effect.low) / 2
+
+
+def decidable_with(effect: Estimate, margin: float, seeds: int) -> float | None:
+    """The smallest effect beyond the margin that so many seeds would decide, if they varied as
+    these values do. None without an interval.
+    """
+    if effect.low is None:
+        return None
+    error = effect.error * math.sqrt(effect.n / seeds)
+    return margin + float(stats.t.ppf(1 - LEVEL / 2, seeds - 1)) * error

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 from helping import planted
 
-from experiments.ablation import Beats, Claim, Solves, Trains, UsesContext, Variant
+from experiments.ablation import Beats, Claim, SeesTokens, Solves, Trains, UsesContext, Variant
 from experiments.catalogue import load_ablations
 from experiments.gates import YARDSTICKS
-from experiments.metrics import LEARNT_METRICS, METRICS
+from experiments.metrics import LEARNT_METRICS, METRICS, PROBE_OF
 from experiments.spec import Probe
 
 CLAIM = {
@@ -51,6 +51,8 @@ def state(gate: object, probes: Sequence[Probe] = ("positions",)) -> None:
         (Trains("larg"), "no arm 'larg', did you mean 'large'?"),
         (Trains(7), "no arm '7': there are small, large"),
         (Trains("small", by=-0.2), "-0.2 is no threshold: it must be 0 or more"),
+        (SeesTokens("larg"), "no arm 'larg', did you mean 'large'?"),
+        (SeesTokens("small", per_parameter=-1), "-1 is no threshold: it must be 0 or more"),
         (Solves(("small", "larg")), "no arm 'larg', did you mean 'large'?"),
         (Solves("small"), "arms must be a tuple of variants, not 'small'"),
         (Solves(["small"]), "arms must be a tuple of variants, not ['small']"),
@@ -76,6 +78,7 @@ def test_a_gate_that_cannot_be_judged_is_refused(gate: object, message: str):
         UsesContext("small", skip=0.5),
         Solves(("small", "large"), accuracy=1),
         Trains("large"),
+        SeesTokens("large", 20),
     ],
     ids=repr,
 )
@@ -90,6 +93,16 @@ def test_a_gate_about_context_needs_the_probe_of_positions_and_no_other_gate_doe
         state(UsesContext("small"), probes=["heads"])
     for gate in (Beats("small"), Solves(("small",)), Trains("small")):
         state(gate, probes=[])
+
+
+@pytest.mark.parametrize(("metric", "probe"), PROBE_OF.items())
+def test_a_metric_that_a_probe_measures_needs_the_probe(metric: str, probe: Probe):
+    claim = Claim(**CLAIM, metric=metric, requires=[Trains("small")])
+    variants = [Variant("small"), Variant("large")]
+    planted(*variants, claims=[claim], probes=[probe])
+    message = f"claim 'c': the metric {metric} needs the ablation's probe '{probe}'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        planted(*variants, claims=[claim], probes=["samples"])
 
 
 def test_a_gate_against_another_variant_is_about_both():

@@ -16,7 +16,7 @@ from experiments.probes.heads import head_scores
 from experiments.probes.layers import layer_measures, layers
 from experiments.probes.pruning import switched_off
 from experiments.probes.registry import PROBES
-from experiments.probes.trained_model import TrainedModel
+from experiments.probes.trained_model import TrainedModel, validation_losses
 from experiments.records.run_folder import RunFolder
 from experiments.records.schema import COLUMNS
 from experiments.running.job import Job
@@ -128,11 +128,44 @@ def test_loss_at_the_training_length_is_the_mean_over_positions(config, recipe, 
     by_length = {row["multiple"]: row for row in tables["lengths"]}
     assert by_length[1]["loss"] == pytest.approx(sum(by_position) / len(by_position), rel=1e-5)
     assert [by_length[n]["length"] for n in (1, 2, 4, 8)] == [16, 32, 64, 128]
-    assert {row["measure"] for row in tables["measures"]} == {
-        "loss_beyond_2x",
-        "loss_beyond_4x",
-        "loss_beyond_8x",
-    }
+    measures = {row["measure"] for row in tables["measures"]}
+    assert measures == {f"{loss}_beyond_{n}x" for loss in ("loss", "rise") for n in (2, 4, 8)}
+
+
+def test_the_rise_past_the_training_length_is_over_the_loss_within_in_the_same_text(
+    config, recipe, corpus
+):
+    trained = untrained(config, recipe, corpus)
+    context = config.context_length
+    losses = validation_losses(trained, 4 * context, max(1, recipe.eval_windows // 4))
+    expected = losses[:, context:].mean() - losses[:, :context].mean()
+    values = {row["measure"]: row["value"] for row in PROBES["lengths"](trained)["measures"]}
+    assert values["rise_beyond_4x"] == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_context_gain_is_from_the_first_eighth_of_the_positions_to_the_last_quarter(
+    config, recipe, corpus
+):
+    tables = PROBES["positions"](untrained(config, recipe, corpus))
+    losses = [row["loss"] for row in tables["positions"]]
+    assert len(losses) == 16
+    expected = sum(losses[:2]) / 2 - sum(losses[12:]) / 4
+    assert tables["measures"] == [
+        {"measure": "context_gain", "value": pytest.approx(expected, abs=1e-6)}
+    ]
+
+
+def test_initial_entropy_is_that_of_the_untrained_network(config, recipe, corpus):
+    trained = untrained(config, recipe, corpus)
+    values = {row["measure"]: row["value"] for row in PROBES["heads"](trained)["measures"]}
+    assert values["initial_attention_entropy"] == values["attention_entropy"]
+    with torch.no_grad():
+        for module in trained.model.modules():
+            if isinstance(module, Attention):
+                module.qkv.weight.mul_(30)
+    after = {row["measure"]: row["value"] for row in PROBES["heads"](trained)["measures"]}
+    assert after["initial_attention_entropy"] == values["initial_attention_entropy"]
+    assert after["attention_entropy"] < values["attention_entropy"] / 2
 
 
 def test_learned_positions_have_no_loss_beyond_their_length(config, recipe, corpus):

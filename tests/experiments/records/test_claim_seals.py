@@ -85,7 +85,8 @@ def test_the_seal_of_a_claim_has_all_that_decides_its_verdict():
     """A new field of a claim is sealed unless it is said to decide nothing."""
     fields = {field.name for field in dataclasses.fields(Claim)}
     (claim,) = ablation().claims
-    assert fields - stated(claim).keys() == {"id", "said_by", "published", "why_margin"}
+    descriptive = {"id", "said_by", "published", "published_effect", "restated", "why_margin"}
+    assert fields - stated(claim).keys() == descriptive
     assert stated(claim).keys() - fields == {"rules"}
 
 

@@ -119,7 +119,7 @@ def test_probe_results_are_shown_only_if_the_ablation_asks_for_the_probe(
     html = figure(tables, "planted").data
     assert EXPECTED[figure] in html
     assert "<script>" not in html
-    without = dataclasses.replace(tables.ablations["planted"], probes=())
+    without = dataclasses.replace(tables.ablations["planted"], probes=(), claims=())
     monkeypatch.setitem(tables.ablations, "planted", without)
     assert figure(tables, "planted").data == ""
 

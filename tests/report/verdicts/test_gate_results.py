@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from by_hand import UNIGRAM, VOCABULARY, Run, ablation, bigrams, runs_of, write_study
 
-from experiments.ablation import Beats, Solves, Trains, UsesContext
+from experiments.ablation import Beats, SeesTokens, Solves, Trains, UsesContext
 from experiments.gates import Gate
 from report.verdicts.gates import GateResult, gate_rule, judge_gate
 
@@ -181,10 +181,35 @@ def test_a_task_is_solved_where_one_arm_solves_it_in_every_seed(judged):
     assert "a in 2 of 3 seeds and b in 0 of 3 seeds" in failed.why
 
 
-def test_arms_that_solve_a_task_in_different_seeds_do_not_solve_it_together(judged):
-    runs = [*solving("a", 1.0, 1.0, 0.1), *solving("b", 0.1, 0.1, 1.0)]
-    assert judged(Solves(("a", "b")), runs).holds is False
-    assert judged(Solves(("a", "b")), solving("c", 1.0, 1.0, 1.0)).holds is None  # no arm of it
+def test_arms_may_solve_a_task_in_different_seeds(judged):
+    gate = Solves(("a", "b"))
+    assert judged(gate, [*solving("a", 1.0, 1.0, 0.1), *solving("b", 0.1, 0.1, 1.0)]).holds is True
+    neither = judged(gate, [*solving("a", 1.0, 0.1, 0.1), *solving("b", 0.1, 0.1, 1.0)])
+    assert neither.holds is False
+    assert "a in 1 of 3 seeds and b in 1 of 3 seeds" in neither.why
+
+
+def test_a_task_may_still_be_solved_where_a_run_is_missing(judged):
+    gate = Solves(("a", "b"))
+    assert judged(gate, solving("c", 1.0, 1.0, 1.0)).holds is None  # no run of either arm
+    assert judged(gate, [*solving("a", 1.0, 1.0), *solving("b", 0.1, 0.1, 0.1)]).holds is None
+    assert judged(gate, [*solving("a", 1.0, 1.0, 0.1), *solving("b", 0.1, 0.1)]).holds is None
+
+
+@pytest.mark.parametrize(("tokens", "holds"), [(1500, True), (1499, False)])
+def test_an_arm_sees_tokens_by_the_number_of_its_parameters(judged, tokens: int, holds: bool):
+    def run(seed: int, tokens: int) -> Run:
+        return Run("a", seed, 1.0, values={"parameters": 100, "tokens": tokens})
+
+    result = judged(SeesTokens("a", 15), [run(0, 4000), run(1, tokens), run(2, 4000)])
+    assert result.holds is holds
+    assert "tokens a parameter, and 15 are required" in result.why
+
+
+def test_tokens_of_runs_that_are_missing_are_not_known(judged):
+    one = Run("a", 0, 1.0, values={"parameters": 1, "tokens": 99})
+    missing = [Run("a", seed, None, status="missing") for seed in (1, 2)]
+    assert judged(SeesTokens("a"), [one, *missing]).holds is None
 
 
 def test_a_diverged_run_solves_nothing(judged):
@@ -269,8 +294,9 @@ def test_a_seed_that_is_missing_does_not_save_a_gate_that_has_failed_already(jud
         (Beats("a", "b"), "a beats b by 0.1"),
         (UsesContext("a"), "a uses its context for 0.02"),
         (UsesContext("a", skip=1 / 16), "a uses its context for 0.02 after its first 6.2 %"),
-        (Solves(("a",)), "a solves the task in every seed (accuracy 0.95)"),
-        (Solves(("a", "b"), 0.5), "one of a and b solves the task in every seed (accuracy 0.5)"),
+        (SeesTokens("a", 15), "a is trained on 15 tokens a parameter"),
+        (Solves(("a",)), "in every seed a solves the task (accuracy 0.95)"),
+        (Solves(("a", "b"), 0.5), "in every seed one of a and b solves the task (accuracy 0.5)"),
         (Trains("a", 0.5), "a ends 0.5 nats below a guess in every seed"),
     ],
 )
