@@ -10,6 +10,7 @@ SOURCES = {
     "Dao 2022": "arXiv:2205.14135",
     "Feng 2024": "arXiv:2410.01201",
     "Haviv 2022": "arXiv:2203.16634",
+    "Hoffmann 2022": "arXiv:2203.15556",
     "Kalamkar 2019": "arXiv:1905.12322",
     "Kaplan 2020": "arXiv:2001.08361",
     "Khandelwal 2018": "arXiv:1805.04623",

@@ -20,12 +20,15 @@ ABLATION = Ablation(
     claims=[
         Claim(
             id="families-understanding",
-            sentence="For telling the genre of a passage, an encoder beats a decoder.",
+            sentence="Trained from scratch, an encoder tells the genre of a passage better than a"
+            " decoder.",
             said_by="course notes",
             effect={"encoder": 1, "decoder": -1},
             metric="val_accuracy",
             margin=0.05,
             why_margin="one passage in twenty",
+            restated="the sentence did not say that nothing is trained beforehand, which is how"
+            " encoders are used for understanding",
             requires=[Trains("decoder", 0.02), Trains("encoder", 0.02)],
         ),
     ],

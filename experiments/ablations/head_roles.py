@@ -51,6 +51,8 @@ ABLATION = Ablation(
             margin=0.03,
             why_margin="many means a fifth of the heads, removed together, for two hundredths of a"
             " nat; the margin is half a head of sixteen",
+            restated="the claim was that over half of the heads can be removed, which is more than"
+            " Michel 2019 says",
             published="Michel 2019: 20 to 40 % of the heads for no noticeable loss; Voita 2019,"
             " training on while pruning: 38 of 48 encoder heads for 0.15 BLEU",
             requires=[Beats("base")],

@@ -31,27 +31,32 @@ ABLATION = Ablation(
     claims=[
         Claim(
             id="induction-layers",
-            sentence="Copying what followed the last time takes two layers of attention.",
+            sentence="Two layers of attention learn to copy what followed the last time sooner than"
+            " one.",
             said_by="Olsson 2022",
-            effect={"two-layers": 1, "one-layer": -1},
-            metric="val_accuracy",
-            margin=0.1,
-            why_margin="one symbol in ten",
+            effect={"one-layer": 1, "two-layers": -1},
+            metric="steps_to_solve",
+            margin=0.25,
+            why_margin="an advantage in a quarter of the seeds is not one to rely on",
+            restated="the claim compared mean accuracies, which have two modes: a network has"
+            " learnt to copy or it has not",
             published="Olsson 2022: induction heads form in networks of two layers and more, and in"
             " none of one",
-            requires=[Solves(("two-layers",))],
+            requires=[Solves(("two-layers", "one-layer"))],
         ),
         Claim(
             id="induction-lstm",
-            sentence="Attention copies what came before better than a recurrent network.",
+            sentence="Attention learns to copy what came before sooner than a recurrent network.",
             said_by="course notes",
-            effect={"two-layers": 1, "lstm": -1},
-            metric="val_accuracy",
-            margin=0.1,
-            why_margin="one symbol in ten",
-            requires=[Solves(("two-layers",))],
+            effect={"lstm": 1, "two-layers": -1},
+            metric="steps_to_solve",
+            margin=0.25,
+            why_margin="as for the layers",
+            restated="as for the layers",
+            requires=[Solves(("two-layers", "lstm"))],
         ),
     ],
+    budgets=[1, 4, 16],
     limits="Patterns have distinct symbols and many lengths, so that neither a fixed distance nor"
     " the symbol alone tells what comes next. The LSTM has the"
     " base's width in two layers. Whether a network learns the task within this budget depends"

@@ -31,6 +31,24 @@ ABLATION = Ablation(
             ],
         ),
         Claim(
+            id="lstm-context",
+            sentence="The transformer's lead over the LSTM grows along the context.",
+            said_by="course notes",
+            effect={"transformer": 1, "lstm": -1},
+            metric="context_gain_per_character",
+            margin=0.02,
+            why_margin="as for the loss",
+            restated="the claim compared trainings with contexts of 32 and of 512 characters, whose"
+            " batches have 32 and 2 sequences; now it compares positions within one training",
+            published="Khandelwal 2018: LSTMs use about 200 tokens",
+            requires=[
+                Beats("transformer"),
+                Beats("lstm"),
+                UsesContext("transformer"),
+                UsesContext("lstm"),
+            ],
+        ),
+        Claim(
             id="lstm-speed",
             sentence="The transformer trains faster, because it is parallel over positions.",
             said_by="course notes",

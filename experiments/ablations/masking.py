@@ -27,13 +27,13 @@ ABLATION = Ablation(
             margin=0.5,
             why_margin="half a nat below the loss of an honest network is not a better model, but"
             " a look at the future",
+            restated="the rule had asked which of the two is the better language model, and was"
+            " reversed after a look at one seed: a loss that sees the future cannot tell",
             requires=[Beats("before-softmax")],
         ),
     ],
     probes=["samples"],
     limits="After the softmax, the weights of the past depend on the scores of the future through"
     " the sum that divides them, in training and in evaluation. The loss is that of a reader who"
-    " sees the future, and no text could be generated at that loss. The rule was reversed after a"
-    " first look at one seed: it had asked which of the two is the better language model, which"
-    " such a loss cannot tell.",
+    " sees the future, and no text could be generated at that loss.",
 )

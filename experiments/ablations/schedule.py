@@ -12,9 +12,9 @@ ABLATION = Ablation(
     ),
     claims=[
         Claim(
-            id="warmup",
-            sentence="Warm-up matters.",
-            said_by="Vaswani 2017",
+            id="warmup-pre",
+            sentence="Warm-up matters in pre-LN too.",
+            said_by="practice notes",
             effect={"cosine-no-warmup": 1, "cosine": -1},
             margin=0.02,
             why_margin="below two hundredths of a nat a reader of samples sees no difference",
