@@ -146,10 +146,10 @@ def _solves(tables: Tables, ablation: str, gate: Solves, seeds: pd.Index) -> Gat
         without = rows["status"].isin([Status.DIVERGED, Status.FAILED])
         accuracies[arm] = rows["val_accuracy"].astype(float).mask(without, 0.0)
     solved = accuracies >= gate.accuracy
-    texts = [f"{arm} in {solved[arm].sum()} of {len(seeds)} seeds" for arm in gate.arms]
+    texts = [f"by {arm} in {solved[arm].sum()} of {len(seeds)} seeds" for arm in gate.arms]
     why = (
-        f"the task is solved, with an accuracy of {gate.accuracy:g}, by {join_words(texts)}, and"
-        " is required to be solved by one in every seed"
+        f"the task is solved (accuracy {gate.accuracy:g}) {join_words(texts)}, and"
+        f" {_any(gate.arms)} is required to solve it in every seed"
     )
     unsolved = accuracies[~solved.any(axis=1)]
     if unsolved.empty and len(seeds):

@@ -178,7 +178,7 @@ def test_a_task_is_solved_where_one_arm_solves_it_in_every_seed(judged):
     assert judged(gate, [*solving("b", 0.95, 1.0, 0.97), *solving("a", 0.1, 0.2, 0.3)]).holds
     failed = judged(gate, [*solving("a", 0.95, 0.9499, 1.0), *unsolved])
     assert failed.holds is False
-    assert "a in 2 of 3 seeds and b in 0 of 3 seeds" in failed.why
+    assert "by a in 2 of 3 seeds and by b in 0 of 3 seeds" in failed.why
 
 
 def test_arms_may_solve_a_task_in_different_seeds(judged):
@@ -186,7 +186,10 @@ def test_arms_may_solve_a_task_in_different_seeds(judged):
     assert judged(gate, [*solving("a", 1.0, 1.0, 0.1), *solving("b", 0.1, 0.1, 1.0)]).holds is True
     neither = judged(gate, [*solving("a", 1.0, 0.1, 0.1), *solving("b", 0.1, 0.1, 1.0)])
     assert neither.holds is False
-    assert "a in 1 of 3 seeds and b in 1 of 3 seeds" in neither.why
+    assert (
+        "by a in 1 of 3 seeds and by b in 1 of 3 seeds, and one of a and b is required"
+        in neither.why
+    )
 
 
 def test_a_task_may_still_be_solved_where_a_run_is_missing(judged):
