@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from experiments.spec import RunSpec
+from experiments.spec import Recipe, RunSpec
 from experiments.training.evaluate import evaluate
 from experiments.training.events import End, Evaluation, Event, TrainingPoint, TrainingState
 from experiments.training.loss import cross_entropy
@@ -25,34 +25,27 @@ def train(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
     before the first step, every `eval_every` steps and after the last step, and an `End`. A
     training whose loss is not finite ends early.
     """
-    recipe, model, optimizer = spec.recipe, state.model, state.optimizer
-
-    def loss_of(inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
-        with autocast_context(recipe.precision, targets.device):
-            return cross_entropy(model(*inputs), targets, recipe.label_smoothing)
-
-    training_loss: LossFunction = loss_of
+    recipe, model = spec.recipe, state.model
+    training_loss = loss_function(model, recipe)
     if state.step == 0:
         yield evaluation(spec, task, state)
     model.train()
     if recipe.compiled and state.step < recipe.steps:
         began = time.perf_counter()
-        training_loss = compiled(loss_of, model, task.training(state.step))
+        training_loss = compiled(training_loss, model, task.training(state.step))
         state.compile_seconds += time.perf_counter() - began
     losses: list[Tensor] = []
     norms: list[Tensor] = []
     began = time.perf_counter()
     while state.step < recipe.steps:
         learning_rate = learning_rate_at(state.step, recipe)
-        for group in optimizer.param_groups:
+        for group in state.optimizer.param_groups:
             group["lr"] = learning_rate
-        loss = training_loss(*task.training(state.step))
-        optimizer.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
-        optimizer.step()
-        losses.append(loss.detach())
-        norms.append(norm.detach())
+        loss, norm = training_step(
+            training_loss, task.training(state.step), state, recipe.gradient_clip
+        )
+        losses.append(loss)
+        norms.append(norm)
         state.step += 1
 
         evaluate_now = state.step % recipe.eval_every == 0 or state.step == recipe.steps
@@ -72,6 +65,31 @@ def train(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
             model.train()
         began = time.perf_counter()
     yield End(state.step, state.seconds)
+
+
+def loss_function(model: nn.Module, recipe: Recipe) -> LossFunction:
+    """The training loss of a batch, in the recipe's precision."""
+
+    def loss_of(inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        with autocast_context(recipe.precision, targets.device):
+            return cross_entropy(model(*inputs), targets, recipe.label_smoothing)
+
+    return loss_of
+
+
+def training_step(
+    training_loss: LossFunction, batch: Batch, state: TrainingState, gradient_clip: float
+) -> tuple[Tensor, Tensor]:
+    """One step of the optimizer: forward pass, loss, backward pass, clipping and update.
+
+    Returns the loss, and the norm of the gradient before clipping. Neither is waited for.
+    """
+    loss = training_loss(*batch)
+    state.optimizer.zero_grad()
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), gradient_clip)
+    state.optimizer.step()
+    return loss.detach(), norm.detach()
 
 
 def compiled(loss_of: LossFunction, model: nn.Module, batch: Batch) -> LossFunction:
