@@ -53,8 +53,9 @@ class Claim:
 
     `effect` gives a weight to each variant. The effect of a seed is the weighted sum of `metric`
     over the variants, minus `threshold`; the signs are chosen so that a positive effect supports
-    the sentence. `METRICS` lists the metrics of runs. `COST_METRICS` lists the metrics that are
-    measured without training; their weights are for names of `COSTS`.
+    the sentence. `METRICS` lists the metrics of variants. `COST_METRICS` lists the metrics that are
+    measured without training; their weights are for names of `COSTS`. A claim about one of
+    `BLOCK_METRICS` has an effect per block of measurements instead of one per seed.
 
     With `log`, the natural logarithm of the metric is used and the effect is shown as a ratio. With
     `equal`, the sentence claims that there is no difference beyond `margin`; with `no_worse`, that
@@ -192,6 +193,9 @@ class Ablation:
         for claim in self.claims:
             if claim.metric not in COST_METRICS:
                 check_names(f"claim '{claim.id}'", "variant", claim.effect, variants)
+            if claim.metric.endswith("_to_loss"):  # the loss is a bigram's, on text
+                for arm in claim.effect:
+                    self._check_text(claim, arm)
             if not isinstance(claim.requires, Sequence):
                 raise ValueError(f"claim '{claim.id}': requires must be a list of gates")
             for gate in claim.requires:

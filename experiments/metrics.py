@@ -24,7 +24,8 @@ METRICS = {
     "last_layer_gradient": "norm",
     "attention_entropy": "nats",
     "initial_attention_entropy": "nats",  # of the untrained network
-    # Spent in training until the validation loss is as low as the worst compared run's lowest.
+    # Spent in training until the validation loss is as low as the final loss of the bigram of the
+    # same seed and budget. Near the end of a training the schedule decides when a loss is reached.
     "seconds_to_loss": "seconds",
     "tokens_to_loss": "tokens",
     "flops_to_loss": "floating-point operations",
@@ -75,6 +76,15 @@ COST_METRICS = {
     "measured_seconds": "seconds",
 }
 
+# Metrics that are measured in blocks, at several times: a claim about one has a value per block
+# instead of a value per seed, and no budget.
+BLOCK_METRICS = (*COST_METRICS, "tokens_per_second")
+
+# Metrics that need the speed of a training step, which blocks measure for every variant compared.
+SPEED_METRICS = ("tokens_per_second", "seconds_to_loss")
+
+BLOCKS = 5  # of a finished study
+
 # Operations whose costs `experiments/benchmarks/costs.py` measures.
 COSTS = (
     "attention reference",
@@ -90,6 +100,12 @@ COSTS = (
 
 # Metrics that are times. Two studies never have equal values of them, and may differ in verdicts.
 TIMED = ("tokens_per_second", "seconds_to_loss", "time_exponent", "measured_seconds")
+
+
+def step_name(ablation: str, variant: str) -> str:
+    """The name of a variant's training step in the table `costs`."""
+    return f"step {ablation}/{variant}"
+
 
 # Identities that `experiments/theory/checks.py` checks.
 IDENTITIES = (

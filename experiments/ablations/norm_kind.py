@@ -41,6 +41,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
-    limits="Speed is that of this hardware and of PyTorch's own kernels, while other runs train at"
-    " the same time.",
+    limits="Speed is that of this hardware and of PyTorch's own kernels, with one thread and"
+    " nothing else running.",
 )

@@ -1,30 +1,38 @@
-"""Costs of computing on this machine: seconds, memory and FLOPs of attention, of the base network,
-of norms and of generation; and of plain matrix products, which show the speed of the machine.
+"""Seconds, memory and FLOPs of attention, norms, generation and training steps.
 
-`python -m experiments.benchmarks.costs RESULTS PROFILE DEVICE` writes the table "costs" into a
-results folder. Nothing else may run at the same time.
+The base network is measured too, and so are plain matrix products, which show the speed of the
+machine. `python -m experiments.benchmarks.costs RESULTS DEVICE` measures one block, and appends it
+to the table "costs" of a results folder. Nothing else may run at the same time.
 """
 
+import datetime
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple, get_args
 
+import pandas as pd
 import torch
 from torch import Tensor
 
+from experiments.benchmarks.blocks import compared_names
 from experiments.benchmarks.timing import (
     DTYPES,
     fastest_matrix_product,
     median_seconds,
     seconds_and_peak_bytes,
 )
-from experiments.profiles import PROFILES, SHAKESPEARE_CHARACTERS, Profile
-from experiments.records.collect import write_table
+from experiments.benchmarks.training_steps import step_function, step_specs
+from experiments.errors import UserError
+from experiments.profiles import PROFILES
+from experiments.records.collect import append_rows, read_table
 from experiments.records.provenance import device_name
+from experiments.records.schema import schema
+from experiments.records.study import Study
 from experiments.running.devices import default_precision
 from experiments.spec import Precision
 from experiments.training.loss import cross_entropy
@@ -51,15 +59,17 @@ def _precision(device: torch.device) -> Precision:
 
 
 class Effort(NamedTuple):
-    """Sequence lengths in ascending order, number of repeats, and seconds of timing per repeat."""
+    """Sequence lengths in ascending order, and seconds of timing per measurement: of what claims
+    compare, and of everything else.
+    """
 
     lengths: tuple[int, ...]
-    repeats: int
+    compared_seconds: float
     seconds: float
 
 
-EFFORTS = dict.fromkeys(PROFILES, Effort((128, 256, 512, 1024, 2048, 4096), 5, seconds=0.06))
-EFFORTS["smoke"] = Effort((128, 256, 512), 2, seconds=0.02)
+EFFORTS = dict.fromkeys(PROFILES, Effort((128, 256, 512, 1024, 2048, 4096), 0.3, 0.06))
+EFFORTS["smoke"] = Effort((128, 256, 512), 0.02, 0.02)
 
 
 class Measurement(NamedTuple):
@@ -71,25 +81,97 @@ class Measurement(NamedTuple):
     length: int | None = None
     flops: float | None = None
     peak_bytes: int | None = None
+    tokens: int | None = None
 
 
-def rows(profile: Profile, effort: Effort, device: torch.device) -> list[dict[str, Any]]:
-    """Return the table, a dict per row.
+def block_rows(
+    study: Study, effort: Effort, device: torch.device, before: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """Measure a block, and return its rows.
 
-    Everything is timed once, then everything again, so that a slow minute of the machine does not
-    affect a single measurement. Memory does not vary: rows of repeat 0 have it, others have null.
+    Args:
+        study: the study, whose base, recipe and claims decide what is measured.
+        effort: lengths and seconds of timing.
+        device: where everything is measured.
+        before: the table "costs" so far.
     """
-    base, table = profile.base_model(SHAKESPEARE_CHARACTERS), []
-    measurements = [matrix_product(effort, device), *generations(base, device)]
-    measurements += norm_layers(base, profile.recipe.batch_size, device)
-    for make, kernel in itertools.product((attention, network), _KERNELS):
+    number = 0 if before.empty else int(before["block"].max()) + 1
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    common = {"block": number, "started": started, "threads": torch.get_num_threads()}
+    common["device_name"] = device_name(device.type)
+    return [
+        row | common
+        for group in groups(study, effort, device, before)
+        for row in group_rows(group, effort, device)
+    ]
+
+
+def group_rows(
+    group: Sequence[Measurement], effort: Effort, device: torch.device
+) -> list[dict[str, Any]]:
+    """Time measurements that are compared with each other in mirrored order, A B B A, so that a
+    machine that steadily becomes slower favours none of them; or time a single measurement once.
+    """
+    single = len(group) == 1
+    at_least = effort.seconds if single else effort.compared_seconds
+    seconds: list[list[float]] = [[] for _ in group]
+    places = range(len(group))
+    for i in places if single else (*places, *reversed(places)):
+        seconds[i].append(median_seconds(group[i].run, at_least, device))
+    rows = [measurement._asdict() for measurement in group]
+    return [
+        {name: value for name, value in row.items() if name != "run"} | {"seconds": mean(times)}
+        for row, times in zip(rows, seconds, strict=True)
+    ]
+
+
+def groups(
+    study: Study, effort: Effort, device: torch.device, before: pd.DataFrame
+) -> Iterator[list[Measurement]]:
+    """Yield the measurements of a block in groups, each prepared when it is asked for.
+
+    Memory does not vary, so only a first block measures it. Later blocks have the lengths that the
+    first one reached.
+    """
+    base, compared = study.base, compared_names(study.ablations)
+    yield [matrix_product(effort, device)]
+    batch_size, first = study.profile.recipe.batch_size, before.empty
+    yield from grouped(generations(base, device, memory=first), compared)
+    yield from grouped(norm_layers(base, batch_size, device, memory=first), compared)
+    reached = before.dropna(subset=["length"]).groupby("what")["length"].unique().to_dict()
+    for (name, make), kernel in itertools.product(_LENGTHENED.items(), _KERNELS):
+        lengths = sorted(map(int, reached.get(f"{name} {kernel}", ())))
         config = replace(base, attention=kernel)
-        measurements += lengthening(make, config, effort.lengths, device)
-    for repeat, measurement in itertools.product(range(effort.repeats), measurements):
-        row = measurement._asdict() | {"repeat": repeat}
-        row["seconds"] = median_seconds(row.pop("run"), effort.seconds, device)
-        table.append(row if repeat == 0 else row | {"peak_bytes": None})
-    return table
+        if lengths:
+            for place in itertools.product(lengths, _DIRECTIONS):
+                yield [make(config, *place, device)]
+        else:
+            for measurement in lengthening(make, config, effort.lengths, device):
+                yield [measurement]
+    for names in compared:
+        specs = step_specs(study, names)
+        if specs:
+            yield [
+                Measurement(step_function(spec, device), name, tokens=spec.tokens_per_step)
+                for name, spec in specs.items()
+            ]
+
+
+def grouped(
+    measurements: Iterable[Measurement], compared: Sequence[Sequence[str]]
+) -> Iterator[list[Measurement]]:
+    """Measurements in groups: those that claims compare together, and each other one alone. No
+    claim is about a forward pass alone.
+    """
+    left = list(measurements)
+    while left:
+        first = left[0]
+        names = next((group for group in compared if first.what in group), ())
+        group = [first]
+        if first.direction != "forward":
+            group += [m for m in left[1:] if m.what in names and m.direction != "forward"]
+        left = [m for m in left if m not in group]
+        yield group
 
 
 def attention(base: ModelConfig, length: int, direction: str, device: torch.device) -> Measurement:
@@ -116,6 +198,9 @@ def network(base: ModelConfig, length: int, direction: str, device: torch.device
     return Measurement(run, f"model {base.attention}", direction, length, flops)
 
 
+_LENGTHENED: Mapping[str, Callable[..., Measurement]] = {"attention": attention, "model": network}
+
+
 def lengthening(
     make: Callable[..., Measurement],
     base: ModelConfig,
@@ -133,20 +218,22 @@ def lengthening(
             return
 
 
-def norm_layers(base: ModelConfig, batch_size: int, device: torch.device) -> Iterator[Measurement]:
+def norm_layers(
+    base: ModelConfig, batch_size: int, device: torch.device, *, memory: bool
+) -> Iterator[Measurement]:
     """Each kind of norm on the activations of a training step, [batch, time, d_model]."""
     x = torch.randn(batch_size, base.context_length, base.d_model, device=device).requires_grad_()
     for kind, direction in itertools.product(get_args(Norm), _DIRECTIONS):
         layer = norm(replace(base, norm=kind)).to(device)
         run = partial(step, partial(layer, x), [x, *layer.parameters()], direction, device)
-        _, peak = seconds_and_peak_bytes(run, device)
+        peak = seconds_and_peak_bytes(run, device)[1] if memory else None
         yield Measurement(run, kind, direction, peak_bytes=peak)
 
 
-def generations(base: ModelConfig, device: torch.device) -> Iterator[Measurement]:
+def generations(base: ModelConfig, device: torch.device, *, memory: bool) -> Iterator[Measurement]:
     """Greedy generation from one token, with `n_heads`, `n_heads / 2` and one key and value heads.
 
-    The bytes are the size of the key-value cache at the end.
+    With `memory`, the bytes are the size of the key-value cache at the end.
     """
     start = torch.zeros(1, 1, dtype=torch.long, device=device)
     kv_heads = {"multi-head": base.n_heads, "grouped": max(base.n_heads // 2, 1), "multi-query": 1}
@@ -154,9 +241,10 @@ def generations(base: ModelConfig, device: torch.device) -> Iterator[Measurement
         config = replace(base, n_kv_heads=heads, position="rope", context_length=_NEW_TOKENS)
         model, cache = build(config).to(device), Cache()
         run = partial(generate, model, start, _NEW_TOKENS, temperature=0.0)
-        model(run()[:, :_NEW_TOKENS], cache=cache)  # the last token is never read
+        if memory:
+            model(run()[:, :_NEW_TOKENS], cache=cache)  # the last token is never read
         flops = sum(flops_per_token(config, read + 1) for read in range(_NEW_TOKENS))
-        yield Measurement(run, f"generation {name}", None, _NEW_TOKENS, flops, cache.nbytes)
+        yield Measurement(run, f"generation {name}", None, _NEW_TOKENS, flops, cache.nbytes or None)
 
 
 def matrix_product(effort: Effort, device: torch.device) -> Measurement:
@@ -177,10 +265,18 @@ def step(
         torch.autograd.grad(y, leaves, torch.ones_like(y))
 
 
-if __name__ == "__main__":
+def main(results: Path, device_kind: str) -> None:
+    """Measure a block of the study in a results folder, and append it to the table "costs"."""
     configure_torch()
     torch.manual_seed(0)
-    results, profile_name, device_kind = sys.argv[1:]
-    table = rows(PROFILES[profile_name], EFFORTS[profile_name], torch.device(device_kind))
-    name = {"device_name": device_name(device_kind)}
-    write_table(Path(results), "costs", [row | name for row in table])
+    study = Study.load(results)
+    try:
+        before = read_table(results, "costs")
+    except UserError:
+        before = pd.DataFrame(columns=schema("costs").names)
+    effort = EFFORTS[study.profile_name]
+    append_rows(results, "costs", block_rows(study, effort, torch.device(device_kind), before))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

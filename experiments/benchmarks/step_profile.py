@@ -1,21 +1,16 @@
 """A training step divided by kind of operation, and its page faults."""
 
 import resource
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from experiments.benchmarks.timing import median_seconds
+from experiments.benchmarks.training_steps import step_function
 from experiments.benchmarks.whole_runs import SHAPES
-from experiments.spec import Precision, Recipe
-from experiments.training.loss import cross_entropy
-from experiments.training.optim import build_optimizer
-from experiments.training.torch_setup import autocast_context
-from model import ModelConfig, build
+from experiments.spec import Precision, RunSpec
 
 _PROFILED_STEPS = 10
 
@@ -55,26 +50,6 @@ def kind_of(operation: str) -> str:
     return DISPATCH
 
 
-def training_step(
-    config: ModelConfig, recipe: Recipe, device: torch.device
-) -> Callable[[], object]:
-    """A function that takes one training step on random tokens."""
-    model = build(config).to(device)
-    optimizer = build_optimizer(model, recipe)
-    shape = (recipe.batch_size, config.context_length + 1)
-    tokens = torch.randint(config.vocab_size, shape, device=device)
-
-    def step() -> None:
-        with autocast_context(recipe.precision, device):
-            loss = cross_entropy(model(tokens[:, :-1]), tokens[:, 1:])
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
-        optimizer.step()
-
-    return step
-
-
 def step_profile(
     shape: str, precision: Precision, device: torch.device, at_least: float
 ) -> dict[str, Any]:
@@ -84,7 +59,8 @@ def step_profile(
     profiler, which slows every operation down a little.
     """
     config, recipe = SHAPES[shape]
-    step = training_step(config, replace(recipe, precision=precision), device)
+    recipe = replace(recipe, precision=precision)
+    step = step_function(RunSpec(model=config, recipe=recipe, corpus="", seed=0), device)
     seconds = median_seconds(step, at_least, device)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(_PROFILED_STEPS):

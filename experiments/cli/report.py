@@ -49,12 +49,16 @@ class PageBuilder:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a build is going on."""
+        return self.process is not None and self.process.poll() is None
+
     def refresh(self) -> None:
         """Start building beside the training, unless the last build began a short while ago. Output
         goes to a file.
         """
-        idle = self.process is None or self.process.poll() is not None
-        if idle and time.monotonic() - self.refreshed >= _SECONDS_BETWEEN_BUILDS:
+        if not self.busy and time.monotonic() - self.refreshed >= _SECONDS_BETWEEN_BUILDS:
             self.refreshed = time.monotonic()
             with (self.results / "report.log").open("wb") as log:
                 self.process = subprocess.Popen(self._command(), stdout=log, stderr=log)
@@ -71,7 +75,7 @@ class PageBuilder:
 
     def stop(self) -> None:
         """End a build that is going on, with the kernels of its notebooks."""
-        if self.process is None or self.process.poll() is not None:
+        if self.process is None or not self.busy:
             return
         with contextlib.suppress(psutil.NoSuchProcess):
             builder = psutil.Process(self.process.pid)

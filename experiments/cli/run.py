@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from experiments.benchmarks.blocks import Blocks
 from experiments.catalogue import load_ablations
 from experiments.cli.options import (
     CorpusOptions,
@@ -111,6 +112,7 @@ def _run(
         training.run_timeout,
         slots_per_gpu,
     )
+    blocks = Blocks(study, folder, functools.partial(_measure_block, folder, device))
     with results_lock(folder), PageBuilder(folder) as page:
         if not failed_only:
             study.save(folder)
@@ -128,17 +130,14 @@ def _run(
             ablations,
             train,
             page,
+            blocks,
             failed_only=failed_only,
             fail_fast=training.fail_fast,
         )
         page.stop()
         stopped = training.fail_fast and bool(outcome.failed)
-        if not failed_only and not stopped and not is_measured(folder, "costs"):
-            print("measuring what attention, norms and generation cost on this machine")
-            # A cluster may have devices that this machine lacks.
-            local_device = device if device in devices_present() else "cpu"
-            program = [sys.executable, "-m", "experiments.benchmarks.costs"]
-            measure(program, folder, profile.name, local_device)
+        if not failed_only and not stopped:
+            blocks.measure_missing()
         if outcome.trained:
             _record_call(folder, outcome, len(slots))
             record_environment(folder)
@@ -155,14 +154,16 @@ def _train_in_turn(
     ablations: list[str],
     train: Callable[..., StudyOutcome],
     page: PageBuilder,
+    blocks: Blocks,
     *,
     failed_only: bool,
     fail_fast: bool,
 ) -> tuple[StudyOutcome, int]:
     """Train a study turn by turn, and plan anew after each turn: trials decide what is next.
 
-    The page is built anew, beside the training, after turns with runs to compare. Returns the
-    outcome and the number of runs asked for.
+    Between two turns nothing trains: if no page is being built either, a block of measurements that
+    is due is made then. The page is built anew, beside the training, after turns with runs to
+    compare. Returns the outcome and the number of runs asked for.
     """
     outcome, asked = StudyOutcome(), set[tuple[str, tuple[Probe, ...]]]()
     plan = study.plan(folder, ablations or None)
@@ -177,6 +178,8 @@ def _train_in_turn(
         outcome += train(turn, title=str(turn[0].turn))
         if fail_fast and outcome.failed:
             break
+        if not failed_only and not page.busy:
+            blocks.measure_if_due()
         if turn[0].rate is None:
             page.refresh()
         plan = study.plan(folder, ablations or None)
@@ -242,6 +245,13 @@ def measure(program: list[str], results: Path, *arguments: str) -> None:
         done = subprocess.run(command, stdout=log, stderr=log, check=False)
     if done.returncode:
         raise UserError(f"`python -m {program[-1]}` failed: {file} says why")
+
+
+def _measure_block(folder: Path, device: str) -> None:
+    """Measure a block of costs on this machine."""
+    # A cluster may have devices that this machine lacks.
+    local_device = device if device in devices_present() else "cpu"
+    measure([sys.executable, "-m", "experiments.benchmarks.costs"], folder, local_device)
 
 
 def _record_call(folder: Path, outcome: StudyOutcome, workers: int) -> None:

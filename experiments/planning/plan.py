@@ -12,6 +12,7 @@ from typing import NamedTuple
 from experiments.ablation import Ablation, Beats, UsesContext, Variant
 from experiments.catalogue import load_ablations, shown_path
 from experiments.errors import UserError
+from experiments.gates import Gate
 from experiments.planning.rates import CorpusFacts, Rates, Score, at_rate, variant_spec
 from experiments.planning.tuning import TUNING_SEEDS, Sweep
 from experiments.profiles import SHAKESPEARE_CHARACTERS, Profile
@@ -244,16 +245,21 @@ def _base(profile: Profile, corpus: CorpusFacts, budget: int) -> RunSpec:
     return RunSpec(model=model, recipe=profile.recipe_at(budget), corpus=corpus.hash, seed=0)
 
 
+def _is_about_bigram(gate: Gate) -> bool:
+    return isinstance(gate, UsesContext) or (isinstance(gate, Beats) and gate.yardstick == "bigram")
+
+
 def _yardsticks(
     bases: Mapping[int, RunSpec], ablations: Mapping[str, Ablation], runs: Sequence[PlannedRun]
 ) -> Iterator[PlannedRun]:
-    """The bigram at every budget and seed of those ablations that have a gate about it."""
+    """The bigram at every budget and seed of those ablations with a claim that needs it: by a gate,
+    or since its loss is to be reached.
+    """
     needing = {
         name
         for name, ablation in ablations.items()
         for claim in ablation.claims
-        for gate in claim.requires
-        if isinstance(gate, UsesContext) or (isinstance(gate, Beats) and gate.yardstick == "bigram")
+        if claim.metric.endswith("_to_loss") or any(map(_is_about_bigram, claim.requires))
     }
     places = {(run.budget, run.spec.seed): False for run in runs if run.ablation in needing}
     for run in runs:

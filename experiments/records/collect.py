@@ -163,6 +163,18 @@ def write_table(results: Path, name: str, rows: list[Row]) -> None:
     write_atomically(results / f"{name}.parquet", buffer.getvalue().to_pybytes())
 
 
+def append_rows(results: Path, name: str, rows: list[Row]) -> None:
+    """Add rows to a table of `MEASURED`. A table that cannot be read is set aside and begun anew.
+
+    Raises:
+        KeyError: a row has a column that is not in the schema.
+    """
+    set_aside(results, name)
+    file = results / f"{name}.parquet"
+    before = pq.read_table(file).to_pylist() if file.exists() else []
+    write_table(results, name, before + rows)
+
+
 def is_measured(results: Path, name: str) -> bool:
     """Whether a table of `MEASURED` exists in this schema version and has rows."""
     try:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from experiments.spec import Recipe
 from model import ModelConfig
 
-VERSION = 10
+VERSION = 11
 
 Column = tuple[str, pa.DataType, str]  # name, type, meaning
 

@@ -1,15 +1,18 @@
-"""Costs that are measured without training: time and memory of attention, norms and generation."""
+"""Costs that are measured in blocks: time and memory of attention, norms, generation and steps."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML
 
+from experiments.metrics import SPEED_METRICS
 from report.figures.charts import MARKED, draw_lines, legend_beside, log2_axis, palette, show
 from report.html import EMPTY, table
 from report.verdicts.cost_growth import FROM, attention_share, growth, overtakes
+from report.verdicts.effects import measured_operations
+from report.verdicts.explain import machine
 from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import Tables
-from report.verdicts.text import format_estimate, format_interval, format_number
+from report.verdicts.text import format_estimate, format_interval, format_number, plural
 
 _GENERATION = {"generation multi-head", "generation grouped", "generation multi-query"}
 
@@ -44,7 +47,7 @@ def cost_curves(tables: Tables, ablation: str) -> HTML:
         alt=f"Cost against context length. Exponent of the growth: {exponents}",
         caption="Forward and backward pass of one sequence on one thread. Attention is measured for"
         " a single layer, the model is the complete base. Exponent of the growth,"
-        f" from all repetitions at lengths of {FROM} and more, with 95 % interval: {exponents}."
+        f" from all blocks at lengths of {FROM} and more, with 95 % interval: {exponents}."
         f" Attention takes more than half of the time of the model {_crossings(tables)}.",
     )
 
@@ -67,12 +70,12 @@ def _crossings(tables: Tables) -> str:
 
 
 def cost_table(tables: Tables, ablation: str) -> HTML:
-    """Seconds and bytes of the operations that the claims of an ablation compare."""
+    """Seconds and bytes of the operations and training steps that an ablation's claims compare."""
     operations = {
         operation
         for claim in tables.ablations[ablation].claims
-        if claim.metric == "measured_seconds"
-        for operation in claim.effect
+        if claim.metric in ("measured_seconds", *SPEED_METRICS)
+        for operation in measured_operations(ablation, claim).values()
     }
     if operations & _GENERATION:
         operations |= _GENERATION
@@ -81,12 +84,14 @@ def cost_table(tables: Tables, ablation: str) -> HTML:
     if rows.empty:
         return EMPTY
     cells = []
-    for (operation, direction), repeats in rows.groupby(["what", "direction"], sort=False):
-        milliseconds = format_estimate(estimate(list(repeats["seconds"] * 1000)))
-        peak = repeats["peak_bytes"].max()
+    for (operation, direction), blocks in rows.groupby(["what", "direction"], sort=False):
+        milliseconds = format_estimate(estimate(list(blocks["seconds"] * 1000)))
+        peak = blocks["peak_bytes"].max()
         cells.append((operation, direction, milliseconds, "–" if pd.isna(peak) else f"{peak:,.0f}"))
+    counted = plural(rows["block"].nunique(), "block")
     note = (
-        "Mean ± half the width of the 95 % interval over repetitions; one thread, nothing else"
-        " running. Bytes: peak memory of all tensors; for generation, final size of the cache."
+        f"Mean ± half the width of the 95 % interval over {counted} at different times, with"
+        f" nothing else running{machine(rows)}. Bytes: peak memory of all tensors; for generation,"
+        " final size of the cache."
     )
     return HTML(table(("operation", "direction", "milliseconds", "bytes"), cells, note))

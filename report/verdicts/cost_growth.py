@@ -1,6 +1,6 @@
 """Costs measured without training runs: their growth with the length, and seconds of operations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ FROM = 256  # tokens; for shorter contexts a call's fixed cost hides the growth
 
 
 def series(costs: pd.DataFrame, what: str, direction: str, column: str) -> pd.Series:
-    """Median over repetitions of a column of the table `costs`, by length in tokens, [lengths].
+    """Median over blocks of a column of the table `costs`, by length in tokens, [lengths].
 
     Args:
         costs: the table `costs`.
@@ -25,8 +25,8 @@ def series(costs: pd.DataFrame, what: str, direction: str, column: str) -> pd.Se
 
 def growth(costs: pd.DataFrame, what: str, direction: str, metric: str) -> Estimate | None:
     """Power of the length by which a cost grows, with its 95 % interval: the slope of the logarithm
-    of the cost over the logarithm of the length, through all repetitions at all lengths from `FROM`
-    on. None without two lengths.
+    of the cost over the logarithm of the length, through all blocks at all lengths from `FROM` on.
+    None without two lengths.
 
     Args:
         costs: the table `costs`.
@@ -44,9 +44,34 @@ def growth(costs: pd.DataFrame, what: str, direction: str, metric: str) -> Estim
 
 
 def cost_table(costs: pd.DataFrame, whats: Sequence[str]) -> pd.DataFrame:
-    """Measured seconds of operations, [repetitions, operations]."""
-    chosen = costs[costs["what"].isin(whats) & (costs["direction"] != "forward")]
-    return chosen.pivot(index="repeat", columns="what", values="seconds")
+    """Measured seconds of operations, [blocks, operations]."""
+    return _without_forward(costs, whats).pivot(index="block", columns="what", values="seconds")
+
+
+def step_speeds(costs: pd.DataFrame, steps: Mapping[str, str]) -> pd.DataFrame:
+    """Tokens per second of training steps, [blocks, variants].
+
+    Args:
+        costs: the table `costs`.
+        steps: the name of each variant's step in the table.
+    """
+    rows = costs[costs["what"].isin(steps.values())]
+    speeds = rows.assign(speed=rows["tokens"] / rows["seconds"])
+    table = speeds.pivot(index="block", columns="what", values="speed")
+    named = table.reindex(columns=list(steps.values()))
+    return named.set_axis(list(steps), axis="columns").astype(float)
+
+
+def blocks_with(costs: pd.DataFrame, whats: Iterable[str]) -> int:
+    """Number of blocks that have measured all of these operations."""
+    needed = set(whats)
+    counts = _without_forward(costs, needed).groupby("block")["what"].nunique()
+    return int((counts == len(needed)).sum())
+
+
+def _without_forward(costs: pd.DataFrame, whats: Iterable[str]) -> pd.DataFrame:
+    """The rows of operations, without those of a forward pass alone."""
+    return costs[costs["what"].isin(list(whats)) & (costs["direction"] != "forward")]
 
 
 def peak_flops(costs: pd.DataFrame) -> float | None:

@@ -23,25 +23,26 @@ def first_reach(spent: Numbers, losses: Numbers, target: float) -> float:
     return float(spent[i - 1] + share * (spent[i] - spent[i - 1]))
 
 
-def spent_to_loss(curves: pd.DataFrame, variants: list[str], column: str) -> pd.DataFrame:
-    """Amount spent until the loss that all variants reach, [seeds, variants]. That loss is the
-    highest of the variants' lowest validation losses.
+def spent_to_loss(
+    curves: pd.DataFrame, variants: list[str], column: str, targets: "pd.Series[float]"
+) -> pd.DataFrame:
+    """Amount spent until a run's loss is as low as its seed's target, [seeds, variants]; NaN where
+    it never is. Seeds without a target are left out.
 
     Args:
         curves: validation points with variant and seed.
         variants: names of the compared variants.
-        column: amount that is spent: "tokens", "seconds" or "flops".
+        column: amount that is spent: "tokens" or "flops".
+        targets: the loss to be reached, by seed, in the unit of the curves' losses.
     """
-    chosen = curves[curves["variant"].isin(variants)].dropna(subset=["loss"]).sort_values("step")
-    lowest = chosen.groupby(["seed", "variant"])["loss"].min()
-    targets = lowest.groupby("seed").max()
+    chosen = curves[curves["variant"].isin(variants) & curves["seed"].isin(targets.index)]
+    chosen = chosen.dropna(subset=["loss"]).sort_values("step")
+    target_of = targets.to_dict()
     rows = [
         (
             seed,
             variant,
-            first_reach(
-                points[column].to_numpy(), points["loss"].to_numpy(), targets.to_dict()[seed]
-            ),
+            first_reach(points[column].to_numpy(), points["loss"].to_numpy(), target_of[seed]),
         )
         for (seed, variant), points in chosen.groupby(["seed", "variant"])
     ]
@@ -65,3 +66,20 @@ def steps_to_solve(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     steps = runs["run_id"].map(reached).astype(float).fillna(runs["recipe.steps"] + 1)
     by_run = runs.assign(steps_to_solve=steps)
     return by_run.pivot(index="seed", columns="variant", values="steps_to_solve")
+
+
+def seconds_to_loss(tokens: pd.DataFrame, speeds: pd.DataFrame) -> pd.DataFrame:
+    """Seconds until a loss is reached, [pairs, variants]: the tokens of a seed divided by the
+    tokens per second of a block.
+
+    The first seed is paired with the first block, the second with the second, and so on, as far as
+    there are both, so the seconds vary as the seeds and as the blocks do. The index is the seed.
+
+    Args:
+        tokens: tokens until the loss is reached, [seeds, variants].
+        speeds: tokens per second of a training step, [blocks, variants].
+    """
+    tokens, speeds = tokens.dropna().sort_index(), speeds.dropna().sort_index()
+    n = min(len(tokens), len(speeds))
+    paired = speeds[tokens.columns].iloc[:n].set_axis(tokens.index[:n])
+    return tokens.iloc[:n].div(paired)

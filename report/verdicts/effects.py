@@ -1,19 +1,29 @@
-"""Effects per seed: scores of runs, points of curves, and differences paired by seed."""
+"""Effects per seed or block: scores of runs, points of curves, speeds, and paired differences."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
 
 from experiments.ablation import Claim
-from experiments.metrics import COST_METRICS, TIMED
+from experiments.metrics import (
+    BLOCK_METRICS,
+    BLOCKS,
+    COST_METRICS,
+    SPEED_METRICS,
+    TIMED,
+    step_name,
+)
+from experiments.planning.plan import YARDSTICKS
 from experiments.records.run_folder import FINISHED
 from experiments.records.schema import per_character
 from experiments.spec import TEXT_TASKS
-from report.verdicts.cost_growth import cost_table
-from report.verdicts.cost_to_target import spent_to_loss, steps_to_solve
+from report.verdicts.cost_growth import blocks_with, cost_table, step_speeds
+from report.verdicts.cost_to_target import seconds_to_loss, spent_to_loss, steps_to_solve
 from report.verdicts.tables import Tables
+from report.verdicts.text import plural
 
 TRAINS = 0.2  # nats per character below a guess by frequency: a run that trains
 
@@ -79,9 +89,7 @@ def curve_points(tables: Tables, ablation: str, split: str = "val") -> pd.DataFr
 
     Only runs with a result are included: a failed or unfinished run has no training to compare.
     """
-    members = finished(tables, ablation)[
-        ["variant", "seed", "run_id", "flops", "steps", "runs_per_card"]
-    ]
+    members = finished(tables, ablation)[["variant", "seed", "run_id", "flops", "steps"]]
     rows = tables.curves[tables.curves["split"] == split].merge(members, on="run_id")
     rows["flops"] *= rows["step"] / rows["steps"]
     return rows
@@ -90,31 +98,92 @@ def curve_points(tables: Tables, ablation: str, split: str = "val") -> pd.DataFr
 def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
     """A claim's effect for each seed that has all runs that the claim weighs, [seeds].
 
-    The effect of a claim about measured seconds is one value per repetition.
+    The effect of a claim about `BLOCK_METRICS` is one value per block, [blocks].
     """
     if claim.metric in COST_METRICS:
         values = cost_table(tables.costs, list(claim.effect))
+    elif claim.metric == "tokens_per_second":
+        values = step_speeds(tables.costs, measured_operations(ablation, claim))
+    elif claim.metric == "seconds_to_loss":
+        speeds = step_speeds(tables.costs, measured_operations(ablation, claim))
+        values = seconds_to_loss(training_to_loss(tables, ablation, claim), speeds)
     elif claim.metric.endswith("_to_loss"):
-        spent = claim.metric.removesuffix("_to_loss")
-        points = curve_points(tables, ablation)
-        if claim.metric in TIMED:
-            points = points[~shared_a_card(points)]
-        values = spent_to_loss(points, list(claim.effect), spent)
+        values = training_to_loss(tables, ablation, claim)
     elif claim.metric == "steps_to_solve":
         runs = finished(tables, ablation)
         points = tables.curves[tables.curves["split"] == "val"]
         values = steps_to_solve(points[points["run_id"].isin(runs["run_id"])], runs)
     else:
-        rows = scored(tables, ablation)
-        if claim.metric in TIMED:
-            rows = rows[~shared_a_card(rows)]
-        values = _by_variant(rows, claim.metric)
+        values = _by_variant(scored(tables, ablation), claim.metric)
     return weighted_sum(values, claim.effect, claim.log) - claim.threshold
 
 
-def shared_a_card(rows: pd.DataFrame) -> "pd.Series[bool]":
-    """Which rows are of runs that shared a graphics card: their speeds say nothing."""
-    return rows["runs_per_card"].fillna(1) > 1
+@dataclass(frozen=True)
+class Sample:
+    """The seeds or blocks that a claim rests on.
+
+    planned: number of seeds or blocks that a verdict waits for.
+    waiting: number of planned seeds with a run that is not finished.
+    blocks: number of blocks that have measured what the claim weighs.
+    lacks_blocks: whether the claim waits for further blocks.
+    """
+
+    planned: int
+    waiting: int
+    blocks: int
+    lacks_blocks: bool
+
+    @property
+    def interim(self) -> bool:
+        """Whether planned seeds or blocks are missing, so that nothing is decided."""
+        return self.waiting > 0 or self.lacks_blocks
+
+    def progress(self, n: int) -> str:
+        """How much of what is planned there is, "3 of 5 planned seeds"."""
+        if self.lacks_blocks:
+            return f"{self.blocks} of {BLOCKS} blocks"
+        return f"{n} of {plural(self.planned, 'planned seed')}"
+
+
+def sample_of(tables: Tables, ablation: str, claim: Claim, needed: pd.DataFrame) -> Sample:
+    """The seeds or blocks that a claim rests on. `needed` has the members that it weighs."""
+    blocks = blocks_with(tables.costs, measured_operations(ablation, claim).values())
+    lacks_blocks = claim.metric in TIMED and blocks < BLOCKS
+    if claim.metric in BLOCK_METRICS:
+        return Sample(max(blocks, BLOCKS), 0, blocks, lacks_blocks)
+    over = needed["status"].isin(FINISHED)
+    if claim.metric.endswith("_to_loss"):
+        over &= needed["seed"].isin(bigram_losses(tables).index)
+    planned = int(needed["seed"].nunique())
+    if claim.metric in TIMED:  # pairs of a seed and a block
+        planned = min(planned, max(blocks, BLOCKS))
+    return Sample(planned, int((~over).groupby(needed["seed"]).any().sum()), blocks, lacks_blocks)
+
+
+def measured_operations(ablation: str, claim: Claim) -> dict[str, str]:
+    """The name in the table `costs` of each operation or variant that a claim about time weighs."""
+    if claim.metric in SPEED_METRICS:
+        return {variant: step_name(ablation, variant) for variant in claim.effect}
+    return {operation: operation for operation in claim.effect}
+
+
+def training_to_loss(tables: Tables, ablation: str, claim: Claim) -> pd.DataFrame:
+    """Training until a run's loss is as low as the bigram's of the same seed, [seeds, variants]: in
+    FLOPs for the metric flops_to_loss, in tokens for the others. NaN where it never is.
+    """
+    column = "flops" if claim.metric == "flops_to_loss" else "tokens"
+    points = curve_points(tables, ablation)
+    points = points.assign(loss=points["loss_per_character"])
+    return spent_to_loss(points, list(claim.effect), column, bigram_losses(tables))
+
+
+def bigram_losses(tables: Tables) -> "pd.Series[float]":
+    """Final validation loss of the bigram at the budget of the tables, in nats per character, by
+    seed.
+    """
+    rows = scored(tables, YARDSTICKS)
+    rows = rows[rows["variant"] == "bigram"]
+    return rows.set_index("seed")["val_loss_per_character"].astype(float)
 
 
 def baseline_differences(tables: Tables, ablation: str) -> pd.DataFrame:

@@ -5,12 +5,20 @@ from typing import Any
 import pandas as pd
 
 from experiments.ablation import Claim
-from experiments.metrics import COST_METRICS, METRICS, TIMED
+from experiments.metrics import BLOCK_METRICS, COST_METRICS, METRICS, SPEED_METRICS
 from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.gates import gate_rule
 from report.verdicts.outcomes import Verdict, decidable_with
 from report.verdicts.stats import LEVEL, Estimate
-from report.verdicts.text import format_interval, format_number, format_seeds, plural
+from report.verdicts.text import (
+    format_interval,
+    format_number,
+    format_seeds,
+    join_words,
+    plural,
+)
+
+_NO_STEPS = "the training steps have not been measured"
 
 _MOST_SEEDS = 20  # of a claim: the last of the planned looks
 
@@ -99,8 +107,20 @@ def too_small(effect: Estimate, claim: Claim) -> str:
     )
 
 
+def machine(rows: pd.DataFrame) -> str:
+    """Where times were measured, to follow a text: "; measured on AMD EPYC, one thread".
+
+    Args:
+        rows: rows of the table `costs`.
+    """
+    threads = [int(n) for n in sorted(set(rows["threads"].dropna()))]
+    named = [str(name) for name in sorted(set(rows["device_name"].dropna()))]
+    counted = ["one thread" if n == 1 else plural(n, "thread") for n in threads]
+    return f"; measured on {', '.join([join_words(named), *counted])}" if named else ""
+
+
 def reason_not_run(needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_genres: bool) -> str:
-    """Why a claim has no effect for any seed.
+    """Why a claim has no effect for any seed or block.
 
     Args:
         needed: the members of the variants that the claim weighs.
@@ -108,18 +128,19 @@ def reason_not_run(needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_ge
         tokenizer: the study's tokenizer, "characters" or "bpe".
         has_genres: whether the corpus has the data of every task.
     """
-    if claim.metric in COST_METRICS:
-        return "the costs have not been measured"
+    if claim.metric in BLOCK_METRICS:
+        return _NO_STEPS if claim.metric in SPEED_METRICS else "the costs have not been measured"
     if needed.empty and has_genres:
         return "no run of the comparison is planned in this study"
     if needed.empty and tokenizer == "bpe":
         return "the task needs positions in the text, which only tokens of one character have"
     if needed.empty:
         return "this corpus lacks the data of the task"
-    if claim.metric in TIMED and (needed["runs_per_card"].fillna(1) > 1).any():
-        return "the runs shared a graphics card, so their speeds say nothing"
     finished = needed["status"].isin(FINISHED)
     if finished.groupby(needed["seed"]).all().any():
+        if claim.metric.endswith("_to_loss"):
+            reason = "no seed has a loss of the bigram that every run of the comparison reaches"
+            return f"{reason}, or {_NO_STEPS}" if claim.metric in SPEED_METRICS else reason
         return (
             f"no seed has a value of {_metric(claim)} for every run of the comparison"
             + divergence(needed, claim)
@@ -152,6 +173,16 @@ def divergence(needed: pd.DataFrame, claim: Claim) -> str:
     return "".join(f"; {plural(n, 'run')} diverged, {how}" for how, n in counts.items() if n)
 
 
+def unreached(training: pd.DataFrame) -> str:
+    """How many seeds are left out since a run never reaches the loss, to follow another text.
+
+    Args:
+        training: training to the loss, [seeds, variants], NaN where it is never reached.
+    """
+    n = int(training.isna().any(axis=1).sum())
+    return f"; {plural(n, 'seed')} left out, where a run never reaches the loss" if n else ""
+
+
 def _percent(level: float) -> str:
     """What an interval covers, "95 %"."""
     return f"{100 * (1 - level):.4g} %"
@@ -163,8 +194,8 @@ def _metric(claim: Claim) -> str:
 
 def _sample(claim: Claim, n: int) -> str:
     """The values that an interval is taken over, counted."""
-    if claim.metric == "measured_seconds":
-        return plural(n, "repetition")
-    if claim.metric in COST_METRICS:
-        return f"{n} measurements"
+    if claim.metric == "memory_exponent":
+        return plural(n, "measurement")
+    if claim.metric in BLOCK_METRICS:
+        return plural(n, "block")
     return format_seeds(n)

@@ -10,7 +10,7 @@ from experiments.gates import YARDSTICKS, Gate, SeesTokens, UsesContext
 from experiments.planning.plan import YARDSTICKS as YARDSTICK_RUNS
 from experiments.records.run_folder import FINISHED, Status
 from experiments.spec import SYMBOLS
-from report.verdicts.effects import loss_column, scored
+from report.verdicts.effects import bigram_losses, loss_column, scored
 from report.verdicts.stats import estimate
 from report.verdicts.tables import Tables
 from report.verdicts.text import format_estimate, format_number, join_words
@@ -117,7 +117,7 @@ def _losses(tables: Tables, ablation: str, variant: str, seeds: pd.Index) -> pd.
 def _yardstick(tables: Tables, ablation: str, name: str, seeds: pd.Index) -> pd.Series:
     """The loss of a yardstick for each seed, in the unit of the ablation's losses."""
     if name == "bigram":
-        return _losses(tables, YARDSTICK_RUNS, "bigram", seeds)
+        return bigram_losses(tables).reindex(seeds)
     if name in YARDSTICKS:
         loss = tables.unigram_loss if name == "unigram" else tables.uniform_loss
         return pd.Series(loss, index=seeds, dtype=float)

@@ -8,12 +8,27 @@ import numpy as np
 import pandas as pd
 
 from experiments.ablation import Claim
-from experiments.metrics import COST_METRICS
+from experiments.metrics import BLOCK_METRICS, TIMED
 from experiments.records.collect import write_table
-from experiments.records.run_folder import FINISHED, Status
+from experiments.records.run_folder import Status
 from report.verdicts.cost_growth import growth
-from report.verdicts.effects import claim_effect
-from report.verdicts.explain import divergence, numbers, reason_not_run, rule, too_small, unit
+from report.verdicts.effects import (
+    Sample,
+    claim_effect,
+    measured_operations,
+    sample_of,
+    training_to_loss,
+)
+from report.verdicts.explain import (
+    divergence,
+    machine,
+    numbers,
+    reason_not_run,
+    rule,
+    too_small,
+    unit,
+    unreached,
+)
 from report.verdicts.gates import failing_gate
 from report.verdicts.outcomes import (
     DECIDED,
@@ -34,7 +49,7 @@ from report.verdicts.stats import (
     shifted,
 )
 from report.verdicts.tables import Tables
-from report.verdicts.text import join_words, plural
+from report.verdicts.text import join_words
 from report.verdicts.trend import effect_trend
 
 # What a claim lacks whose comparison means nothing.
@@ -74,10 +89,10 @@ def mark_fragile(rows: list[dict[str, Any]]) -> None:
 def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str, Any]]:
     """A claim's rows of the table `claims`, one per budget, with the trend over all of them.
 
-    A claim about an identity or about costs has one row without a budget. A claim that is counted
-    in seeds has no trend.
+    A claim about an identity, or about what is measured in blocks, has one row without a budget. A
+    claim that is counted in seeds has no trend.
     """
-    if claim.check or claim.metric in COST_METRICS:
+    if claim.check or claim.metric in BLOCK_METRICS:
         return [judge(tables, ablation, claim)]
     rows, effects = [], {}
     for budget in tables.budgets_of(ablation) or [tables.study.budgets[0]]:
@@ -106,8 +121,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     """A claim's row of the table `claims` at the budget of the tables, without its trend and what
     depends on other claims.
     """
-    # Costs are measured once, however many seeds there are.
-    level = LEVEL if claim.metric in COST_METRICS else look_level(tables.study.looks)
+    by_block, level = claim.metric in BLOCK_METRICS, _level(tables, claim)
     stated: dict[str, Any] = {
         "claim": claim.id,
         "ablation": ablation,
@@ -121,44 +135,77 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     if claim.check:
         return stated | _judge_identity(tables, claim)
     members = tables.of(ablation)
-    needed = members[members["variant"].isin(list(claim.effect))]
+    needed = members[members["variant"].isin([] if by_block else list(claim.effect))]
+    sample = sample_of(tables, ablation, claim, needed)
     stated |= {
         "scale": "ratio" if claim.log else "difference",
         "unit": unit(claim),
         "margin": claim.margin,
         "level": level,
         "diverged": int((needed["status"] == Status.DIVERGED).sum()),
-        "interim": _seeds_waiting(needed) > 0,
+        "interim": sample.interim,
+        "planned": sample.planned,
+        "n": 0,
     }
     if claim.metric.endswith("_exponent"):
-        return stated | _judge_growth(tables, claim)
-    effects = claim_effect(tables, ablation, claim)
-    about_costs = claim.metric in COST_METRICS
-    n = len(effects)
-    row = stated | {"n": n, "planned": n if about_costs else int(needed["seed"].nunique())}
+        row = stated | _judge_growth(tables, claim, sample)
+    else:
+        effects = claim_effect(tables, ablation, claim)
+        row = stated | _judge_effects(tables, ablation, claim, needed, effects, sample)
+    if claim.metric in TIMED and sample.blocks:
+        operations = measured_operations(ablation, claim).values()
+        row["why"] += machine(tables.costs[tables.costs["what"].isin(operations)])
+    return row
+
+
+def _judge_effects(
+    tables: Tables,
+    ablation: str,
+    claim: Claim,
+    needed: pd.DataFrame,
+    effects: "pd.Series[float]",
+    sample: Sample,
+) -> dict[str, Any]:
+    """The verdict on the effects of a claim, one for each seed or block."""
+    n, level = len(effects), _level(tables, claim)
     if not n:
         study = tables.study
         why = reason_not_run(needed, claim, study.tokenizer, has_genres=study.has_genres)
-        return row | {"verdict": Verdict.NOT_RUN, "why": why}
+        return {"verdict": Verdict.NOT_RUN, "why": why}
     result, ps = _tested(effects, claim, level)
-    row |= _numbers(result, ps, claim, level)
-    if row["interim"]:
-        row |= _UNJUDGED | {"verdict": Verdict.UNDECIDED}
-        why = (
-            f"interim, with {n} of {plural(row['planned'], 'planned seed')}: {numbers(row, claim)}"
-        )
-        return row | {"why": why + divergence(needed, claim)}
+    row = {"level": level} | _numbers(result, ps, claim, level)
+    if sample.interim:
+        return row | _interim(row, claim, sample, divergence(needed, claim))
     if claim.learnt and not claim.counted and (failed := _seeds_without_result(needed)):
         why = f"every compared run diverged in {failed} of {n} seeds"
         return row | _UNJUDGED | {"verdict": Verdict.NOT_TESTABLE, "why": why}
-    if gate := failing_gate(tables, ablation, claim, effects.index):
+    seeds = effects.index
+    if claim.metric in BLOCK_METRICS:
+        seeds = pd.Index(sorted(set(tables.of(ablation)["seed"])))
+    if gate := failing_gate(tables, ablation, claim, seeds):
         row |= _UNJUDGED
         row["verdict"] = Verdict.NOT_RUN if gate.holds is None else Verdict.NOT_TESTABLE
         return row | {"why": f"{gate.why}; {numbers(row, claim)}"}
     why = numbers(row, claim) + divergence(needed, claim)
+    if claim.metric.endswith("_to_loss"):
+        why += unreached(training_to_loss(tables, ablation, claim))
     if row["verdict"] == Verdict.UNDECIDED:
         why += too_small(result, claim)
     return row | {"why": why}
+
+
+def _interim(
+    row: dict[str, Any], claim: Claim, sample: Sample, further: str = ""
+) -> dict[str, Any]:
+    """What replaces a verdict while planned seeds or blocks are missing."""
+    unjudged = row | _UNJUDGED | {"verdict": Verdict.UNDECIDED}
+    why = f"interim, with {sample.progress(row['n'])}: {numbers(unjudged, claim)}{further}"
+    return unjudged | {"why": why}
+
+
+def _level(tables: Tables, claim: Claim) -> float:
+    """The level of a claim's test. As many blocks are measured, however many seeds there are."""
+    return LEVEL if claim.metric in BLOCK_METRICS else look_level(tables.study.looks)
 
 
 def _tested(
@@ -174,16 +221,22 @@ def _tested(
     return share(as_claimed, n, level), outcome_ps_of_counts(as_claimed, reverse, n, margin)
 
 
-def _judge_growth(tables: Tables, claim: Claim) -> dict[str, Any]:
+def _judge_growth(tables: Tables, claim: Claim, sample: Sample) -> dict[str, Any]:
     """The verdict on a claim about how a cost grows with the length."""
     (operation,) = claim.effect
     power = growth(tables.costs, operation, "both", claim.metric)
     if power is None:
         why = reason_not_run(pd.DataFrame(), claim, "", has_genres=True)
-        return {"n": 0, "planned": 0, "verdict": Verdict.NOT_RUN, "why": why}
+        return {"verdict": Verdict.NOT_RUN, "why": why}
     result = shifted(power, -claim.threshold)
     row = _numbers(result, outcome_ps(claim, result, claim.margin), claim, LEVEL)
-    row |= {"n": result.n, "planned": result.n, "level": LEVEL}
+    row["level"] = LEVEL
+    if claim.metric in TIMED:
+        row["n"] = sample.blocks
+    else:
+        row["planned"] = result.n  # memory does not vary, so one block has all measurements
+    if sample.interim:
+        return _interim(row, claim, sample)
     return row | {"why": numbers(row, claim)}
 
 
@@ -202,11 +255,6 @@ def _numbers(
         "verdict": verdict,
         "decidable": _unlogged(decidable, claim) if verdict == Verdict.UNDECIDED else None,
     }
-
-
-def _seeds_waiting(needed: pd.DataFrame) -> int:
-    """Number of planned seeds with a run that is not finished."""
-    return int((~needed["status"].isin(FINISHED)).groupby(needed["seed"]).any().sum())
 
 
 def _seeds_without_result(needed: pd.DataFrame) -> int:

@@ -25,7 +25,8 @@ LEARNT = Beats("a", "uniform", by=0)
 class Run:
     """A planned run and what came of it. "missing" has no result, and "untuned" not even an id.
 
-    `loss` is in nats per token. `positions` has the loss at each position of the window.
+    `loss` is in nats per token. `positions` has the loss at each position of the window, and
+    `curve` the validation loss after every thousand tokens, from none on.
     """
 
     variant: str
@@ -36,6 +37,7 @@ class Run:
     ablation: str = "planted"
     task: str = "language"
     positions: Sequence[float] = ()
+    curve: Sequence[float] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -74,6 +76,16 @@ def bigrams(losses: Sequence[float], budget: int = 1) -> list[Run]:
     return [Run("bigram", seed, loss, budget, ablation=YARDSTICKS) for seed, loss in runs]
 
 
+def blocks(seconds: Mapping[str, Sequence[float]], **columns: Any) -> list[dict[str, Any]]:
+    """Rows of the table `costs`: the seconds of each operation, one number per block."""
+    where = {"device_name": "Planted & Sons", "threads": 1}
+    return [
+        {"what": what, "block": block, "seconds": of_block} | where | columns
+        for what, of_what in seconds.items()
+        for block, of_block in enumerate(of_what)
+    ]
+
+
 def claim(**changes: Any) -> Claim:
     """The claim that the loss of "b" is above that of "a" by more than 0.1."""
     stated: dict[str, Any] = {"id": "b-is-worse", "sentence": "It hurts.", "said_by": "nobody"}
@@ -97,6 +109,7 @@ def write_study(
     characters: int = 100,
     budgets: Sequence[int] = (1, 4, 16),
     more: Mapping[str, Ablation] | None = None,
+    costs: Sequence[dict[str, Any]] = (),
 ) -> Tables:
     """Write the tables of a study, and load them.
 
@@ -105,6 +118,7 @@ def write_study(
         characters: of the validation text, which has 100 tokens.
         budgets: of the study.
         more: further ablations, by name.
+        costs: rows of the table `costs`.
     """
     ablations = {"planted": ablation} | dict(more or {})
     monkeypatch.setattr("report.verdicts.tables.load_ablations", lambda: ablations)
@@ -129,7 +143,8 @@ def write_study(
     study.save(results)
     per_token = study.tokens_per_character()
     write_missing(results)
-    for name in ("measures", "curves", "calls", "seals", "claims"):
+    write_table(results, "costs", list(costs))
+    for name in ("measures", "calls", "seals", "claims"):
         write_table(results, name, [])
     over = [run for run in runs if run.status not in ("missing", "untuned")]
     rows = [_row(run, per_token) for run in over]
@@ -144,6 +159,13 @@ def write_study(
         for position, loss in enumerate(run.positions)
     ]
     write_table(results, "positions", points)
+    curves = [
+        {"run_id": run.run_id, "split": "val", "step": i, "tokens": 1000 * i, "loss": loss}
+        | {"loss_per_character": loss * per_token}
+        for run in over
+        for i, loss in enumerate(run.curve)
+    ]
+    write_table(results, "curves", curves)
     return Tables.load(results)
 
 
@@ -162,6 +184,8 @@ def _row(run: Run, per_token: float) -> dict[str, Any]:
     row = {"run_id": run.run_id, "ablation": run.ablation, "variant": run.variant}
     row |= {"seed": run.seed, "tuning": False, "status": run.status, "val_loss": run.loss}
     row |= {"recipe.task": run.task, "model.vocab_size": VOCABULARY}
+    if run.curve:
+        row |= {"steps": len(run.curve) - 1, "flops": 1e6 * (len(run.curve) - 1)}
     if run.task == "language" and run.loss is not None:
         row["val_loss_per_character"] = run.loss * per_token
     return row | dict(run.values)

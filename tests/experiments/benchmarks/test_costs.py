@@ -1,26 +1,38 @@
 """Costs: what is measured, memory and FLOPs against the definitions, and the limits."""
 
+import datetime
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 from experiments.benchmarks import costs
+from experiments.benchmarks.blocks import compared_names
 from experiments.benchmarks.costs import (
     EFFORTS,
     Effort,
+    Measurement,
     attention,
     generations,
     network,
-    rows,
 )
 from experiments.benchmarks.timing import seconds_and_peak_bytes
+from experiments.catalogue import load_ablations
+from experiments.data.corpus import Corpus
 from experiments.profiles import PROFILES
+from experiments.records.collect import append_rows, read_table
+from experiments.records.schema import schema
+from experiments.records.study import Study
 from model import ModelConfig
 from model.accounting import cache_bytes
 from model.attention import KERNELS
 from model.cache import Cache
+from report.verdicts.tables import records
 
 CPU = torch.device("cpu")
 BASE = replace(PROFILES["cpu"].base_model(84), attention="fused")
@@ -34,15 +46,63 @@ def peak(base: ModelConfig, length: int, direction: str, make=attention) -> int:
     return peak_bytes
 
 
-@pytest.fixture(scope="module")
-def measured() -> list[dict]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(costs, "_NEW_TOKENS", 8)
-        return rows(PROFILES["smoke"], Effort((16, 32), repeats=2, seconds=0.0), CPU)
+EFFORT = Effort((16, 32), 0.0, 0.0)
+STEPS = ("heads/heads-1", "heads/heads-16", "norm-kind/layernorm", "norm-kind/rmsnorm")
 
 
-def test_every_combination_is_measured_once_in_every_repeat(measured: list[dict]):
-    keys = [(r["repeat"], r["what"], r["direction"], r["length"]) for r in measured]
+@pytest.fixture
+def study(corpus: Corpus, tmp_path: Path) -> Study:
+    study = Study.of(PROFILES["smoke"], corpus, seeds=1)
+    study.save(tmp_path)
+    return study
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
+    """What is timed, in order, with the least seconds of timing. The first timing gives one second,
+    the second two seconds, and so on.
+    """
+    calls: list[tuple[str, float]] = []
+    names: dict[int, str] = {}
+
+    def named(measurement: Measurement) -> str:
+        return f"{measurement.what} {measurement.direction}"
+
+    def median_seconds(run: Callable[[], object], at_least: float, device: torch.device) -> float:
+        run()
+        calls.append((names[id(run)], at_least))
+        return float(len(calls))
+
+    group_rows = costs.group_rows
+
+    def noted(group: list[Measurement], *rest: Any) -> list[dict[str, Any]]:
+        names.update({id(each.run): named(each) for each in group})
+        return group_rows(group, *rest)
+
+    monkeypatch.setattr(costs, "group_rows", noted)
+    monkeypatch.setattr(costs, "median_seconds", median_seconds)
+    monkeypatch.setattr(costs, "seconds_and_peak_bytes", lambda run, device: (0.0, 64))
+    monkeypatch.setattr(costs, "_NEW_TOKENS", 8)
+    monkeypatch.setattr(
+        costs, "matrix_product", lambda *_: Measurement(lambda: None, "matmul", flops=1.0)
+    )
+    return calls
+
+
+def measure_block(study: Study, results: Path, effort: Effort = EFFORT) -> None:
+    before = pd.DataFrame(columns=schema("costs").names)
+    if (results / "costs.parquet").exists():
+        before = read_table(results, "costs")
+    append_rows(results, "costs", costs.block_rows(study, effort, CPU, before))
+
+
+def test_every_combination_is_measured_once_in_every_block(
+    study: Study, tmp_path: Path, timed: list
+):
+    measure_block(study, tmp_path)
+    measure_block(study, tmp_path)
+    measured = records(read_table(tmp_path, "costs"))
+    keys = [(r["block"], r["what"], r["direction"], r["length"]) for r in measured]
     lengthening = itertools.product(
         [f"{part} {kernel}" for part in ("attention", "model") for kernel in MEASURED],
         ("forward", "both"),
@@ -50,26 +110,89 @@ def test_every_combination_is_measured_once_in_every_repeat(measured: list[dict]
     )
     norms = itertools.product(("layernorm", "rmsnorm"), ("forward", "both"), [None])
     generated = [(f"generation {n}", None, 8) for n in ("multi-head", "grouped", "multi-query")]
-    expected = [*lengthening, *norms, *generated, ("matmul", None, None)]
+    names = {name for group in compared_names(load_ablations()) for name in group}
+    steps = [(name, None, None) for name in names if name.startswith("step ")]
+    expected = [*lengthening, *norms, *generated, *steps, ("matmul", None, None)]
+    assert {f"step {name}" for name in STEPS} <= names
     assert len(keys) == len(set(keys))
-    assert set(keys) == {(repeat, *key) for repeat in range(2) for key in expected}
+    assert set(keys) == {(block, *key) for block in range(2) for key in expected}
 
 
-def test_everything_is_measured_once_before_the_next_repeat(measured: list[dict]):
-    assert [r["repeat"] for r in measured] == sorted(r["repeat"] for r in measured)
+def test_what_claims_compare_is_timed_in_mirrored_order_and_everything_else_once(
+    study: Study, tmp_path: Path, timed: list
+):
+    measure_block(study, tmp_path, Effort((16,), compared_seconds=0.5, seconds=0.25))
+    names = [name for name, _ in timed]
+    for a, b in (
+        ("layernorm both", "rmsnorm both"),
+        ("generation multi-head None", "generation multi-query None"),
+        ("step heads/heads-1 None", "step heads/heads-16 None"),
+        ("step lstm-baseline/transformer None", "step lstm-baseline/lstm None"),
+    ):
+        first = names.index(a)
+        assert timed[first : first + 4] == [(each, 0.5) for each in (a, b, b, a)]
+        assert (names.count(a), names.count(b)) == (2, 2)
+    for single in ("layernorm forward", "generation grouped None", "model fused both"):
+        assert timed.count((single, 0.25)) == names.count(single) == 1
 
 
-def test_rows_have_time_flops_and_the_memory_of_the_first_repeat(measured: list[dict]):
-    for row in measured:
+def test_the_seconds_of_a_pair_are_means_of_both_of_its_timings(timed: list):
+    """The first of four timings gives one second, the last four: 1 2 3 4 for A B B A."""
+    pair = [Measurement(lambda: None, name, "both") for name in "ab"]
+    rows = costs.group_rows(pair, EFFORT, CPU)
+    assert [(row["what"], row["seconds"]) for row in rows] == [("a", 2.5), ("b", 2.5)]
+    assert [name for name, _ in timed] == ["a both", "b both", "b both", "a both"]
+    three = [Measurement(lambda: None, name, "both") for name in "abc"]
+    costs.group_rows(three, EFFORT, CPU)
+    assert "".join(name[0] for name, _ in timed[4:]) == "abccba"
+
+
+def test_blocks_are_numbered_and_only_the_first_measures_memory(
+    study: Study, tmp_path: Path, timed: list, monkeypatch: pytest.MonkeyPatch
+):
+    measure_block(study, tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("memory does not vary")
+
+    monkeypatch.setattr(costs, "seconds_and_peak_bytes", refuse)
+    measure_block(study, tmp_path, Effort((16, 32, 64), 0.0, 0.0))  # at the lengths of the first
+    measure_block(study, tmp_path)
+    table = read_table(tmp_path, "costs")
+    assert table.groupby("block").size().tolist() == [len(table) / 3] * 3
+    assert set(table["length"].dropna()) == {8, 16, 32}
+    for row in records(table):
+        no_memory = row["block"] > 0 or row["what"].startswith(("matmul", "step"))
+        assert (row["peak_bytes"] is None) == no_memory
+    for _, block in table.groupby("block"):
+        (started,) = set(block["started"])
+        assert datetime.datetime.fromisoformat(started).utcoffset() == datetime.timedelta(0)
+    assert set(table["threads"]) == {torch.get_num_threads()}
+
+
+def test_rows_have_flops_or_the_tokens_of_a_training_step(
+    study: Study, tmp_path: Path, timed: list
+):
+    measure_block(study, tmp_path)
+    for row in records(read_table(tmp_path, "costs")):
+        is_step = row["what"].startswith("step ")
         assert row["seconds"] > 0
-        assert (row["flops"] is None) == row["what"].endswith("norm")
-        assert row["flops"] is None or row["flops"] > 0
-        has_memory = row["repeat"] == 0 and row["what"] != "matmul"
-        assert (row["peak_bytes"] is not None) == has_memory
-        assert not has_memory or row["peak_bytes"] > 0
+        assert (row["flops"] is None) == (is_step or row["what"].endswith("norm"))
+        assert row["tokens"] == (4 * 32 if is_step else None)  # four windows of 32
 
 
-def test_every_profile_has_lengths_and_repeats_for_the_costs():
+def test_a_table_of_another_version_is_begun_anew(
+    study: Study, tmp_path: Path, timed: list, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "costs.parquet").write_bytes(b"of another version")
+    monkeypatch.setitem(EFFORTS, "smoke", EFFORT)
+    monkeypatch.setattr(costs, "configure_torch", lambda: None)
+    costs.main(tmp_path, "cpu")
+    assert set(read_table(tmp_path, "costs")["block"]) == {0}
+    assert (tmp_path / "damaged" / "costs-1.parquet").exists()
+
+
+def test_every_profile_has_lengths_and_seconds_for_the_costs():
     assert EFFORTS.keys() == PROFILES.keys()
     assert max(EFFORTS["smoke"].lengths) < max(EFFORTS["cpu"].lengths)
 
@@ -173,7 +296,7 @@ def test_cache_bytes_of_a_generation_match_the_formula(monkeypatch: pytest.Monke
     monkeypatch.setattr(Cache, "extend", recorded)
     monkeypatch.setattr(costs, "_NEW_TOKENS", 64)
     base = PROFILES["smoke"].base_model(84)
-    for generation, heads in zip(generations(base, CPU), (4, 2, 1), strict=True):
+    for generation, heads in zip(generations(base, CPU, memory=True), (4, 2, 1), strict=True):
         assert generation.peak_bytes == cache_bytes(replace(base, n_kv_heads=heads), 64)
         sizes.clear()
         generation.run()

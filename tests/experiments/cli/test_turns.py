@@ -62,12 +62,18 @@ class Bench:
         self.turns: list[list[PlannedRun]] = []
         self.measured: list[str] = []
         self.refreshed_after: list[str] = []
+        self.blocks_after: list[str] = []
+        self.busy = False
         self.ends: Callable[[PlannedRun], dict] = lambda member: {}
         study.save(folder)
 
     def refresh(self) -> None:
         """The page is built beside the training."""
         self.refreshed_after.append(self.titles[-1])
+
+    def measure_if_due(self) -> None:
+        """A block may be measured now."""
+        self.blocks_after.append(self.titles[-1])
 
     def train(self, members: list[PlannedRun], title: str = "runs") -> StudyOutcome:
         """Leave the runs finished. A call with nothing to train is not noted."""
@@ -89,13 +95,20 @@ class Bench:
 
     def call(self, *ablations: str, failed_only: bool = False, fail_fast: bool = False):
         """Train in turn, as a call of the command does. Returns its outcome and count of runs."""
-        for record in (self.titles, self.turns, self.measured, self.refreshed_after):
+        for record in (
+            self.titles,
+            self.turns,
+            self.measured,
+            self.refreshed_after,
+            self.blocks_after,
+        ):
             record.clear()
         return command._train_in_turn(
             self.study,
             self.folder,
             list(ablations),
             self.train,
+            self,
             self,
             failed_only=failed_only,
             fail_fast=fail_fast,
@@ -237,6 +250,33 @@ def test_fail_fast_stops_after_the_turn_with_the_first_failure(bench: Bench):
     assert bench.titles[-1] == "core, seed 100 at budget 1"
     assert outcome.failed
     assert asked > outcome.trained  # what was not begun is counted
+
+
+def test_a_block_may_be_measured_after_every_turn_before_the_page_is_built(bench: Bench):
+    built: list[list[str]] = []
+    bench.refresh = lambda: built.append(list(bench.blocks_after))
+    bench.call()
+    assert bench.blocks_after == bench.titles == TITLES
+    assert [blocks[-1] for blocks in built] == [each for each in TITLES if "rates" not in each]
+
+
+def test_no_block_is_measured_while_a_page_is_being_built(bench: Bench):
+    busy_after = {TITLES[2], TITLES[5]}
+    bench.refresh = lambda: setattr(bench, "busy", bench.titles[-1] in busy_after)
+    bench.call()
+    # From each of these turns on, the build goes on until the next turn that asks for a page.
+    after = [title for i, title in enumerate(TITLES) if i not in (3, 4, 5, 6)]
+    assert bench.blocks_after == after
+
+
+def test_retry_and_a_stop_at_the_first_failure_measure_no_block(bench: Bench):
+    bench.fail(("core", "none", None))
+    bench.call(fail_fast=True)
+    assert bench.blocks_after == bench.titles[:-1]
+    bench.fail()
+    bench.call(failed_only=True)
+    assert bench.titles
+    assert bench.blocks_after == []
 
 
 def test_theory_is_measured_once_before_the_first_turn(bench: Bench):

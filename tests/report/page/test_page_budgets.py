@@ -60,14 +60,14 @@ def test_the_table_of_verdicts_has_a_row_per_budget_with_the_trend(study: Tables
 
 
 def test_the_trend_of_a_ratio_is_shown_as_a_factor(tmp_path, monkeypatch):
-    faster = claim(metric="tokens_per_second", log=True, requires=[])
+    better = claim(metric="val_accuracy", log=True)
     runs = [
-        Run(name, seed, 2.0, budget, values={"tokens_per_second": speed})
+        Run(name, seed, 2.0, budget, values={"val_accuracy": accuracy})
         for budget, ratio in ((1, 2.0), (4, 8.0))
-        for name, speed in (("a", 1000.0), ("b", 1000.0 * ratio))
+        for name, accuracy in (("a", 0.1), ("b", 0.1 * ratio))
         for seed in range(2)
     ]
-    tables = write_study(tmp_path, monkeypatch, ablation(faster), runs)
+    tables = write_study(tmp_path, monkeypatch, ablation(better), runs)
     judged(tmp_path)
     (first, last) = cells(verdict_table(claims_of(tables.results)))
     assert first[-1] == last[-1] == "growing: ×2.000 (2.000 to 2.000) per doubling"

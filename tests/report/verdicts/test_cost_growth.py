@@ -33,25 +33,25 @@ def cost_rows() -> list[dict[str, Any]]:
     four times as much as attention; reference attention holds 16 n² bytes, fused attention 100 n.
     """
     rows: list[dict[str, Any]] = []
-    for repeat in range(3):
-        noise = 1 + 0.001 * repeat
-        seconds = 0.1 + 0.1 * repeat
+    for block in range(5):
+        noise = 1 + 0.001 * block
+        seconds = 0.1 + 0.1 * block
         rows += [
-            {"what": "matmul", "repeat": repeat, "seconds": seconds, "flops": 1e9},
-            {"what": "layernorm", "direction": "forward", "repeat": repeat, "seconds": 9 * noise},
-            {"what": "layernorm", "direction": "both", "repeat": repeat, "seconds": 2 * noise},
-            {"what": "rmsnorm", "direction": "both", "repeat": repeat, "seconds": noise**2},
+            {"what": "matmul", "block": block, "seconds": seconds, "flops": 1e9},
+            {"what": "layernorm", "direction": "forward", "block": block, "seconds": 9 * noise},
+            {"what": "layernorm", "direction": "both", "block": block, "seconds": 2 * noise},
+            {"what": "rmsnorm", "direction": "both", "block": block, "seconds": noise**2},
         ]
         for n in LENGTHS:
             for kernel, peak_bytes in (("reference", 16 * n**2), ("fused", 100 * n)):
-                row = {"direction": "both", "length": n, "repeat": repeat}
-                row["peak_bytes"] = peak_bytes if repeat == 0 else None
+                row = {"direction": "both", "length": n, "block": block}
+                row["peak_bytes"] = peak_bytes if block == 0 else None
                 seconds_of = {"attention": 1e-9 * n**2, "model": 1e-6 * n + 4e-9 * n**2}
                 rows += [
                     row | {"what": f"{what} {kernel}", "seconds": seconds}
                     for what, seconds in seconds_of.items()
                 ]
-    return rows
+    return [row | {"device_name": "Planted & Sons", "threads": 1} for row in rows]
 
 
 COSTS_TABLE = pd.DataFrame(cost_rows())
@@ -60,7 +60,7 @@ COSTS_TABLE = pd.DataFrame(cost_rows())
 def test_the_exponent_of_a_square_is_two_and_that_of_a_line_is_one():
     power = growth(COSTS_TABLE, "attention reference", "both", "time_exponent")
     assert (power.mean, power.low, power.high) == pytest.approx((2, 2, 2))
-    assert power.n == 4 * 3  # repetitions at 256 to 2048 tokens: shorter lengths are left out
+    assert power.n == 4 * 5  # blocks at 256 to 2048 tokens: shorter lengths are left out
     memory = growth(COSTS_TABLE, "attention fused", "both", "memory_exponent")
     assert (memory.mean, memory.n) == (pytest.approx(1), 4)
     assert growth(COSTS_TABLE, "generation grouped", "both", "time_exponent") is None
@@ -68,7 +68,7 @@ def test_the_exponent_of_a_square_is_two_and_that_of_a_line_is_one():
     assert growth(one_length, "attention fused", "both", "time_exponent") is None
 
 
-def test_the_exponent_is_the_slope_through_all_repetitions_at_all_lengths():
+def test_the_exponent_is_the_slope_through_all_blocks_at_all_lengths():
     """By numpy's own least squares, on the logarithms of a cost that is no power."""
     power = growth(COSTS_TABLE, "model fused", "both", "time_exponent")
     rows = COSTS_TABLE[(COSTS_TABLE["what"] == "model fused") & (COSTS_TABLE["length"] >= 256)]
@@ -77,13 +77,13 @@ def test_the_exponent_is_the_slope_through_all_repetitions_at_all_lengths():
     assert 1 < power.low < power.mean < power.high < 2
 
 
-def test_measured_seconds_are_paired_by_repetition_and_without_forward_passes():
+def test_measured_seconds_are_paired_by_block_and_without_forward_passes():
     seconds = cost_table(COSTS_TABLE, ["layernorm", "rmsnorm"])
     effect = weighted_sum(seconds, {"layernorm": 1, "rmsnorm": -1}, log=True)
-    assert list(effect) == pytest.approx([math.log(2 / (1 + 0.001 * i)) for i in range(3)])
+    assert list(effect) == pytest.approx([math.log(2 / (1 + 0.001 * i)) for i in range(5)])
 
 
-def test_peak_is_the_highest_rate_of_any_repetition():
+def test_peak_is_the_highest_rate_of_any_block():
     assert peak_flops(COSTS_TABLE) == pytest.approx(1e10)
     assert peak_flops(COSTS_TABLE.iloc[:0]) is None
 
@@ -136,7 +136,24 @@ def test_claims_about_growth_are_judged_by_the_slope(tables: Tables):
     }
     assert rows["memory-fused"]["effect"] == pytest.approx(-1)
     assert "excess over 2: −1.000" in rows["memory-fused"]["why"]
-    assert "over 4 measurements" in rows["memory-fused"]["why"]
+    assert rows["memory-fused"]["why"].endswith("over 4 measurements")
+    assert (rows["time"]["n"], rows["time"]["planned"], rows["time"]["interim"]) == (5, 5, False)
+    assert rows["time"]["why"].endswith(" over 5 blocks; measured on Planted & Sons, one thread")
+
+
+def test_a_growth_in_time_waits_for_five_blocks_and_one_in_memory_for_none(tables: Tables):
+    first = dataclasses.replace(tables, costs=tables.costs[tables.costs["block"] < 4])
+    rows = {claim.id: judge(first, "planted", claim) for claim in planted.ABLATION.claims}
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "time": "undecided",
+        "memory": "supported",
+        "memory-fused": "reversed",
+        "model": "undecided",
+    }
+    assert rows["time"]["why"].startswith("interim, with 4 of 5 blocks: excess over 2: ")
+    assert (rows["time"]["n"], rows["time"]["planned"], rows["time"]["interim"]) == (4, 5, True)
+    assert (rows["time"]["p"], rows["time"]["decidable"]) == (None, None)
+    assert not rows["memory"]["interim"]
 
 
 def test_claim_about_costs_that_were_not_measured_is_not_run(tables: Tables):

@@ -4,7 +4,18 @@ import math
 from pathlib import Path
 
 import pytest
-from by_hand import LEARNT, Run, Trial, ablation, bigrams, claim, judged, runs_of, write_study
+from by_hand import (
+    LEARNT,
+    Run,
+    Trial,
+    ablation,
+    bigrams,
+    blocks,
+    claim,
+    judged,
+    runs_of,
+    write_study,
+)
 
 from experiments.ablation import Beats, Claim, Solves, Trains, UsesContext
 from experiments.records.collect import write_table
@@ -109,21 +120,21 @@ def test_a_claim_that_is_testable_at_one_budget_has_no_trend(tmp_path, monkeypat
     assert all(row["trend"] is row["change"] is row["change_low"] is None for row in rows.values())
 
 
-FASTER = claim(metric="tokens_per_second", log=True, requires=[])
+BETTER = claim(metric="val_accuracy", log=True)
 
 
-def at_speed(budget: int, ratio: float) -> list[Run]:
-    """Runs in which "b" is faster than "a" by a ratio."""
+def at_ratio(budget: int, ratio: float) -> list[Run]:
+    """Runs in which "b" is more accurate than "a" by a ratio."""
     return [
-        Run(name, seed, 2.0, budget, values={"tokens_per_second": speed})
-        for name, speed in (("a", 1000.0), ("b", 1000.0 * ratio))
+        Run(name, seed, 2.0, budget, values={"val_accuracy": accuracy})
+        for name, accuracy in (("a", 0.1), ("b", 0.1 * ratio))
         for seed in range(3)
     ]
 
 
 def test_the_change_of_a_ratio_is_a_ratio(tmp_path, monkeypatch):
     """The ratio grows from 2 to 8 within two doublings: by 2 with each."""
-    rows = rows_of(tmp_path, monkeypatch, FASTER, [*at_speed(1, 2), *at_speed(4, 8)])
+    rows = rows_of(tmp_path, monkeypatch, BETTER, [*at_ratio(1, 2), *at_ratio(4, 8)])
     assert [row["effect"] for row in rows.values()] == pytest.approx([2, 8])
     for row in rows.values():
         assert (row["trend"], row["scale"]) == ("growing", "ratio")
@@ -135,7 +146,7 @@ def test_the_margin_of_a_ratios_trend_is_a_ratio_too(tmp_path, monkeypatch, last
     """From 2: by 9.5 % and by 10.2 % in all, with a margin of 10 %. The logarithm of 1.102 is below
     0.1, and the differences are above 0.1.
     """
-    rows = rows_of(tmp_path, monkeypatch, FASTER, [*at_speed(1, 2), *at_speed(4, last)])
+    rows = rows_of(tmp_path, monkeypatch, BETTER, [*at_ratio(1, 2), *at_ratio(4, last)])
     assert rows[4]["trend"] == trend
 
 
@@ -152,14 +163,12 @@ def test_there_is_a_row_for_each_claim_and_budget_and_one_for_what_needs_no_trai
         why_margin="it is a test",
         **stated,
     )
-    planted = ablation(claim(), check, cost, claim(id="again"))
+    speed = claim(id="speed", metric="tokens_per_second", requires=[])
+    planted = ablation(claim(), check, cost, speed, claim(id="again"))
     write_study(tmp_path, monkeypatch, planted, [*at(1, 0.5), *at(4, 0.5)])
-    seconds = {"rmsnorm": 1.0, "layernorm": 2.0}
-    rows = [
-        {"what": what, "repeat": repeat, "seconds": of_what, "direction": "both"}
-        for what, of_what in seconds.items()
-        for repeat in range(3)
-    ]
+    seconds = {"rmsnorm": [1.0] * 5, "layernorm": [2.0] * 5}
+    steps = {"step planted/a": [2.0] * 5, "step planted/b": [1.0] * 5}
+    rows = [*blocks(seconds, direction="both"), *blocks(steps, tokens=1000)]
     write_table(tmp_path, "costs", rows)
     write_table(tmp_path, "identities", [{"check": "head-cost", "holds": True, "why": "so"}])
     rows = judged(tmp_path)
@@ -167,10 +176,11 @@ def test_there_is_a_row_for_each_claim_and_budget_and_one_for_what_needs_no_trai
         *(("b-is-worse", budget) for budget in (1, 4)),
         ("check", None),
         ("cost", None),
+        ("speed", None),
         *(("again", budget) for budget in (1, 4)),
     ]
     assert {row["verdict"] for row in rows} == {"supported"}
-    assert [row["trend"] for row in rows] == ["stable", "stable", None, None, "stable", "stable"]
+    assert [row["trend"] for row in rows] == ["stable", "stable", *[None] * 3, "stable", "stable"]
 
 
 def test_each_budget_is_judged_by_its_own_runs(tmp_path, monkeypatch):
