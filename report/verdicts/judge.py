@@ -168,9 +168,18 @@ def _judge_effects(
 ) -> dict[str, Any]:
     """The verdict on the effects of a claim, one for each seed or block."""
     n, level = len(effects), _level(tables, claim)
+    to_loss, seeds = claim.metric.endswith("_to_loss"), effects.index
+    if claim.metric in BLOCK_METRICS:
+        seeds = pd.Index(sorted(set(tables.of(ablation)["seed"])))
+    elif to_loss:  # with the seeds that never reach it
+        seeds = pd.Index(sorted(set(needed["seed"])))
     if not n:
         study = tables.study
         why = reason_not_run(needed, claim, study.tokenizer, has_genres=study.has_genres)
+        if to_loss and len(seeds) and not sample.interim:
+            gate = failing_gate(tables, ablation, claim, seeds)
+            if gate and gate.holds is False:
+                return {"verdict": Verdict.NOT_TESTABLE, "why": f"{gate.why}; {why}"}
         return {"verdict": Verdict.NOT_RUN, "why": why}
     result, ps = _tested(effects, claim, level)
     row = {"level": level} | _numbers(result, ps, claim, level)
@@ -179,15 +188,12 @@ def _judge_effects(
     if claim.learnt and not claim.counted and (failed := _seeds_without_result(needed)):
         why = f"every compared run diverged in {failed} of {n} seeds"
         return row | _UNJUDGED | {"verdict": Verdict.NOT_TESTABLE, "why": why}
-    seeds = effects.index
-    if claim.metric in BLOCK_METRICS:
-        seeds = pd.Index(sorted(set(tables.of(ablation)["seed"])))
     if gate := failing_gate(tables, ablation, claim, seeds):
         row |= _UNJUDGED
         row["verdict"] = Verdict.NOT_RUN if gate.holds is None else Verdict.NOT_TESTABLE
         return row | {"why": f"{gate.why}; {numbers(row, claim)}"}
     why = numbers(row, claim) + divergence(needed, claim)
-    if claim.metric.endswith("_to_loss"):
+    if to_loss:
         why += unreached(training_to_loss(tables, ablation, claim))
     if row["verdict"] == Verdict.UNDECIDED:
         why += too_small(result, claim)

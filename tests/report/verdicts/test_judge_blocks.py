@@ -183,6 +183,23 @@ def test_a_seed_that_never_reaches_the_loss_is_left_out_and_counted(tmp_path, mo
     assert row["why"].endswith("; 1 seed left out, where a run never reaches the loss")
 
 
+def test_the_gates_of_a_claim_about_a_loss_are_judged_with_seeds_that_never_reach_it(
+    tmp_path, monkeypatch
+):
+    """In four seeds "b" is a nat above the bigram. The fifth alone would beat it."""
+    runs = curves()
+    runs[5:9] = [Run("b", seed, 3.5, curve=[4.0, 3.75, 3.5]) for seed in range(4)]
+    row = row_of(tmp_path, monkeypatch, about("tokens_to_loss"), [], runs)
+    assert (row["verdict"], row["n"]) == ("not testable", 1)
+    assert "b is below the loss of the bigram by −0.7" in row["why"]
+    runs[9] = Run("b", 4, 3.5, curve=[4.0, 3.75, 3.5])
+    row = row_of(tmp_path / "none", monkeypatch, about("tokens_to_loss"), [], runs)
+    assert (row["verdict"], row["n"]) == ("not testable", 0)
+    assert row["why"].endswith(
+        "; no seed has a loss of the bigram that every run of the comparison reaches"
+    )
+
+
 def test_a_table_of_costs_that_is_empty_leaves_claims_about_it_without_a_run(tmp_path, monkeypatch):
     row = row_of(tmp_path, monkeypatch, SECONDS, [])
     assert (row["verdict"], row["why"]) == ("not run", "the costs have not been measured")
