@@ -116,6 +116,9 @@ def group_rows(
     at_least = effort.seconds if single else effort.compared_seconds
     seconds: list[list[float]] = [[] for _ in group]
     places = range(len(group))
+    if not single:
+        for measurement in group:  # preparing one that is compiled discards the code of the others
+            measurement.run()
     for i in places if single else (*places, *reversed(places)):
         seconds[i].append(median_seconds(group[i].run, at_least, device))
     rows = [measurement._asdict() for measurement in group]

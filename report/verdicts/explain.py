@@ -119,7 +119,9 @@ def machine(rows: pd.DataFrame) -> str:
     return f"; measured on {', '.join([join_words(named), *counted])}" if named else ""
 
 
-def reason_not_run(needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_genres: bool) -> str:
+def reason_not_run(
+    needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_genres: bool, blocks: int = 0
+) -> str:
     """Why a claim has no effect for any seed or block.
 
     Args:
@@ -127,6 +129,7 @@ def reason_not_run(needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_ge
         claim: the claim.
         tokenizer: the study's tokenizer, "characters" or "bpe".
         has_genres: whether the corpus has the data of every task.
+        blocks: number of blocks that have measured what the claim weighs.
     """
     if claim.metric in BLOCK_METRICS:
         return _NO_STEPS if claim.metric in SPEED_METRICS else "the costs have not been measured"
@@ -139,8 +142,9 @@ def reason_not_run(needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_ge
     finished = needed["status"].isin(FINISHED)
     if finished.groupby(needed["seed"]).all().any():
         if claim.metric.endswith("_to_loss"):
-            reason = "no seed has a loss of the bigram that every run of the comparison reaches"
-            return f"{reason}, or {_NO_STEPS}" if claim.metric in SPEED_METRICS else reason
+            if claim.metric in SPEED_METRICS and not blocks:
+                return _NO_STEPS
+            return "no seed has a loss of the bigram that every run of the comparison reaches"
         return (
             f"no seed has a value of {_metric(claim)} for every run of the comparison"
             + divergence(needed, claim)

@@ -152,7 +152,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     else:
         effects = claim_effect(tables, ablation, claim)
         row = stated | _judge_effects(tables, ablation, claim, needed, effects, sample)
-    if claim.metric in TIMED and sample.blocks:
+    if claim.metric in TIMED and row.get("effect") is not None:
         operations = measured_operations(ablation, claim).values()
         row["why"] += machine(tables.costs[tables.costs["what"].isin(operations)])
     return row
@@ -175,7 +175,13 @@ def _judge_effects(
         seeds = pd.Index(sorted(set(needed["seed"])))
     if not n:
         study = tables.study
-        why = reason_not_run(needed, claim, study.tokenizer, has_genres=study.has_genres)
+        why = reason_not_run(
+            needed,
+            claim,
+            study.tokenizer,
+            has_genres=study.has_genres,
+            blocks=sample.blocks,
+        )
         if to_loss and len(seeds) and not sample.interim:
             gate = failing_gate(tables, ablation, claim, seeds)
             if gate and gate.holds is False:

@@ -95,9 +95,8 @@ class Bench:
 
     def call(self, *ablations: str, failed_only: bool = False, fail_fast: bool = False):
         """Train in turn, as a call of the command does. Returns its outcome and count of runs."""
-        for record in (self.titles, self.turns, self.measured):
-            record.clear()
-        self.refreshed_after, self.blocks_after = [], []
+        self.titles, self.turns, self.refreshed_after, self.blocks_after = [], [], [], []
+        self.measured.clear()
         return command._train_in_turn(
             self.study,
             self.folder,

@@ -96,7 +96,7 @@ def test_every_part_of_the_page_works_with_one_seed(
 ):
     tables = judged_study(tmp_path / "cpu", monkeypatch, [0.5])
     claims = claims_of(tables.results)
-    assert "Of 4 claims: 4 undecided." in opening(tables, claims).data
+    assert "Of 4 claims: 1 supported and 3 undecided." in opening(tables, claims).data
     assert "an interval needs at least two" in rules(claims).data
     assert "1/1" in verdict_table(claims).data
     assert "0.500" in forests.forest(tables, ["planted"]).data
