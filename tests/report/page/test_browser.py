@@ -67,7 +67,7 @@ def test_the_contents_mark_the_section_in_view(opened: Page):
 def test_buttons_filter_the_claims_by_verdict(opened: Page):
     shown = opened.locator("#findings [data-verdict]:visible")
     everything = shown.count()
-    assert everything == 8  # four claims at two budgets
+    assert everything == 7  # three claims at two budgets, and one about speed
     kinds = set()
     for place in range(1, opened.locator(".filter button").count()):
         button = opened.locator(".filter button").nth(place)
@@ -165,7 +165,7 @@ def test_the_page_is_accessible_and_does_not_overflow(
 def test_without_scripts_the_page_shows_all_content(browser: Browser, page, errors: list[str]):
     with browser.new_context(java_script_enabled=False) as context:
         tab = opened_in(context.new_page(), page.results, errors)
-        assert tab.locator("#findings [data-verdict]:visible").count() == 8
+        assert tab.locator("#findings [data-verdict]:visible").count() == 7
         assert not tab.locator(".filter").is_visible()
         assert not tab.locator("div.atlas").is_visible()
         assert tab.locator("#atlas img").count() == 2
