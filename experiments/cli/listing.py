@@ -1,4 +1,4 @@
-"""`list` and `status`: what a study trains, and how far the study is."""
+"""`list`, `status` and `columns`: what a study trains, how far the study is, and its tables."""
 
 import json
 from collections import Counter
@@ -22,6 +22,7 @@ from experiments.planning.plan import (
 )
 from experiments.profiles import CARD_SPEEDS, Profile
 from experiments.records.run_folder import RunFolder
+from experiments.records.schema import COLUMNS, describe
 from experiments.records.study import Study
 from experiments.running import estimates
 from experiments.running.devices import slots, speed_shares
@@ -109,6 +110,15 @@ def status(*, study: StudyOptions = StudyOptions(), options: SlotOptions = SlotO
         speeds, source = _speeds(runs, folder, profile, device)
         minutes = estimates.total_seconds(left, speeds) / speed_shares(own_slots) / 60
         print(f"about {minutes:.0f} min left with {len(own_slots)} runs at once, from {source}")
+
+
+def columns() -> None:
+    """Print every table's columns, with their types and meanings."""
+    for name in COLUMNS:
+        table = Table("column", "type", "meaning", title=f"{name}.parquet")
+        for row in describe(name):
+            table.add_row(row["column"], row["type"], row["meaning"])
+        Console().print(table)
 
 
 def _unfinished(runs: Sequence[RunSpec], folder: Path) -> list[RunSpec]:

@@ -35,7 +35,7 @@ for _name, _function in {
     "gpu-check": "bench:gpu_check",
     "network": "network:network",
     "new-ablation": "new_ablation:new_ablation",
-    "columns": "columns:columns",
+    "columns": "listing:columns",
     "clean": "clean:clean",
 }.items():
     app.command(f"experiments.cli.{_function}", name=_name)

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 
 from report.figures.charts import palette, show
 from report.html import join_html, paragraph
-from report.verdicts.effects import is_text
-from report.verdicts.estimates import difference_estimates
+from report.verdicts.effects import difference_estimates, is_text
 from report.verdicts.stats import Estimate
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate, join_words

@@ -5,8 +5,7 @@ from IPython.display import HTML
 
 from experiments.records.run_folder import FINISHED
 from report.html import EMPTY, join_html, paragraph, table
-from report.verdicts.effects import loss_column
-from report.verdicts.estimates import variant_estimate
+from report.verdicts.effects import loss_column, variant_estimate
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate, format_number, join_words, plural
 

@@ -14,8 +14,7 @@ from experiments.records.study import MANIFEST, Study
 from experiments.spec import SPLITS
 from report.html import details, join_html, paragraph, table
 from report.page.claims import claims_of
-from report.verdicts.effects import loss_column
-from report.verdicts.estimates import variant_estimate
+from report.verdicts.effects import loss_column, variant_estimate
 from report.verdicts.stats import Estimate
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate, plural

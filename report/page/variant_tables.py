@@ -5,8 +5,7 @@ from collections.abc import Callable
 from IPython.display import HTML
 
 from report.html import EMPTY, render, table
-from report.verdicts.effects import is_text, loss_column
-from report.verdicts.estimates import variant_estimate
+from report.verdicts.effects import is_text, loss_column, variant_estimate
 from report.verdicts.stats import Estimate, scaled
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate, join_words

@@ -1,4 +1,4 @@
-"""Effects per seed or block: scores of runs, points of curves, speeds, and paired differences."""
+"""Effects per seed or block: scores, curves, speeds, and paired differences with their means."""
 
 import math
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from experiments.records.schema import per_character
 from experiments.spec import TEXT_TASKS
 from report.verdicts.cost_growth import blocks_with, cost_table, step_speeds
 from report.verdicts.cost_to_target import seconds_to_loss, spent_to_loss, steps_to_solve
+from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import Tables
 from report.verdicts.text import plural
 
@@ -195,6 +196,27 @@ def baseline_differences(tables: Tables, ablation: str) -> pd.DataFrame:
     column = loss_column(tables, ablation).name
     losses = _by_variant(scored(tables, ablation), column).reindex(columns=names)
     return losses.drop(columns=baseline).sub(losses[baseline], axis=0)
+
+
+def variant_estimate(tables: Tables, ablation: str, variant: str, column: str) -> Estimate | None:
+    """Mean of a column over a variant's finished seeds; None where no seed has a number."""
+    rows = scored(tables, ablation)
+    values = rows.loc[rows["variant"] == variant, column].dropna()
+    return estimate(list(values)) if len(values) else None
+
+
+def difference_estimates(tables: Tables, ablation: str) -> pd.DataFrame:
+    """Mean differences in validation loss of each variant from the ablation's baseline, paired by
+    seed, in the unit of `loss_column`. Positive is worse than the baseline.
+
+    The columns are variant, mean, low, high and n. Variants without a pair of seeds are left out.
+    """
+    rows = [
+        {"variant": variant, **vars(estimate(list(values.dropna())))}
+        for variant, values in baseline_differences(tables, ablation).items()
+        if values.notna().any()
+    ]
+    return pd.DataFrame(rows, columns=["variant", "mean", "low", "high", "n"])
 
 
 def weighted_sum(values: pd.DataFrame, weights: Mapping[str, float], log: bool) -> pd.Series:

@@ -13,8 +13,14 @@ from experiments.ablation import Beats, Claim
 from experiments.planning.plan import FIRST_SEED
 from experiments.records.collect import collect, read_table, write_table
 from report.page.variant_tables import metrics_table
-from report.verdicts.effects import claim_effect, curve_points, loss_column, scored
-from report.verdicts.estimates import difference_estimates, variant_estimate
+from report.verdicts.effects import (
+    claim_effect,
+    curve_points,
+    difference_estimates,
+    loss_column,
+    scored,
+    variant_estimate,
+)
 from report.verdicts.judge import judge, judge_all, mark_fragile
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate
