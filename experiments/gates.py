@@ -108,6 +108,11 @@ _LARGEST_SKIP = 0.5  # the eighth that begins there ends before the last quarter
 Gate = Beats | UsesContext | Solves | Trains | SeesTokens
 
 
+def needs_bigram(gate: Gate) -> bool:
+    """Whether a gate compares an arm with the bigram."""
+    return isinstance(gate, UsesContext) or (isinstance(gate, Beats) and gate.yardstick == "bigram")
+
+
 def check_gate(owner: str, gate: Any, variants: list[str]) -> None:
     """Refuse a gate that cannot be judged.
 

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from experiments.ablation import Ablation, Beats, UsesContext, Variant
+from experiments.ablation import Ablation, Variant
 from experiments.catalogue import load_ablations, shown_path
 from experiments.errors import UserError
-from experiments.gates import Gate
+from experiments.planning.looks import Added, SeedCounts
 from experiments.planning.rates import CorpusFacts, Rates, Score, at_rate, variant_spec
 from experiments.planning.tuning import TUNING_SEEDS, Sweep
 from experiments.profiles import SHAKESPEARE_CHARACTERS, Profile
@@ -123,6 +123,7 @@ def plan(
     score: Score | None,
     only: Collection[str] | None = None,
     without: Collection[Task] = (),
+    added: Added | None = None,
 ) -> Plan:
     """Plan a study: the longest runs of a seed first.
 
@@ -136,17 +137,17 @@ def plan(
         score: losses of trials; None plans as if the rates in the files were the best.
         only: names of the ablations to plan; None plans all.
         without: tasks that the corpus lacks; variants with such a task are left out.
+        added: numbers of seeds of claims at a budget, where they have more than their ablation.
 
     Raises:
         UserError: variants cannot work; the message names all of them.
     """
     bases = {budget: _base(profile, corpus, budget) for budget in profile.budgets}
     rates = Rates(bases, ablations, corpus, score)
+    counts = SeedCounts(seeds, fewer_seeds, added or {})
     result, refusals = Plan(), dict[tuple[str, str], str]()
     for name in only or ablations:
         ablation = ablations[name]
-        count = seeds if ablation.core else fewer_seeds
-        own_seeds = range(FIRST_SEED, FIRST_SEED + count)
         tasks: dict[str, Task] = {}
         for variant in ablation.variants:
             try:
@@ -161,7 +162,11 @@ def plan(
                 continue
             try:
                 for budget in ablation.budgets_of(budgets):
-                    _plan_variant(result, rates, ablation, name, variant, source, budget, own_seeds)
+                    n = counts.of_variant(ablation, variant.name, budget)
+                    variant_seeds = range(FIRST_SEED, FIRST_SEED + n)
+                    _plan_variant(
+                        result, rates, ablation, name, variant, source, budget, variant_seeds
+                    )
             except (ValueError, TypeError) as error:  # at a deeper budget alone
                 refusals[name, variant.name] = str(error)
     if refusals:
@@ -171,7 +176,7 @@ def plan(
                 for (name, variant), reason in refusals.items()
             )
         )
-    result.comparison_runs.extend(_yardsticks(bases, ablations, result.comparison_runs))
+    result.comparison_runs.extend(_yardsticks(bases, ablations, result.comparison_runs, counts))
     for runs in (result.trials, result.comparison_runs):
         runs.sort(key=lambda run: (run.budget, run.spec.seed, -run.spec.flops))
     return result
@@ -245,26 +250,20 @@ def _base(profile: Profile, corpus: CorpusFacts, budget: int) -> RunSpec:
     return RunSpec(model=model, recipe=profile.recipe_at(budget), corpus=corpus.hash, seed=0)
 
 
-def _is_about_bigram(gate: Gate) -> bool:
-    return isinstance(gate, UsesContext) or (isinstance(gate, Beats) and gate.yardstick == "bigram")
-
-
 def _yardsticks(
-    bases: Mapping[int, RunSpec], ablations: Mapping[str, Ablation], runs: Sequence[PlannedRun]
+    bases: Mapping[int, RunSpec],
+    ablations: Mapping[str, Ablation],
+    runs: Sequence[PlannedRun],
+    counts: SeedCounts,
 ) -> Iterator[PlannedRun]:
-    """The bigram at every budget and seed of those ablations with a claim that needs it: by a gate,
-    or since its loss is to be reached.
+    """The bigram at every budget and seed of those claims that need it: by a gate, or since its loss
+    is to be reached.
     """
-    needing = {
-        name
-        for name, ablation in ablations.items()
-        for claim in ablation.claims
-        if claim.metric.endswith("_to_loss") or any(map(_is_about_bigram, claim.requires))
-    }
-    places = {(run.budget, run.spec.seed): False for run in runs if run.ablation in needing}
+    places: dict[tuple[int, int], bool] = {}
     for run in runs:
-        if run.ablation in needing:
-            places[run.budget, run.spec.seed] |= run.core
+        place = run.budget, run.spec.seed
+        if run.spec.seed - FIRST_SEED < counts.of_bigram(ablations[run.ablation], run.budget):
+            places[place] = places.get(place, False) or run.core
     for (budget, seed), core in sorted(places.items()):
         base = bases[budget]
         spec = dataclasses.replace(

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from experiments.errors import UserError
+from experiments.planning.looks import Added, look_number
 from experiments.records.collect import read_table
 from experiments.records.study import Study
 
@@ -37,8 +38,9 @@ def continued(study: Study, folder: Path, seeds: int | None) -> Study:
 
 
 def with_looks(study: Study, folder: Path) -> Study:
-    """The study, with one look more than the study in the results folder had if it has more seeds
-    and claims were judged with fewer.
+    """The study, with the looks and the added seeds of the study in the results folder.
+
+    It has one look more than any claim had if it has more seeds, and claims were judged with fewer.
     """
     try:
         present = Study.load(folder)
@@ -47,10 +49,27 @@ def with_looks(study: Study, folder: Path) -> Study:
     if study.corpus_hash != present.corpus_hash:
         return study
     more = study.seeds > present.seeds or study.fewer_seeds > present.fewer_seeds
-    looks = present.looks + (more and _were_judged(folder))
-    if looks > present.looks:
+    looks = present.looks
+    if more and (present.added or _were_judged(folder)):
+        added = [n for numbers in present.added.values() for n in numbers.values()]
+        looks = 1 + look_number(max(added, default=0), looks)
         print(f"look {looks}: claims were judged with fewer seeds, and intervals are wider now")
-    return dataclasses.replace(study, looks=looks)
+    return dataclasses.replace(study, looks=looks, added=_still_added(study, present.added))
+
+
+def _still_added(study: Study, added: Added) -> dict[str, dict[str, int]]:
+    """The numbers of added seeds that are above those of the claims' ablations."""
+    counts = study.seed_counts
+    usual = {
+        claim.id: counts.of_ablation(ablation)
+        for ablation in study.ablations.values()
+        for claim in ablation.claims
+    }
+    left = {
+        claim: {budget: n for budget, n in numbers.items() if n > usual.get(claim, 0)}
+        for claim, numbers in added.items()
+    }
+    return {claim: numbers for claim, numbers in left.items() if numbers}
 
 
 def _were_judged(folder: Path) -> bool:

@@ -12,6 +12,7 @@ from experiments.ablation import Ablation
 from experiments.catalogue import load_ablations
 from experiments.errors import UserError
 from experiments.files import DamagedError, read_sealed, write_sealed
+from experiments.planning.looks import SeedCounts, look_number
 from experiments.planning.plan import Plan, plan
 from experiments.planning.rates import CorpusFacts
 from experiments.profiles import PROFILES, Profile
@@ -45,6 +46,8 @@ class Study:
     compiled: bool
     has_genres: bool
     looks: int = 1  # number of times that claims were judged, each time with more seeds
+    # Numbers of seeds by claim and budget, of claims with more seeds than their ablation.
+    added: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -113,7 +116,17 @@ class Study:
             score=functools.partial(_validation_loss, results) if results else None,
             only=only,
             without=without,
+            added=self.added,
         )
+
+    @property
+    def seed_counts(self) -> SeedCounts:
+        """Numbers of seeds of ablations, variants and claims."""
+        return SeedCounts(self.seeds, self.fewer_seeds, self.added)
+
+    def look(self, claim: str, budget: int | None) -> int:
+        """The number of the look at a claim at a budget, from 1 on."""
+        return look_number(self.added.get(claim, {}).get(str(budget), 0), self.looks)
 
     @property
     def token(self) -> str:

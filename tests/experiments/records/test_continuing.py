@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helping import planted
 
+from experiments.ablation import Variant
 from experiments.data.corpus import Corpus
 from experiments.profiles import PROFILES
 from experiments.records.collect import write_table
-from experiments.records.continuing import with_looks
+from experiments.records.continuing import continued, with_looks
 from experiments.records.study import Study
 
 
@@ -71,3 +73,37 @@ def test_another_corpus_begins_anew(study: Study, tmp_path: Path):
     judge(tmp_path)
     other = dataclasses.replace(with_seeds(study, 8, 8), corpus_hash="other")
     assert with_looks(other, tmp_path).looks == 1
+
+
+@pytest.fixture
+def added(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The study, with added seeds for claims of an ablation of the core and of another."""
+    variants = Variant("base"), Variant("none", {"model.position": "none"})
+    core, other = (planted(*variants, arms=["none"], core=core) for core in (True, False))
+    claims = [dataclasses.replace(core.claims[0], id="in-core")]
+    ablations = {"core": dataclasses.replace(core, claims=claims), "other": other}
+    monkeypatch.setattr("experiments.records.study.load_ablations", lambda: ablations)
+    numbers = {"in-core": {"1": 8, "4": 12}, "planted": {"1": 8}}
+    made = dataclasses.replace(study, added=numbers)
+    made.save(tmp_path)
+    return made
+
+
+def test_added_seeds_are_kept_by_a_call_with_the_same_seeds(
+    study: Study, added: Study, tmp_path: Path
+):
+    assert with_looks(study, tmp_path) == added
+    assert continued(study, tmp_path, None).added == {}  # `with_looks` brings them
+    other = dataclasses.replace(study, corpus_hash="other")
+    assert with_looks(other, tmp_path) == other
+
+
+def test_more_seeds_replace_as_many_added_ones_and_are_a_look_after_all_looks(
+    study: Study, added: Study, tmp_path: Path
+):
+    """The claim with 12 seeds was at look 3, so that another look at the data is look 4."""
+    assert added.look("in-core", 4) == 3
+    now = with_looks(with_seeds(study, 8, 3), tmp_path)
+    assert (now.looks, now.added) == (4, {"in-core": {"4": 12}, "planted": {"1": 8}})
+    assert [now.look("in-core", budget) for budget in (1, 4, None)] == [4, 6, 4]
+    assert with_looks(with_seeds(study, 20, 20), tmp_path).added == {}
