@@ -256,8 +256,8 @@ def _yardsticks(
     runs: Sequence[PlannedRun],
     counts: SeedCounts,
 ) -> Iterator[PlannedRun]:
-    """The bigram at every budget and seed of those claims that need it: by a gate, or since its loss
-    is to be reached.
+    """The bigram at every budget and seed of those claims that need it: by a gate, or because its
+    loss is to be reached.
     """
     places: dict[tuple[int, int], bool] = {}
     for run in runs:

@@ -39,7 +39,7 @@ def head_table(tables: Tables, ablation: str) -> HTML:
         largest = heads.groupby("seed")[["value", "untrained", "shuffled"]].max()
         estimates = [format_estimate(estimate(list(largest[kind]))) for kind in largest]
         cells.append((variant, str(score).replace("_", " "), *estimates))
-    seeds = mean_over_seeds(rows["seed"].nunique(), _HALF_WIDTH)
+    seeds = mean_over_seeds(rows, _HALF_WIDTH)
     note = f"Largest value over all heads: {seeds}. {scores_note(tables)}"
     return HTML(table(("variant", *SCORES_HEAD), cells, note))
 
@@ -65,7 +65,7 @@ def logit_table(tables: Tables, ablation: str) -> HTML:
     note = (
         "Variance of the logits of a query over all visible keys, and entropy of the attention"
         " weights in nats, averaged over queries of held-out text and over all heads:"
-        f" {mean_over_seeds(rows['seed'].nunique(), _HALF_WIDTH)}."
+        f" {mean_over_seeds(rows, _HALF_WIDTH)}."
     )
     head = ("variant", "d_k", spread, "trained", entropy, "trained")
     return HTML(table(head, cells, note))
@@ -86,5 +86,5 @@ def pruning_curve(tables: Tables, ablation: str) -> HTML:
     return show(
         figure,
         alt=f"{caption}. At the right end: {values_at_right_end(rows, colours, 'order', rise)}.",
-        caption=f"{caption}, smallest effect first: {mean_over_seeds(rows['seed'].nunique())}.",
+        caption=f"{caption}, smallest effect first: {mean_over_seeds(rows)}.",
     )

@@ -9,7 +9,7 @@ from report.figures.charts import by_colour, interval, loss_label, show, variant
 from report.html import EMPTY
 from report.verdicts.effects import loss_column, scored
 from report.verdicts.tables import Tables
-from report.verdicts.text import format_number, mean_over_seeds, plural
+from report.verdicts.text import format_number, mean_over_seeds, seeds_of
 
 
 def depth_grid(tables: Tables, ablation: str) -> HTML:
@@ -48,7 +48,7 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"Final validation loss by depth. {losses}.",
         caption="Final validation loss by depth, at the learning rate of the base: mean of"
-        f" {plural(rows['seed'].nunique(), 'seed')}. A diverged run counts as a uniform guess.",
+        f" {seeds_of(rows)}. A diverged run counts as a uniform guess.",
     )
 
 
@@ -83,5 +83,5 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
         alt=f"Gradients and activations by layer of {', '.join(colours)}.",
         caption="Feed-forward networks on one fixed batch: norm of the loss's gradient with respect"
         " to the last matrix, and root mean square of the output:"
-        f" {mean_over_seeds(rows['seed'].nunique())}.",
+        f" {mean_over_seeds(rows)}.",
     )

@@ -145,5 +145,5 @@ def _loss_figure(
     return show(
         figure,
         alt=f"{caption}. At the right end: {values_at_right_end(rows, colours, x, loss)}.",
-        caption=f"{caption}: {mean_over_seeds(rows['seed'].nunique())}.{note}",
+        caption=f"{caption}: {mean_over_seeds(rows)}.{note}",
     )

@@ -40,8 +40,8 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     axes.set(xlabel="tokens trained on", ylabel=loss_label(tables, ablation))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     caption = "Validation loss during training, for runs with a result: "
-    seeds = points["seed"].nunique()
-    caption += mean_over_seeds(seeds) + (", single seeds faint." if seeds > 1 else ".")
+    caption += mean_over_seeds(points)
+    caption += ", single seeds faint." if points["seed"].nunique() > 1 else "."
     if is_text(tables, ablation):
         caption += _draw_guesses(axes, tables)
     caption += above
@@ -116,7 +116,7 @@ def learning_curves_by_cost(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"Learning curves against cost. Cost of a complete training: {totals}.",
         caption="The same losses against the cost of training on this machine, measured while other"
-        f" runs were active: {mean_over_seeds(points['seed'].nunique())}.{above}",
+        f" runs were active: {mean_over_seeds(points)}.{above}",
     )
 
 

@@ -97,6 +97,7 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
     unit = row["unit"] if has_effect and row["unit"] else ""
     interval, effect = format_interval(low, high), format_number(row["effect"], low, high)
     measured = row["why"]
+    look = f", look {row['look']:.0f}" if row["look"] and row["look"] > 1 else ""
     if has_effect and row["scale"] == "ratio":
         effect = f"×{effect}"
         measured = f"{effect} ({interval})"
@@ -108,7 +109,7 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
         "unit": unit,
         "budget_text": "–" if row["budget"] is None else f"{row['budget']:.0f}",
         "trend_text": _trend_text(row),
-        "n_text": "exact" if exact else f"{row['n']}/{row['planned']}",
+        "n_text": "exact" if exact else f"{row['n']}/{row['planned']}{look}",
         "p_text": format_p(row["p"]),
         "p_corrected_text": format_p(row["p_corrected"]),
         "sources": numbered(f"{row['said_by']}; {row['published']}"),

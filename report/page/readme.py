@@ -21,7 +21,7 @@ from report.page.claims import claims_of, deepest, verdict_summary, with_texts
 from report.page.summary import largest_effects
 from report.verdicts.outcomes import Verdict
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_duration, join_words, plural
+from report.verdicts.text import format_coverage, format_duration, join_words, plural
 
 
 def refresh(root: Path, folder: Path) -> None:
@@ -79,7 +79,8 @@ def findings(tables: Tables) -> str:
 
 def _largest(claims: pd.DataFrame, verdict: Verdict) -> str:
     texts = [
-        f"“{row['sentence']}” ({row['effect_text']}, 95 % interval {row['interval_text']})"
+        f"“{row['sentence']}” ({row['effect_text']}, {format_coverage(row['level'])} interval"
+        f" {row['interval_text']})"
         for row in largest_effects(with_texts(deepest(claims)), verdict)
     ]
     return "; ".join(texts) or "none"

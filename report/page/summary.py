@@ -85,10 +85,13 @@ def _facts(tables: Tables) -> list[tuple[str, str]]:
 
 
 def _seeds(tables: Tables) -> str:
-    """The number of complete seeds, and from the second look at the claims on, its number."""
+    """The number of complete seeds, the number of the look at the claims from the second on, and
+    the number of claims with seeds of their own.
+    """
     study = tables.study
     look = f", look {study.looks}" if study.looks > 1 else ""
-    return f"{tables.complete_seeds()} complete of {study.seeds} planned{look}"
+    added = f", more for {plural(len(study.added), 'claim')}" if study.added else ""
+    return f"{tables.complete_seeds()} complete of {study.seeds} planned{look}{added}"
 
 
 def largest_effects(rows: list[dict[str, Any]], verdict: Verdict) -> list[dict[str, Any]]:

@@ -6,11 +6,13 @@ import pandas as pd
 
 from experiments.ablation import Claim
 from experiments.metrics import BLOCK_METRICS, COST_METRICS, METRICS, SPEED_METRICS
+from experiments.planning.looks import LOOKS
 from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.gates import gate_rule
 from report.verdicts.outcomes import Verdict, decidable_with
 from report.verdicts.stats import LEVEL, Estimate
 from report.verdicts.text import (
+    format_coverage,
     format_interval,
     format_number,
     format_seeds,
@@ -19,8 +21,6 @@ from report.verdicts.text import (
 )
 
 _NO_STEPS = "the training steps have not been measured"
-
-_MOST_SEEDS = 20  # of a claim: the last of the planned looks
 
 
 def rule(claim: Claim, level: float = LEVEL) -> str:
@@ -39,15 +39,16 @@ def _outcomes(claim: Claim, level: float) -> str:
     if claim.counted:
         return (
             "The share of seeds in which the comparison comes out as claimed: supported if its"
-            f" whole exact {_percent(level)} interval lies above {claim.margin:g}, negligible if"
-            " it lies below, reversed if so large a share of seeds comes out the other way"
+            f" whole exact {format_coverage(level)} interval lies above {claim.margin:g},"
+            " negligible if it lies below, reversed if so large a share of seeds comes out the"
+            " other way"
         )
     above, below = f"+{claim.margin:g}", f"−{claim.margin:g}"
     inside = f"within ±{claim.margin:g}"
     if claim.log:
         ratio, below = f"{1 + claim.margin:g}", f"{1 / (1 + claim.margin):.3g}"
         above, inside = f"a ratio of {ratio}", f"between {below} and {ratio}"
-    start = f"Supported if the whole {_percent(level)} interval lies"
+    start = f"Supported if the whole {format_coverage(level)} interval lies"
     if claim.no_worse:
         return f"{start} above {below}, reversed if it lies below {below}"
     if claim.equal:
@@ -84,9 +85,11 @@ def numbers(row: dict[str, Any], claim: Claim) -> str:
             " at least two"
         )
     text = (
-        f"{name} {format_number(effect, low, high)}, {_percent(row['level'])} interval"
+        f"{name} {format_number(effect, low, high)}, {format_coverage(row['level'])} interval"
         f" {format_interval(low, high)} over {_sample(claim, row['n'])}"
     )
+    if row["look"] > 1:
+        text += f" (look {row['look']})"
     if row["verdict"] != Verdict.UNDECIDED or row["decidable"] is None:
         return text
     decidable = format_number(row["decidable"], low, high)
@@ -98,12 +101,12 @@ def too_small(effect: Estimate, claim: Claim) -> str:
     """That so small an effect as the published one could hardly be decided, to follow another text;
     empty if it could, or if none is known.
     """
-    least = decidable_with(effect, claim.margin, _MOST_SEEDS)
+    least = decidable_with(effect, claim.margin, LOOKS[-1])
     if claim.published_effect is None or least is None or claim.published_effect >= least:
         return ""
     return (
         f"; the published effect, about {claim.published_effect:.2g}, is below the {least:.2g} that"
-        f" {_MOST_SEEDS} seeds could decide"
+        f" {LOOKS[-1]} seeds could decide"
     )
 
 
@@ -185,11 +188,6 @@ def unreached(training: pd.DataFrame) -> str:
     """
     n = int(training.isna().any(axis=1).sum())
     return f"; {plural(n, 'seed')} left out, where a run never reaches the loss" if n else ""
-
-
-def _percent(level: float) -> str:
-    """What an interval covers, "95 %"."""
-    return f"{100 * (1 - level):.4g} %"
 
 
 def _metric(claim: Claim) -> str:

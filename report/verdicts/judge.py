@@ -96,7 +96,7 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
         return [judge(tables, ablation, claim)]
     rows, effects = [], {}
     for budget in tables.budgets_of(ablation) or [tables.study.budgets[0]]:
-        at_budget = tables.at(budget)
+        at_budget = tables.of_claim(ablation, claim, budget)
         row = judge(at_budget, ablation, claim) | {"budget": budget}
         rows.append(row)
         if row["verdict"] not in (Verdict.NOT_TESTABLE, Verdict.NOT_RUN) and not row["interim"]:
@@ -121,7 +121,8 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     """A claim's row of the table `claims` at the budget of the tables, without its trend and what
     depends on other claims.
     """
-    by_block, level = claim.metric in BLOCK_METRICS, _level(tables, claim)
+    by_block, look = claim.metric in BLOCK_METRICS, _look(tables, claim)
+    level = look_level(look)
     stated: dict[str, Any] = {
         "claim": claim.id,
         "ablation": ablation,
@@ -141,6 +142,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "scale": "ratio" if claim.log else "difference",
         "unit": unit(claim),
         "margin": claim.margin,
+        "look": look,
         "level": level,
         "diverged": int((needed["status"] == Status.DIVERGED).sum()),
         "interim": sample.interim,
@@ -167,7 +169,8 @@ def _judge_effects(
     sample: Sample,
 ) -> dict[str, Any]:
     """The verdict on the effects of a claim, one for each seed or block."""
-    n, level = len(effects), _level(tables, claim)
+    n, look = len(effects), _look(tables, claim)
+    level = look_level(look)
     to_loss, seeds = claim.metric.endswith("_to_loss"), effects.index
     if claim.metric in BLOCK_METRICS:
         seeds = pd.Index(sorted(set(tables.of(ablation)["seed"])))
@@ -188,7 +191,7 @@ def _judge_effects(
                 return {"verdict": Verdict.NOT_TESTABLE, "why": f"{gate.why}; {why}"}
         return {"verdict": Verdict.NOT_RUN, "why": why}
     result, ps = _tested(effects, claim, level)
-    row = {"level": level} | _numbers(result, ps, claim, level)
+    row = {"level": level, "look": look} | _numbers(result, ps, claim, level)
     if sample.interim:
         return row | _interim(row, claim, sample, divergence(needed, claim))
     if claim.learnt and not claim.counted and (failed := _seeds_without_result(needed)):
@@ -215,9 +218,9 @@ def _interim(
     return unjudged | {"why": why}
 
 
-def _level(tables: Tables, claim: Claim) -> float:
-    """The level of a claim's test. As many blocks are measured, however many seeds there are."""
-    return LEVEL if claim.metric in BLOCK_METRICS else look_level(tables.study.looks)
+def _look(tables: Tables, claim: Claim) -> int:
+    """The look at a claim's data. As many blocks are measured, however many seeds there are."""
+    return 1 if claim.metric in BLOCK_METRICS else tables.study.look(claim.id, tables.budget)
 
 
 def _tested(
@@ -242,7 +245,7 @@ def _judge_growth(tables: Tables, claim: Claim, sample: Sample) -> dict[str, Any
         return {"verdict": Verdict.NOT_RUN, "why": why}
     result = shifted(power, -claim.threshold)
     row = _numbers(result, outcome_ps(claim, result, claim.margin), claim, LEVEL)
-    row["level"] = LEVEL
+    row |= {"level": LEVEL, "look": 1}
     if claim.metric in TIMED:
         row["n"] = sample.blocks
     else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.ablation import Ablation, Variant
+from experiments.ablation import Ablation, Claim, Variant
 from experiments.catalogue import load_ablations
 from experiments.records.collect import read_table
 from experiments.records.run_folder import FINISHED
@@ -95,6 +95,16 @@ class Tables:
         """The same tables, with every ablation at this budget."""
         return dataclasses.replace(self, budget=budget)
 
+    def of_claim(self, ablation: str, claim: Claim, budget: int) -> "Tables":
+        """The same tables, at a budget, with the seeds alone that are planned for a claim. A
+        variant may have further seeds, which were added for another claim.
+        """
+        at_budget = self.at(budget)
+        seeds = sorted(set(at_budget.of(ablation)["seed"]))
+        planned = self.study.seed_counts.of_claim(self.ablations[ablation], claim, budget)
+        members = self.members[self.members["seed"].isin(seeds[:planned])]
+        return dataclasses.replace(at_budget, members=members)
+
     def of(self, ablation: str) -> pd.DataFrame:
         """The members of an ablation at its budget."""
         budget = self.budget or self.shown_budget(ablation)
@@ -153,9 +163,12 @@ class Tables:
         }
 
     def complete_seeds(self) -> int:
-        """Number of seeds whose planned runs all have a result."""
+        """Number of the study's seeds whose planned runs all have a result. Seeds that were added
+        for single claims are not counted.
+        """
         finished = self.members["status"].isin(FINISHED)
-        return int(finished.groupby(self.members["seed"]).all().sum())
+        complete = finished.groupby(self.members["seed"]).all()
+        return int(complete.sort_index().iloc[: self.study.seeds].sum())
 
     def present(self) -> list[str]:
         """Names of the ablations with runs of at least two variants, or of their only variant.

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import pandas as pd
+
 from report.verdicts.stats import Estimate
 
 
@@ -28,9 +30,24 @@ def format_interval(low: float | None, high: float | None) -> str:
     )
 
 
-def mean_over_seeds(seeds: int, interval: str = "95 % interval") -> str:
+def format_coverage(level: float) -> str:
+    """What an interval at a level covers, "95 %"."""
+    return f"{100 * (1 - level):.4g} %"
+
+
+def seeds_of(rows: pd.DataFrame) -> str:
+    """Number of seeds of a variant, "5 seeds"; "5 to 8 seeds" where variants differ.
+
+    rows: rows of runs, with variant and seed.
+    """
+    counts = rows.groupby("variant")["seed"].nunique()
+    least, most = int(counts.min()), int(counts.max())
+    return plural(most, "seed") if least == most else f"{least} to {most} seeds"
+
+
+def mean_over_seeds(rows: pd.DataFrame, interval: str = "95 % interval") -> str:
     """ "mean of 5 seeds, 95 % interval"; for one seed, "mean of 1 seed, no interval"."""
-    return f"mean of {plural(seeds, 'seed')}, {interval if seeds > 1 else 'no interval'}"
+    return f"mean of {seeds_of(rows)}, {interval if rows['seed'].nunique() > 1 else 'no interval'}"
 
 
 def format_estimate(estimate: Estimate) -> str:

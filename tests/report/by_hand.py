@@ -110,6 +110,7 @@ def write_study(
     budgets: Sequence[int] = (1, 4, 16),
     more: Mapping[str, Ablation] | None = None,
     costs: Sequence[dict[str, Any]] = (),
+    added: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Tables:
     """Write the tables of a study, and load them.
 
@@ -119,6 +120,7 @@ def write_study(
         budgets: of the study.
         more: further ablations, by name.
         costs: rows of the table `costs`.
+        added: numbers of seeds of claims at a budget, where they have more than five.
     """
     ablations = {"planted": ablation} | dict(more or {})
     monkeypatch.setattr("report.verdicts.tables.load_ablations", lambda: ablations)
@@ -138,6 +140,7 @@ def write_study(
         precision="fp32",
         compiled=False,
         has_genres=False,
+        added={name: dict(numbers) for name, numbers in (added or {}).items()},
     )
     results.mkdir(parents=True, exist_ok=True)
     study.save(results)

@@ -27,7 +27,7 @@ from report.figures.charts import show
 from report.figures.learning_rates import schedules
 from report.figures.model_diagram import NETWORK, NONE, PART_OF, parts_of, picture
 from report.figures.positions import encodings
-from report.page.claims import claims_of, rules, verdict_table
+from report.page.claims import claims_of, rules, verdict_table, with_texts
 from report.page.provenance import citation, facts, failures, ledger
 from report.page.summary import opening
 from report.page.variant_tables import changes_table, metrics_table
@@ -49,8 +49,17 @@ def test_summary_counts_verdicts_and_names_the_largest_effects(tables: Tables):
     assert shown.count("<li>") == 2  # that the data speak against
     assert "It makes no difference." in shown
     assert "5 complete of 5 planned" in shown
+    added = dataclasses.replace(tables.study, looks=2, added={"planted": {"1": 8}})
+    again = opening(dataclasses.replace(tables, study=added), claims_of(tables.results)).data
+    assert "5 complete of 5 planned, look 2, more for 1 claim" in again
     assert "not complete" not in shown
     assert "<script>" not in shown
+
+
+def test_the_table_of_verdicts_says_the_look_from_the_second_on(tables: Tables):
+    claims = claims_of(tables.results)
+    assert {row["n_text"] for row in with_texts(claims)} == {"5/5"}
+    assert {row["n_text"] for row in with_texts(claims.assign(look=2.0))} == {"5/5, look 2"}
 
 
 def test_summary_says_how_many_sampled_runs_the_present_code_repeats(tables: Tables):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import planted
 import pytest
-from by_hand import ablation, claim, judged, runs_of, write_study
+from by_hand import Run, ablation, claim, judged, runs_of, write_study
 from scipy.stats import t
 
 from experiments.records.study import Study
@@ -110,3 +110,52 @@ def test_a_later_look_has_a_wider_interval_and_says_its_level(tmp_path, monkeypa
     assert (first["verdict"], second["verdict"]) == ("supported", "undecided")
     assert "97.5 % interval" in second["why"]
     assert "the whole 97.5 % interval lies above +0.1" in second["rule"]
+
+
+# By seed. "b" less "a" is 0.3 in the first five seeds, and then 0. "c" is as "b", in five seeds.
+LOSSES = {"a": [2.0] * 8, "b": [2.3] * 5 + [2.0] * 3, "c": [2.3] * 5}
+OTHER = claim(id="c-is-worse", effect={"c": 1, "a": -1})
+
+
+def test_each_claim_is_judged_with_its_own_seeds_at_the_level_of_its_own_look(
+    tmp_path, monkeypatch
+):
+    """Three runs of "a" were added for one claim. The mean of eight is 1.5 / 8."""
+    planted_ablation = ablation(claim(), OTHER, variants=("a", "b", "c"))
+    added = {"b-is-worse": {"1": 8}}
+    tables = write_study(tmp_path, monkeypatch, planted_ablation, runs_of(LOSSES), added=added)
+    assert tables.complete_seeds() == 5  # of five that the study has
+    more, same = judged(tmp_path)
+    assert [more[name] for name in ("n", "planned", "look", "level")] == [8, 8, 2, 0.025]
+    assert [same[name] for name in ("n", "planned", "look", "level")] == [5, 5, 1, 0.05]
+    assert more["effect"] == pytest.approx(1.5 / 8)
+    assert (same["effect"], same["verdict"]) == (pytest.approx(0.3), "supported")
+    assert "over 8 paired seeds (look 2)" in more["why"]
+    assert "look" not in same["why"]
+
+
+def test_a_seed_that_is_missing_or_diverged_counts_for_the_claim_that_it_was_added_for(
+    tmp_path, monkeypatch
+):
+    runs = runs_of(LOSSES)
+    places = [(run.variant, run.seed) for run in runs]
+    runs[places.index(("a", 6))] = Run("a", 6, status="missing")
+    runs[places.index(("a", 7))] = Run("a", 7, status="diverged")
+    planted_ablation = ablation(claim(), OTHER, variants=("a", "b", "c"))
+    added = {"b-is-worse": {"1": 8}}
+    write_study(tmp_path, monkeypatch, planted_ablation, runs, added=added)
+    more, same = judged(tmp_path)
+    assert (more["interim"], more["diverged"], more["n"], more["planned"]) == (True, 1, 7, 8)
+    assert more["why"].startswith("interim, with 7 of 8 planned seeds")
+    assert (same["interim"], same["diverged"], same["verdict"]) == (False, 0, "supported")
+
+
+def test_added_seeds_are_of_one_budget(tmp_path, monkeypatch):
+    runs = runs_of(LOSSES) + runs_of({name: losses[:5] for name, losses in LOSSES.items()}, 4)
+    changed = ablation(claim(), variants=("a", "b", "c"), budgets=[1, 4])
+    added = {"b-is-worse": {"1": 12, "4": 8}}  # four of twelve are not planned, as it happens
+    write_study(tmp_path, monkeypatch, changed, runs, added=added)
+    assert [(row["budget"], row["n"], row["look"]) for row in judged(tmp_path)] == [
+        (1, 8, 3),
+        (4, 5, 2),
+    ]

@@ -1,5 +1,6 @@
 """Numbers in words."""
 
+import pandas as pd
 import pytest
 
 from report.verdicts.text import (
@@ -36,8 +37,10 @@ def test_the_width_of_the_interval_decides_the_number_of_digits(value, low, high
 def test_an_interval_is_shown_where_there_is_one():
     assert format_interval(-0.111, 0.222) == "−0.11 to 0.22"
     assert format_interval(None, None) == "–"
-    assert mean_over_seeds(5) == "mean of 5 seeds, 95 % interval"
-    assert mean_over_seeds(1, "± half its 95 % interval") == "mean of 1 seed, no interval"
+    rows = pd.DataFrame({"variant": [*"aaabb"], "seed": [0, 1, 2, 0, 1]})
+    assert mean_over_seeds(rows) == "mean of 2 to 3 seeds, 95 % interval"
+    assert mean_over_seeds(rows[:3]) == "mean of 3 seeds, 95 % interval"
+    assert mean_over_seeds(rows[:1], "± half its 95 % interval") == "mean of 1 seed, no interval"
 
 
 def test_p_is_never_zero():
