@@ -1,6 +1,5 @@
 """Judging: the effect, interval, p-value and verdict of each claim, by the claim's rule."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,9 @@ from report.verdicts.gates import failing_gate
 from report.verdicts.outcomes import (
     DECIDED,
     Verdict,
+    count_signs,
     decide,
+    margin_of,
     outcome_ps,
     outcome_ps_of_counts,
     smallest_decidable,
@@ -54,8 +55,6 @@ from report.verdicts.trend import effect_trend
 
 # What a claim lacks whose comparison means nothing.
 _UNJUDGED: dict[str, Any] = {"p": None, "decidable": None}
-
-_ZERO = 1e-9  # a weighted sum of counts closer to zero than this is zero
 
 
 def judge_all(results: Path) -> None:
@@ -104,7 +103,7 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
     for row in rows:
         if row["verdict"] == Verdict.NOT_TESTABLE and effects:
             row["why"] += f"; testable at budget {join_words(list(map(str, effects)))}"
-    trend = None if claim.counted else effect_trend(effects, _margin(claim))
+    trend = None if claim.counted else effect_trend(effects, margin_of(claim))
     if trend:
         change = trend.change
         shown = {
@@ -227,11 +226,11 @@ def _tested(
     effects: "pd.Series[float]", claim: Claim, level: float
 ) -> tuple[Estimate, dict[Verdict, float]]:
     """The estimate of a claim's effect over seeds, and the p of each outcome."""
-    margin = _margin(claim)
+    margin = margin_of(claim)
     if not claim.counted:
         result = estimate(list(effects), level)
         return result, outcome_ps(claim, result, margin)
-    as_claimed, reverse = int((effects > _ZERO).sum()), int((effects < -_ZERO).sum())
+    as_claimed, reverse = count_signs(effects)
     n = len(effects)
     return share(as_claimed, n, level), outcome_ps_of_counts(as_claimed, reverse, n, margin)
 
@@ -260,7 +259,7 @@ def _numbers(
 ) -> dict[str, Any]:
     """Effect, interval, p and verdict, and for an undecided claim what would have been decided."""
     verdict, p = decide(ps, level)
-    decidable = None if claim.counted else smallest_decidable(result, _margin(claim))
+    decidable = None if claim.counted else smallest_decidable(result, margin_of(claim))
     return {
         "effect": _unlogged(result.mean, claim),
         "low": _unlogged(result.low, claim),
@@ -285,11 +284,6 @@ def _judge_identity(tables: Tables, claim: Claim) -> dict[str, Any]:
     result = tables.identities.loc[claim.check]
     verdict = Verdict.SUPPORTED if result["holds"] else Verdict.REVERSED
     return row | {"verdict": verdict, "why": result["why"]}
-
-
-def _margin(claim: Claim) -> float:
-    """The margin in the unit of the estimate: of a ratio, its logarithm."""
-    return math.log1p(claim.margin) if claim.log else claim.margin
 
 
 def _unlogged(value: float | None, claim: Claim) -> float | None:

@@ -1,6 +1,7 @@
 """Outcomes: what the effect of a claim says about the claim, by one test for each outcome."""
 
 import math
+from collections.abc import Iterable
 from enum import StrEnum
 
 from scipy import stats
@@ -27,6 +28,8 @@ class Verdict(StrEnum):
     NOT_TESTABLE = "not testable"
     NOT_RUN = "not run"
 
+
+_ZERO = 1e-9  # a weighted sum of counts closer to zero than this is zero
 
 DECIDED = (Verdict.SUPPORTED, Verdict.NEGLIGIBLE, Verdict.REVERSED)
 
@@ -71,6 +74,17 @@ def outcome_ps_of_counts(
         Verdict.NEGLIGIBLE: max(below),
         Verdict.REVERSED: p_share_above(reverse, n, margin),
     }
+
+
+def count_signs(effects: Iterable[float]) -> tuple[int, int]:
+    """Number of seeds in which a counted claim comes out as claimed, and the other way."""
+    values = list(effects)
+    return sum(x > _ZERO for x in values), sum(x < -_ZERO for x in values)
+
+
+def margin_of(claim: Claim) -> float:
+    """The margin in the unit of the estimate: of a ratio, its logarithm."""
+    return math.log1p(claim.margin) if claim.log else claim.margin
 
 
 def decide(ps: dict[Verdict, float], level: float = LEVEL) -> tuple[Verdict, float]:

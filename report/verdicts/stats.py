@@ -57,7 +57,7 @@ def estimate(values: Values, level: float = LEVEL) -> Estimate:
     if n == 1:
         return Estimate(mean, None, None, n)
     error = 0.0 if np.ptp(values) == 0 else float(stats.sem(values))
-    return _student(mean, error, n, n - 1, level)
+    return student(mean, error, n, n - 1, level)
 
 
 def slope(x: Values, y: Values) -> Estimate:
@@ -69,7 +69,7 @@ def slope(x: Values, y: Values) -> Estimate:
     fit = stats.linregress(x, y)
     if len(x) < 3:
         return Estimate(float(fit.slope), None, None, len(x))
-    return _student(float(fit.slope), float(fit.stderr), len(x), len(x) - 2)
+    return student(float(fit.slope), float(fit.stderr), len(x), len(x) - 2)
 
 
 def share(count: int, n: int, level: float = LEVEL) -> Estimate:
@@ -80,7 +80,8 @@ def share(count: int, n: int, level: float = LEVEL) -> Estimate:
     return Estimate(count / n, float(interval.low), float(interval.high), n)
 
 
-def _student(mean: float, error: float, n: int, freedom: int, level: float = LEVEL) -> Estimate:
+def student(mean: float, error: float, n: int, freedom: int, level: float = LEVEL) -> Estimate:
+    """Mean with Student's interval, which covers 1 - level, from the standard error of the mean."""
     half = float(stats.t.ppf(1 - level / 2, freedom)) * error
     return Estimate(mean, mean - half, mean + half, n, error, freedom)
 
