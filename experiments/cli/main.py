@@ -30,7 +30,7 @@ for _name, _function in {
     "evaluate": "single_run:evaluate",
     "report": "report:report",
     "verify": "verify:verify",
-    "calibrate": "calibrate:calibrate",
+    "calibrate": "bench:calibrate",
     "bench": "bench:bench",
     "gpu-check": "bench:gpu_check",
     "network": "network:network",

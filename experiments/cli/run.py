@@ -1,14 +1,10 @@
-"""`run` and `retry`: train the study's unfinished runs, then write the page."""
+"""`run`, `retry` and `deeper`: train the study's unfinished runs, then write the page."""
 
-import datetime
 import functools
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import psutil
 
 from experiments.benchmarks.blocks import Blocks
 from experiments.catalogue import load_ablations
@@ -20,21 +16,16 @@ from experiments.cli.options import (
     check_known,
 )
 from experiments.cli.report import PageBuilder
-from experiments.data.corpus import Corpus
+from experiments.cli.session import Session, prepare
 from experiments.errors import UserError
-from experiments.planning.plan import PlannedRun, preliminary_plan, unique_runs
+from experiments.planning.plan import unique_runs
 from experiments.profiles import Profile
-from experiments.records.calls import record_call
 from experiments.records.claim_seals import seal_claims
 from experiments.records.collect import is_measured
-from experiments.records.continuing import budgets_of, continued, with_looks
-from experiments.records.provenance import environment, record_environment
 from experiments.records.study import Study
 from experiments.running.devices import devices_present
-from experiments.running.job import Job
 from experiments.running.lock import results_lock
-from experiments.running.runner import StudyOutcome, next_turn, run_study, unfinished
-from experiments.running.trackers import tracker_named
+from experiments.running.runner import StudyOutcome, next_turn, unfinished
 from experiments.spec import Probe
 
 _THEORY_TABLES = ("identities", "theory", "encodings")  # written by `experiments.theory`
@@ -79,73 +70,47 @@ def deeper(
 def _run(
     ablations: list[str],
     options: StudyOptions,
-    corpus_options: CorpusOptions,
+    corpus: CorpusOptions,
     workers: WorkerOptions,
     training: TrainingOptions,
     *,
     failed_only: bool = False,
     add_budget: bool = False,
 ) -> int:
-    tracker = tracker_named(training.tracker)
-    executor = workers.start_executor()
-    device = executor.resolve_device(options.device)
-    profile = training.configure(options.profile_for(device), device)
-    slots_per_gpu = workers.per_gpu(device)
-    slots = executor.slots(device, slots_per_gpu, workers.jobs)
-    folder = options.results / profile.name
-    budgets = training.budgets_of(profile) or budgets_of(folder) or list(profile.default_budgets)
-    if add_budget:
-        budgets = _with_next(budgets, profile, folder)
-    # Refuses bad ablations before a corpus is fetched.
-    planned = preliminary_plan(profile, 1, budgets)
-    corpus = corpus_options.prepare()
-    _check_length(corpus, planned)
-    study = Study.of(profile, corpus, training.seeds, budgets)
-    if add_budget:
-        study = continued(study, folder, training.seeds)
-    study = with_looks(study, folder)
-    job = Job(
-        corpus,
-        folder,
-        environment(),
-        training.checkpoint_interval(device),
-        training.run_timeout,
-        slots_per_gpu,
-    )
-    blocks = Blocks(study, folder, functools.partial(_measure_block, folder, device))
+    session = prepare(options, corpus, workers, training, extend=_with_next if add_budget else None)
+    folder = session.folder
     with results_lock(folder), PageBuilder(folder) as page:
         if not failed_only:
-            study.save(folder)
-        train = functools.partial(
-            run_study,
-            job=job,
-            slots=slots,
-            executor=executor,
-            fail_fast=training.fail_fast,
-            tracker=tracker,
-        )
-        outcome, asked = _train_in_turn(
-            study,
-            folder,
-            ablations,
-            train,
-            page,
-            blocks,
-            failed_only=failed_only,
-            fail_fast=training.fail_fast,
-        )
-        page.stop()
-        stopped = training.fail_fast and bool(outcome.failed)
-        if not failed_only and not stopped:
-            blocks.measure_missing()
-        if outcome.trained:
-            _record_call(folder, outcome, len(slots))
-            record_environment(folder)
-        _print_outcome(f"profile {profile.name}, corpus {corpus.name}", outcome, asked)
-        status = page.build(only_if_changed=True)
-        if outcome.failed:
-            print("train the failed runs again with `make retry`")
-    return 1 if outcome.failed else status
+            session.study.save(folder)
+        outcome, asked = train_in_turn(session, page, ablations, failed_only=failed_only)
+        return session.finish(page, outcome, asked)
+
+
+def train_in_turn(
+    session: Session, page: PageBuilder, ablations: Sequence[str] = (), *, failed_only: bool = False
+) -> tuple[StudyOutcome, int]:
+    """Train what is left of a study, and measure the blocks that it lacks. Returns the outcome and
+    the number of runs asked for.
+    """
+    folder = session.folder
+    blocks = Blocks(
+        session.study, folder, functools.partial(_measure_block, folder, session.device)
+    )
+    outcome, asked = _train_in_turn(
+        session.study,
+        folder,
+        list(ablations),
+        session.train,
+        page,
+        blocks,
+        failed_only=failed_only,
+        fail_fast=session.fail_fast,
+    )
+    page.stop()
+    stopped = session.fail_fast and bool(outcome.failed)
+    if not failed_only and not stopped:
+        blocks.measure_missing()
+    return outcome, asked
 
 
 def _train_in_turn(
@@ -222,17 +187,6 @@ def _with_next(budgets: list[int], profile: Profile, folder: Path) -> list[int]:
     return sorted([*budgets, further[0]])
 
 
-def _check_length(corpus: Corpus, members: list[PlannedRun]) -> None:
-    """Refuse a corpus with a split that is shorter than the longest context."""
-    longest = max(member.spec.model.context_length for member in members)
-    for split in ("train", "val"):
-        if corpus.lengths[split] <= longest:
-            raise UserError(
-                f"corpus '{corpus.name}' is too short: its {split} split has"
-                f" {corpus.lengths[split]:,} tokens, and a window takes {longest + 1:,}"
-            )
-
-
 def measure(program: list[str], results: Path, *arguments: str) -> None:
     """Run a program that measures something, since the command line does not load torch.
 
@@ -252,28 +206,3 @@ def _measure_block(folder: Path, device: str) -> None:
     # A cluster may have devices that this machine lacks.
     local_device = device if device in devices_present() else "cpu"
     measure([sys.executable, "-m", "experiments.benchmarks.costs"], folder, local_device)
-
-
-def _record_call(folder: Path, outcome: StudyOutcome, workers: int) -> None:
-    """Record how long this call took, and how much of that was training."""
-    began = psutil.Process().create_time()  # includes the time that imports took
-    record_call(
-        folder,
-        started=datetime.datetime.fromtimestamp(began, datetime.UTC).isoformat(timespec="seconds"),
-        seconds=time.time() - began,
-        workers=workers,
-        trained=outcome.trained,
-        wall_seconds=outcome.wall_seconds,
-    )
-
-
-def _print_outcome(study: str, outcome: StudyOutcome, asked: int) -> None:
-    line = (
-        f"{study}: {outcome.trained} runs trained, {outcome.done} were done,"
-        f" {len(outcome.failed)} failed"
-    )
-    if left := asked - outcome.trained - outcome.done:
-        line += f", {left} not begun"
-    print(line)
-    for label, reason in outcome.failed.items():
-        print(f"failed: {label}: {reason}")

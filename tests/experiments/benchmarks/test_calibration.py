@@ -14,7 +14,7 @@ from experiments.benchmarks.calibration import (
     rows,
     spec_of,
 )
-from experiments.cli import calibrate as calibrate_command
+from experiments.cli import bench as calibrate_command
 from experiments.data.corpus import Corpus
 from experiments.records.collect import read_table
 from experiments.records.run_folder import RunFolder
