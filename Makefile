@@ -10,7 +10,7 @@ comma := ,
 NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
-  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT
+  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -24,7 +24,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper list status new-ablation report retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all deeper decide list status new-ablation report retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ help: ## List all targets
 	  '           SEEDS  BUDGETS (as in 1,4)  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)  REFERENCE (0, 1: report)' \
-	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)' \
+	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
 	  '           VENV (folder of the environment)  PYTHON (your own interpreter)'
 
 setup: $(installed) ## Create the virtual environment and install the pinned packages
@@ -43,6 +43,8 @@ all: $(installed) ## Train the unfinished runs of all ablations and write the re
 	@$(python) -m experiments run
 deeper: $(installed) ## Finish the study, and train it at the next budget
 	@$(python) -m experiments deeper
+decide: $(installed) ## Add seeds to undecided claims that they would decide: make decide HOURS=2
+	@$(python) -m experiments decide
 $(ABLATIONS): $(installed)
 	@$(python) -m experiments run $@
 list: $(installed) ## List ablations, variants, numbers of runs and estimated times

@@ -50,7 +50,17 @@ def arguments(folder: Path, *words: str) -> list[str]:
     where = ["--results", str(folder / "results")]
     if words[0] == "new-ablation":  # takes no folders
         where = []
-    if words[0] in ("run", "deeper", "retry", "verify", "bench", "train", "sample", "evaluate"):
+    if words[0] in (
+        "run",
+        "deeper",
+        "decide",
+        "retry",
+        "verify",
+        "bench",
+        "train",
+        "sample",
+        "evaluate",
+    ):
         where += ["--data", str(folder / "data")]
     return [sys.executable, "-m", "experiments", *words, *where]
 

@@ -74,6 +74,14 @@ BAD_CALLS = {
     "budgets to retry": (["retry", "--budgets", "3"], "has no budget 3"),
     "budgets of a deeper study": (["deeper", "--budgets", "4"], "BUDGETS is for `make all`"),
     "ablation of a deeper study": (["deeper", "heads"], "heads"),
+    **{
+        f"hours {text!r}": (["decide", f"--hours={text}"], "for --hours")
+        for text in ("0", "-1", "nan", "inf", "two")
+    },
+    "no hours": (["decide"], "decide needs HOURS, the time for further seeds"),
+    "seeds to decide": (["decide", "--hours=1", "--seeds=8"], "SEEDS and BUDGETS are for `make"),
+    "budgets to decide": (["decide", "--hours=1", "--budgets=4"], "SEEDS and BUDGETS are for"),
+    "nothing to decide": (["decide", "--hours=1", "--profile", "gpu"], "run `make all` first"),
     "nothing named to delete": (["clean"], "unknown profile to delete 'auto'"),
 }
 # The same through the environment.

@@ -22,6 +22,7 @@ app = App(
 for _name, _function in {
     "run": "run:run",
     "deeper": "run:deeper",
+    "decide": "decide:decide",
     "retry": "run:retry",
     "list": "listing:list_ablations",
     "status": "listing:status",

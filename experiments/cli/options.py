@@ -83,6 +83,14 @@ NanoGPT = Annotated[
     Path | None,
     Parameter(env_var="NANOGPT", help="Checkout of nanoGPT, to compare with nanoGPT itself."),
 ]
+Hours = Annotated[
+    float | None,
+    Parameter(
+        env_var="HOURS",
+        validator=Number(gt=0, lt=math.inf),
+        help="Hours for further seeds, by the estimated time of their runs.",
+    ),
+]
 AblationName = Annotated[str, Parameter(env_var="NAME", help="Name of the new ablation.")]
 
 
@@ -278,7 +286,7 @@ def _variables() -> Iterable[str]:
         for group in groups
         for field in fields(group)
     ]
-    for hint in (*hints, All, Reference, NanoGPT, AblationName):
+    for hint in (*hints, All, Reference, NanoGPT, Hours, AblationName):
         yield from get_args(hint)[1].env_var or ()
 
 

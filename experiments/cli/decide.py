@@ -1,0 +1,155 @@
+"""`decide`: add planned numbers of seeds to the undecided claims that they would decide."""
+
+import dataclasses
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from experiments.cli.options import (
+    CorpusOptions,
+    Hours,
+    StudyOptions,
+    TrainingOptions,
+    WorkerOptions,
+)
+from experiments.cli.report import PageBuilder
+from experiments.cli.run import train_in_turn
+from experiments.cli.session import Session, prepare
+from experiments.errors import UserError
+from experiments.planning.looks import LOOKS
+from experiments.planning.plan import unique_runs
+from experiments.profiles import Profile
+from experiments.records.collect import collect, read_table
+from experiments.records.study import Study
+from experiments.running.lock import results_lock
+from experiments.running.runner import unfinished
+from report.verdicts.further_seeds import (
+    Candidate,
+    Place,
+    cheapest_first,
+    mean_seconds,
+    undecided_claims,
+)
+from report.verdicts.judge import judge_all
+from report.verdicts.tables import Tables, records
+from report.verdicts.text import join_words, plural
+
+
+def decide(
+    *,
+    hours: Hours = None,
+    study: StudyOptions = StudyOptions(),
+    corpus: CorpusOptions = CorpusOptions(),
+    workers: WorkerOptions = WorkerOptions(),
+    training: TrainingOptions = TrainingOptions(),
+) -> int:
+    """Add seeds, as planned, to the undecided claims that they would decide, the cheapest first.
+
+    Runs are begun while their estimated time fits into HOURS, and no run is ended for time.
+    """
+    if hours is None:
+        raise UserError("decide needs HOURS, the time for further seeds: `make decide HOURS=2`")
+    if training.seeds is not None or training.budgets is not None:
+        raise UserError("`make decide` chooses the seeds: SEEDS and BUDGETS are for `make all`")
+    ends = time.monotonic() + 3600 * hours
+    session = prepare(study, corpus, workers, training, extend=_present_budgets)
+    _check_finished(session)
+    with results_lock(session.folder), PageBuilder(session.folder) as page:
+        return _decide(session, page, ends)
+
+
+def _present_budgets(budgets: list[int], profile: Profile, folder: Path) -> list[int]:
+    """The budgets of the study in the folder.
+
+    Raises:
+        UserError: there is no study.
+    """
+    return Study.load(folder).budgets
+
+
+def _check_finished(session: Session) -> None:
+    """Refuse a study whose runs are not all finished. Runs of added seeds may be left.
+
+    Raises:
+        UserError: naming the number of runs.
+    """
+    plan = dataclasses.replace(session.study, added={}).plan(session.folder)
+    missing = len(unfinished(unique_runs(plan.runs), session.folder)) + len(plan.untuned)
+    if missing:
+        are = "run is" if missing == 1 else "runs are"
+        raise UserError(f"the study is not finished: {missing} {are} missing: run `make all` first")
+
+
+def _decide(session: Session, page: PageBuilder, ends: float) -> int:
+    """Train, judge and choose further seeds in turn, until nothing is left that fits into the time.
+
+    The study is saved before its new runs are trained, so that a call that was killed is gone on
+    with by the next.
+    """
+    before = session.study.added
+    outcome, asked = train_in_turn(session, page)  # what a call that was killed has left
+    new = {(claim, int(budget)) for claim in before for budget in before[claim]}
+    new = new if outcome.trained else set()
+    while not (session.fail_fast and outcome.failed):
+        tables = _judged(session.folder)
+        chosen = _choose(session, tables, ends - time.monotonic())
+        if not chosen:
+            break
+        new |= {(each.claim, each.budget) for each in chosen}
+        session = dataclasses.replace(session, study=with_seeds(session.study, chosen))
+        session.study.save(session.folder)
+        further, asked = train_in_turn(session, page)
+        outcome += dataclasses.replace(further, done=0)  # which were counted before
+    for row in records(read_table(session.folder, "claims")):
+        if (row["claim"], row["budget"]) in new:
+            print(f"{row['claim']} at budget {row['budget']:.0f}: {row['verdict']}: {row['why']}")
+    return session.finish(page, outcome, asked)
+
+
+def _judged(folder: Path) -> Tables:
+    """The tables of a results folder, made anew with the verdicts."""
+    collect(folder)
+    judge_all(folder)
+    return Tables.load(folder)
+
+
+def _choose(session: Session, tables: Tables, seconds: float) -> list[Candidate]:
+    """Choose the undecided claims whose seeds fit into the time, and print them."""
+    undecided = undecided_claims(tables, read_table(session.folder, "claims"))
+    means = mean_seconds(tables)
+    decidable = [_with_runs(session, each, means) for each in undecided if each.seeds]
+    taken = cheapest_first(decidable, seconds, len(session.slots))
+    for each, cost in taken:
+        print(
+            f"{each.claim} at budget {each.budget}: {each.present} -> {each.seeds} seeds, about"
+            f" {cost / 60:.1f} min"
+        )
+    never, late = len(undecided) - len(decidable), len(decidable) - len(taken)
+    numbers = join_words([*map(str, LOOKS)])
+    print(
+        f"left out: {plural(never, 'undecided claim')} that none of {numbers} seeds would decide,"
+        f" {late} that would take longer than the hours that are left"
+    )
+    return [each for each, _ in taken]
+
+
+def _with_runs(session: Session, candidate: Candidate, means: dict[Place, float]) -> Candidate:
+    """The candidate, with the runs that it adds and their seconds."""
+    study = with_seeds(session.study, [candidate])
+    added = study.plan(session.folder, [candidate.ablation]).comparison_runs
+    new = {spec.run_id for spec in unfinished(unique_runs(added), session.folder)}
+    runs = {
+        run.spec.run_id: means.get((run.ablation, run.variant, run.budget), 0.0)
+        for run in added
+        if run.spec.run_id in new
+    }
+    return dataclasses.replace(candidate, runs=runs)
+
+
+def with_seeds(study: Study, candidates: Iterable[Candidate]) -> Study:
+    """The study, with the seeds of the candidates added."""
+    added = {claim: dict(numbers) for claim, numbers in study.added.items()}
+    for each in candidates:
+        if each.seeds:
+            added.setdefault(each.claim, {})[str(each.budget)] = each.seeds
+    return dataclasses.replace(study, added=added)
