@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from experiments.ablation import Claim
-from experiments.metrics import COST_METRICS
+from experiments.metrics import BLOCK_METRICS, SPEED_METRICS
 from experiments.planning.looks import LOOKS, look_number
 from experiments.records.run_folder import FINISHED
 from report.verdicts.effects import claim_effect
@@ -76,7 +76,7 @@ def _would_decide(claim: Claim, effects: Values, n: int, level: float) -> bool:
 def undecided_claims(tables: Tables, claims: pd.DataFrame) -> list[Candidate]:
     """The claims about runs that all their planned seeds leave undecided, without `runs`.
 
-    Claims about speed are left out: they are measured while other runs train.
+    Claims about costs and time are left out: they rest on blocks of measurements.
 
     Args:
         tables: the tables of the study.
@@ -86,7 +86,7 @@ def undecided_claims(tables: Tables, claims: pd.DataFrame) -> list[Candidate]:
     result = []
     for row in records(claims[(claims["verdict"] == Verdict.UNDECIDED) & ~claims["interim"]]):
         claim = known[row["claim"]]
-        if claim.metric in (*COST_METRICS, "tokens_per_second"):
+        if claim.metric in (*BLOCK_METRICS, *SPEED_METRICS):
             continue
         name, budget = row["ablation"], int(row["budget"])
         effects = claim_effect(tables.of_claim(name, claim, budget), name, claim)
