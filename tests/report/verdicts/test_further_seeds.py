@@ -8,7 +8,7 @@ look at five seeds: 2.841 · s / √8 at look 2 (97.5 %), 2.981 · s / √12 at 
 import math
 
 import pytest
-from by_hand import Run, ablation, claim, judged, runs_of, write_study
+from by_hand import Run, ablation, blocks, claim, judged, runs_of, write_study
 
 from experiments.records.collect import read_table
 from report.verdicts.further_seeds import (
@@ -118,14 +118,13 @@ def tables(tmp_path, monkeypatch) -> Tables:
             run.variant,
             run.seed,
             run.loss,
-            values={
-                "wall_seconds": seconds[run.variant] + run.seed,
-                "tokens_per_second": 1000.0 * (1 + (run.variant == "b" and run.seed % 2)),
-            },
+            values={"wall_seconds": seconds[run.variant] + run.seed},
         )
         for run in runs_of(LOSSES)
     ]
-    return write_study(tmp_path, monkeypatch, ablation(*CLAIMS, variants=("a", "b", "c")), runs)
+    planted = ablation(*CLAIMS, variants=("a", "b", "c"))
+    steps = {"step planted/a": [1.0] * 5, "step planted/b": [1.0, 2.0, 1.0, 2.0, 1.0]}
+    return write_study(tmp_path, monkeypatch, planted, runs, costs=blocks(steps, tokens=100))
 
 
 def test_undecided_claims_about_runs_are_those_to_decide(tables: Tables, tmp_path):

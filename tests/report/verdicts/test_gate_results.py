@@ -201,18 +201,16 @@ def test_a_task_may_still_be_solved_where_a_run_is_missing(judged):
 
 @pytest.mark.parametrize(("tokens", "holds"), [(1500, True), (1499, False)])
 def test_an_arm_sees_tokens_by_the_number_of_its_parameters(judged, tokens: int, holds: bool):
-    def run(seed: int, tokens: int) -> Run:
-        return Run("a", seed, 1.0, values={"parameters": 100, "tokens": tokens})
-
-    result = judged(SeesTokens("a", 15), [run(0, 4000), run(1, tokens), run(2, 4000)])
+    counts = [{"parameters": 100, "tokens": n} for n in (4000, tokens, 4000)]
+    runs = [Run("a", seed, 1.0, values=count) for seed, count in enumerate(counts)]
+    result = judged(SeesTokens("a", 15), runs)
     assert result.holds is holds
     assert "tokens a parameter, and 15 are required" in result.why
 
 
 def test_tokens_of_runs_that_are_missing_are_not_known(judged):
     one = Run("a", 0, 1.0, values={"parameters": 1, "tokens": 99})
-    missing = [Run("a", seed, None, status="missing") for seed in (1, 2)]
-    assert judged(SeesTokens("a"), [one, *missing]).holds is None
+    assert judged(SeesTokens("a"), [one, Run("a", 1, None, status="missing")]).holds is None
 
 
 def test_a_diverged_run_solves_nothing(judged):
