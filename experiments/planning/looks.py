@@ -1,27 +1,32 @@
 """Looks: the numbers of seeds at which an undecided claim is judged again, and what they add."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.ablation import Ablation, Claim
+from experiments.errors import UserError
 from experiments.gates import needs_bigram
 
 Added = Mapping[str, Mapping[str, int]]  # numbers of seeds by claim and budget, a text as in JSON
 
 
-def planned_looks(*seeds: int) -> tuple[int, ...]:
-    """Numbers of seeds at the looks that follow the first.
+# Numbers of seeds at the looks that follow the first. Chosen before any claim was looked at twice:
+# see tests/report/verdicts/test_looks.py.
+LOOKS: tuple[int, ...] = (8, 12, 20)
+
+
+def check_looks(looks: Sequence[int]) -> None:
+    """Refuse planned looks that are not whole numbers of seeds, above one and increasing.
 
     Raises:
-        ValueError: the numbers are not above one and increasing.
+        UserError: naming the looks.
     """
-    if any(n <= before for before, n in zip((1, *seeds), seeds, strict=False)):
-        raise ValueError(f"looks={seeds} cannot work: seeds are above one, and more at each look")
-    return seeds
-
-
-# Chosen before any claim was looked at twice: see tests/report/verdicts/test_looks.py.
-LOOKS = planned_looks(8, 12, 20)
+    whole = all(type(n) is int for n in looks)
+    if not whole or any(n <= before for before, n in zip((1, *looks), looks, strict=False)):
+        raise UserError(
+            f"LOOKS={tuple(looks)} of experiments/planning/looks.py cannot work: a look has a whole"
+            " number of seeds, above one and more than the look before"
+        )
 
 
 def look_number(n: int, looks: int) -> int:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from experiments.ablation import Ablation, Variant
 from experiments.catalogue import load_ablations, shown_path
 from experiments.errors import UserError
-from experiments.planning.looks import Added, SeedCounts
+from experiments.planning.looks import LOOKS, Added, SeedCounts, check_looks
 from experiments.planning.rates import CorpusFacts, Rates, Score, at_rate, variant_spec
 from experiments.planning.tuning import TUNING_SEEDS, Sweep
 from experiments.profiles import SHAKESPEARE_CHARACTERS, Profile
@@ -140,8 +140,10 @@ def plan(
         added: numbers of seeds of claims at a budget, where they have more than their ablation.
 
     Raises:
-        UserError: variants cannot work; the message names all of them.
+        UserError: variants cannot work; the message names all of them. Or the planned looks do not
+            increase.
     """
+    check_looks(LOOKS)
     bases = {budget: _base(profile, corpus, budget) for budget in profile.budgets}
     rates = Rates(bases, ablations, corpus, score)
     counts = SeedCounts(seeds, fewer_seeds, added or {})

@@ -8,8 +8,9 @@ import pytest
 from sweeps import CORPUS
 
 from experiments.ablation import Ablation, Beats, Claim, Trains, Variant
+from experiments.errors import UserError
 from experiments.gates import Gate
-from experiments.planning.looks import LOOKS, look_number, planned_looks
+from experiments.planning.looks import LOOKS, check_looks, look_number
 from experiments.planning.plan import YARDSTICKS, plan
 from experiments.profiles import PROFILES
 
@@ -56,13 +57,17 @@ USUAL = at(1, a=5, b=5, c=5, d=5, bigram=5) | at(4, a=5, b=5, c=5, d=5, bigram=5
 
 
 def test_the_planned_looks_increase():
-    assert planned_looks(*LOOKS) == LOOKS == (8, 12, 20)
+    check_looks(LOOKS)
+    assert LOOKS == (8, 12, 20)
 
 
-@pytest.mark.parametrize("seeds", [(8, 8), (12, 8), (1, 2), (0,), (8, -1)])
-def test_looks_that_do_not_increase_are_refused_in_one_line(seeds: tuple[int, ...]):
-    with pytest.raises(ValueError, match=r"^looks=\(.*\) cannot work: .*$"):
-        planned_looks(*seeds)
+@pytest.mark.parametrize("looks", [(8, 8), (12, 8), (1, 2), (0,), (8, -1), (8, 12.0), ("8",)])
+def test_looks_that_do_not_increase_are_refused_before_anything_is_planned(
+    looks: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("experiments.planning.plan.LOOKS", looks)
+    with pytest.raises(UserError, match=r"^LOOKS=\(.*\) of .*looks.py cannot work: .*$"):
+        counts({})
 
 
 @pytest.mark.parametrize(
