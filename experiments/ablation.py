@@ -143,6 +143,12 @@ class Claim:
         return self.metric in COUNTED_METRICS
 
     @property
+    def in_nats(self) -> bool:
+        """Whether the effect is a difference in nats per character or per target."""
+        unit = METRICS.get(self.metric, "")
+        return bool(self.effect) and not self.log and unit.startswith("nats per")
+
+    @property
     def learnt(self) -> bool:
         """Whether the claim is about what networks learn: its metric is one of `LEARNT_METRICS`."""
         return bool(self.effect) and self.metric in LEARNT_METRICS

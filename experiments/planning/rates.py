@@ -177,5 +177,4 @@ def _arms(ablation: Ablation) -> dict[str, float]:
 
 def _margin(claim: Claim) -> float:
     """A claim's margin in nats per character, or a usual one where it is in another unit."""
-    in_nats = claim.metric.startswith(("val_loss", "loss_beyond")) and not claim.log
-    return claim.margin if in_nats else _ENOUGH
+    return claim.margin if claim.in_nats else _ENOUGH

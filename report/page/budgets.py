@@ -105,11 +105,7 @@ def tuning_table(tables: Tables, ablation: str) -> HTML:
 
 def least_margin(tables: Tables, ablation: str) -> float:
     """The least margin in nats of an ablation's claims about loss, or two hundredths of a nat."""
-    margins = [
-        claim.margin
-        for claim in tables.ablations[ablation].claims
-        if claim.metric.startswith(("val_loss", "loss_beyond")) and not claim.log and claim.margin
-    ]
+    margins = [claim.margin for claim in tables.ablations[ablation].claims if claim.in_nats]
     return min(margins, default=0.02)
 
 
