@@ -23,6 +23,7 @@ from report.figures.model_diagram import picture
 from report.html import heading
 from report.page.claims import claims_of, verdict_table
 from report.page.summary import opening
+from report.page.verdict_map import verdict_map
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
@@ -30,6 +31,12 @@ claims = claims_of(Path(results))
 
 # %%
 opening(tables, claims)
+
+# %%
+HTML(heading("findings-map", "Verdict map"))
+
+# %%
+verdict_map(claims, tables.present())
 
 # %%
 picture(tables)

@@ -1,0 +1,79 @@
+"""The verdict map: a row for each claim, a column for each budget, and no verdict left out."""
+
+import re
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from by_hand import LEARNT, ablation, bigrams, claim, judged, runs_of, write_study
+
+from experiments.ablation import Beats
+from experiments.records.collect import read_table
+from report.page.verdict_map import MARKS, draw_verdict_map, map_rows, verdict_map
+from report.verdicts.outcomes import Verdict
+
+CLAIMS = [
+    claim(id="late", sentence="It needs <b>training</b>.", requires=[LEARNT, Beats("a")]),
+    claim(id="always", sentence="It always helps."),
+    claim(id="never", sentence="It never helps.", effect={"a": 1, "b": -1}),
+    claim(id="exact", sentence="It is exact.", effect={}, check="head-cost", requires=[]),
+]
+
+
+def claims_at(tmp_path, monkeypatch, budgets: tuple[int, ...] = (1, 4)) -> pd.DataFrame:
+    """At budget 1 nothing beats the bigram. "b" is worse than "a" by 0.5 everywhere."""
+    runs = [
+        run
+        for budget in budgets
+        for run in (
+            *runs_of({"a": [2.5 - budget / 4] * 3, "b": [3.0 - budget / 4] * 3}, budget),
+            *bigrams([2.3] * 3, budget),
+        )
+    ]
+    planted = ablation(*CLAIMS, core=True)
+    write_study(tmp_path, monkeypatch, planted, runs, budgets=budgets)
+    judged(tmp_path)
+    return read_table(tmp_path, "claims")
+
+
+def test_the_map_has_each_claim_about_training_once_ordered_by_its_deepest_verdict(
+    tmp_path, monkeypatch
+):
+    budgets, rows = map_rows(claims_at(tmp_path, monkeypatch))
+    assert budgets == [1, 4]
+    verdicts = {row.claim: [cell and cell["verdict"] for cell in row.cells] for row in rows}
+    assert list(verdicts.items()) == [
+        ("late", ["not testable", "supported"]),
+        ("always", ["supported", "supported"]),
+        ("never", ["reversed", "reversed"]),
+    ]
+
+
+def test_the_map_of_the_page_shows_every_verdict_and_escapes_sentences(tmp_path, monkeypatch):
+    html = verdict_map(claims_at(tmp_path, monkeypatch), ["planted"]).data
+    assert "It needs &lt;b&gt;training" in html
+    assert html.count('href="#planted"') == 3
+    cells = re.findall(r'<td class="([a-z-]+)">', html)
+    assert cells == ["not-testable", *["supported"] * 3, *["reversed"] * 2]
+    assert "0.500" in html
+
+
+def test_there_is_no_map_without_claims_about_training(tmp_path, monkeypatch):
+    claims = claims_at(tmp_path, monkeypatch)
+    assert verdict_map(claims[claims["budget"].isna()], []).data == ""
+
+
+def test_the_drawn_map_marks_every_cell(tmp_path, monkeypatch):
+    figure = draw_verdict_map(claims_at(tmp_path, monkeypatch))
+    (axes,) = figure.axes
+    texts = [text.get_text() for text in axes.texts]
+    plt.close(figure)
+    assert len(texts) == 6
+    assert texts[0] == MARKS[Verdict.NOT_TESTABLE][0]
+    assert all(text.startswith(("✓", "✗", "–")) for text in texts)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["budget 1", "budget 4"]
+
+
+def test_every_verdict_has_a_mark_of_its_own():
+    assert list(MARKS) == list(Verdict)
+    marks = [mark for mark, _ in MARKS.values()]
+    assert len(set(marks)) == len(marks)
