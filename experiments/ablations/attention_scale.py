@@ -38,8 +38,8 @@ ABLATION = Ablation(
             said_by="Vaswani 2017, section 3.2.1",
             effect={"one-head-scaled": 1, "one-head-unscaled": -1},
             metric="initial_attention_entropy",
-            margin=0.2,
-            why_margin="a fifth of a nat of entropy is about a fifth fewer characters attended to",
+            margin=1.0,
+            why_margin="with a nat less of entropy, a third as many characters are attended to",
             restated="the entropy was that of the trained network; Vaswani's argument is about"
             " scores of random queries and keys",
         ),

@@ -79,7 +79,6 @@ ABLATION = Ablation(
     " they cannot be compared with those of the short one. Whether the transformer gains more from"
     " context is judged in the ablation lstm-baseline. Each network has the learning rate that is"
     " best for it at the middle length. A batch"
-    " holds as many tokens at every length, so long contexts come in fewer sequences. The powers"
-    " are measured over each doubling of the length from 256 on, for forward and backward pass"
-    " together.",
+    " holds as many tokens at every length, so long contexts come in fewer sequences. Each power"
+    " is the slope over all lengths from 256 on, for forward and backward pass together.",
 )

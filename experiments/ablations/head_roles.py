@@ -42,15 +42,25 @@ ABLATION = Ablation(
             requires=[Beats("base"), UsesContext("base", skip=1 / 8)],
         ),
         Claim(
+            id="head-roles-broad",
+            sentence="Some head attends broadly.",
+            said_by="Clark 2019",
+            effect={"base": 1},
+            metric="broadest_head",
+            threshold=0.75,
+            margin=0.05,
+            why_margin="broad means four fifths of the entropy of even attention",
+            requires=[Beats("base")],
+        ),
+        Claim(
             id="head-pruning",
             sentence="Many heads can be removed with little loss.",
             said_by="Michel 2019; Voita 2019",
             effect={"base": 1},
-            metric="removable_heads",
-            threshold=0.2,
-            margin=0.03,
+            metric="prunable",
+            margin=0.5,
             why_margin="many means a fifth of the heads, removed together, for two hundredths of a"
-            " nat; the margin is half a head of sixteen",
+            " nat, in more than half of the seeds",
             restated="the claim was that over half of the heads can be removed, which is more than"
             " Michel 2019 says",
             published="Michel 2019: 20 to 40 % of the heads for no noticeable loss; Voita 2019,"

@@ -43,6 +43,18 @@ ABLATION = Ablation(
             requires=[Beats("rope"), UsesContext("rope")],
         ),
         Claim(
+            id="nopos-decoder-alibi",
+            sentence="Without positional encoding the language model collapses, compared with"
+            " ALiBi.",
+            said_by="course notes",
+            effect={"none": 1, "alibi": -1},
+            margin=0.5,
+            why_margin="as compared with sinusoidal encodings",
+            published="Haviv 2022, table 2 (125M parameters): perplexity 22.15 without, 19.94"
+            " ALiBi",
+            requires=[Beats("alibi"), UsesContext("alibi")],
+        ),
+        Claim(
             id="rope-sinusoidal",
             sentence="RoPE beats sinusoidal encodings at the training length.",
             said_by="practice; Su 2021",
@@ -54,7 +66,8 @@ ABLATION = Ablation(
         ),
         Claim(
             id="extrapolation-rope",
-            sentence="RoPE holds up past the training length where sinusoidal encodings do not.",
+            sentence="Past the training length, the loss rises less with RoPE than with sinusoidal"
+            " encodings.",
             said_by="course notes; Press 2022",
             effect={"sinusoidal": 1, "rope": -1},
             metric="rise_beyond_4x_per_character",
@@ -73,7 +86,8 @@ ABLATION = Ablation(
         ),
         Claim(
             id="extrapolation-alibi",
-            sentence="ALiBi holds up past the training length where sinusoidal encodings do not.",
+            sentence="Past the training length, the loss rises less with ALiBi than with sinusoidal"
+            " encodings.",
             said_by="course notes; Press 2022",
             effect={"sinusoidal": 1, "alibi": -1},
             metric="rise_beyond_4x_per_character",
@@ -91,7 +105,7 @@ ABLATION = Ablation(
         ),
         Claim(
             id="extrapolation-rope-alibi",
-            sentence="ALiBi holds up past the training length where RoPE does not.",
+            sentence="Past the training length, the loss rises less with ALiBi than with RoPE.",
             said_by="Press 2022",
             effect={"rope": 1, "alibi": -1},
             metric="rise_beyond_4x_per_character",

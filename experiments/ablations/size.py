@@ -55,12 +55,14 @@ ABLATION = Ablation(
         ),
         Claim(
             id="depth-compute",
-            sentence="From twenty tokens a parameter, doubling the layers lowers the loss at equal"
+            sentence="At twenty tokens a parameter, doubling the layers lowers the loss at equal"
             " arithmetic too.",
-            said_by="a reading of Kaplan 2020; Hoffmann 2022 puts the best size there",
+            said_by="a reading of Kaplan 2020",
             effect={"base": 1, "deep-equal-flops": -1},
             margin=0.03,
             why_margin="as at equal tokens",
+            published="Hoffmann 2022: about twenty tokens a parameter are best, so that a larger"
+            " network should gain nothing there",
             restated="the claim was tested at about one token a parameter, where the smaller"
             " network wins whatever its shape",
             requires=[
@@ -71,12 +73,14 @@ ABLATION = Ablation(
         ),
         Claim(
             id="width-compute",
-            sentence="From twenty tokens a parameter, doubling the width lowers the loss at equal"
+            sentence="At twenty tokens a parameter, doubling the width lowers the loss at equal"
             " arithmetic too.",
-            said_by="a reading of Kaplan 2020; Hoffmann 2022 puts the best size there",
+            said_by="a reading of Kaplan 2020",
             effect={"base": 1, "wide-equal-flops": -1},
             margin=0.03,
             why_margin="as at equal tokens",
+            published="Hoffmann 2022: about twenty tokens a parameter are best, so that a larger"
+            " network should gain nothing there",
             restated="the claim was tested at about one token a parameter, where the smaller"
             " network wins whatever its shape",
             requires=[

@@ -64,6 +64,8 @@ def heads(trained: TrainedModel) -> ProbeTables:
         {"measure": name, "value": scores["entropy"].mean().item()}
         for name, scores in (("attention_entropy", value), ("initial_attention_entropy", null))
     ]
+    even = torch.arange(1, context + 1).log().mean().item()  # entropy of even attention
+    measures.append({"measure": "broadest_head", "value": value["entropy"].max().item() / even})
     return {"heads": rows, "measures": measures}
 
 

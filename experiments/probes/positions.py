@@ -1,6 +1,5 @@
 """Probes of the validation loss by position in the context and by length of the context."""
 
-import math
 from typing import Any
 
 import torch
@@ -10,19 +9,10 @@ from experiments.probes.trained_model import ProbeTables, TrainedModel, validati
 
 @torch.no_grad()
 def positions(trained: TrainedModel) -> ProbeTables:
-    """Mean validation loss at each position in the context, in nats per token.
-
-    `context_gain` is the mean over the first eighth of the positions, less that over the last
-    quarter.
-    """
+    """Mean validation loss at each position in the context, in nats per token."""
     recipe, context = trained.spec.recipe, trained.spec.model.context_length
     losses = validation_losses(trained, context, recipe.eval_windows).mean(dim=0)
-    early, late = losses[: math.ceil(context / 8)], losses[math.ceil(context * 3 / 4) :]
-    gain = (early.mean() - late.mean()).item()
-    return {
-        "positions": [{"position": i, "loss": loss} for i, loss in enumerate(losses.tolist())],
-        "measures": [{"measure": "context_gain", "value": gain}],
-    }
+    return {"positions": [{"position": i, "loss": loss} for i, loss in enumerate(losses.tolist())]}
 
 
 @torch.no_grad()

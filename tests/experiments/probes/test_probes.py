@@ -143,18 +143,6 @@ def test_the_rise_past_the_training_length_is_over_the_loss_within_in_the_same_t
     assert values["rise_beyond_4x"] == pytest.approx(expected.item(), abs=1e-6)
 
 
-def test_context_gain_is_from_the_first_eighth_of_the_positions_to_the_last_quarter(
-    config, recipe, corpus
-):
-    tables = PROBES["positions"](untrained(config, recipe, corpus))
-    losses = [row["loss"] for row in tables["positions"]]
-    assert len(losses) == 16
-    expected = sum(losses[:2]) / 2 - sum(losses[12:]) / 4
-    assert tables["measures"] == [
-        {"measure": "context_gain", "value": pytest.approx(expected, abs=1e-6)}
-    ]
-
-
 def test_initial_entropy_is_that_of_the_untrained_network(config, recipe, corpus):
     trained = untrained(config, recipe, corpus)
     values = {row["measure"]: row["value"] for row in PROBES["heads"](trained)["measures"]}
@@ -166,6 +154,19 @@ def test_initial_entropy_is_that_of_the_untrained_network(config, recipe, corpus
     after = {row["measure"]: row["value"] for row in PROBES["heads"](trained)["measures"]}
     assert after["initial_attention_entropy"] == values["initial_attention_entropy"]
     assert after["attention_entropy"] < values["attention_entropy"] / 2
+
+
+def test_the_broadest_head_of_a_network_whose_scores_are_all_equal_attends_evenly(
+    config, recipe, corpus
+):
+    trained = untrained(config, recipe, corpus, position="none")
+    with torch.no_grad():
+        for module in trained.model.modules():
+            if isinstance(module, Attention):
+                module.qkv.weight[: config.d_model] = 0
+                module.qkv.bias[: config.d_model] = 0
+    values = {row["measure"]: row["value"] for row in PROBES["heads"](trained)["measures"]}
+    assert values["broadest_head"] == pytest.approx(1, abs=1e-6)
 
 
 def test_learned_positions_have_no_loss_beyond_their_length(config, recipe, corpus):
