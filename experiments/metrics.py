@@ -12,18 +12,23 @@ METRICS = {
     # Loss past the training length, and its rise over the loss within that length in the same text.
     **{f"loss_beyond_{n}x_per_character": "nats per character" for n in (2, 4, 8)},
     **{f"rise_beyond_{n}x_per_character": "nats per character" for n in (2, 4, 8)},
-    # Loss over the first eighth of the positions, less that over the last quarter.
+    # Loss over the second eighth of the positions, less that over the last quarter: what is gained
+    # from contexts that are longer than the first eighth.
     "context_gain_per_character": "nats per character",
-    # Steps until a task is solved, with an accuracy of `SOLVED`; a step more than all where it is
-    # not.
+    # Steps to the first evaluation at which the accuracy is `SOLVED` or more; a step more than the
+    # recipe has where it never is.
     "steps_to_solve": "steps",
     "previous_excess": "attention weight",
     "first_excess": "attention weight",
     "induction_excess": "attention weight",
     "removable_heads": "share of heads",
+    # 1 for a run of which a fifth of the heads or more can be removed, else 0.
+    "prunable": "share of runs",
     "last_layer_gradient": "norm",
     "attention_entropy": "nats",
     "initial_attention_entropy": "nats",  # of the untrained network
+    # Entropy of the head that attends most broadly.
+    "broadest_head": "share of the entropy of even attention",
     # Spent in training until the validation loss is as low as the final loss of the bigram of the
     # same seed and budget. Near the end of a training the schedule decides when a loss is reached.
     "seconds_to_loss": "seconds",
@@ -58,15 +63,19 @@ PROBE_OF = {
     "induction_excess": "heads",
     "attention_entropy": "heads",
     "initial_attention_entropy": "heads",
+    "broadest_head": "heads",
     "removable_heads": "pruning",
+    "prunable": "pruning",
     "last_layer_gradient": "layers",
 }
 
 # Metrics that a claim compares seed by seed, counting the seeds: whether a network trains or solves
 # its task has no mean that says anything.
-COUNTED_METRICS = ("trains", "steps_to_solve")
+COUNTED_METRICS = ("trains", "steps_to_solve", "prunable")
 
 SOLVED = 0.95  # accuracy from which on a task counts as solved
+PRUNABLE = 0.2  # share of heads that can be removed, from which on a network counts as prunable
+TRAINS = 0.2  # nats per character below a guess by frequency, from which on a run trains
 
 # Metrics of the table `costs`, with their units. A claim about one of them weighs entries of COSTS
 # instead of variants.

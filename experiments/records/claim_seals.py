@@ -9,27 +9,41 @@ import dataclasses
 import datetime
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.ablation import Ablation, Claim
+from experiments.ablation import Ablation, Claim, Variant
 from experiments.files import seal, unseal, write_atomically
+from experiments.metrics import PRUNABLE, SOLVED, TRAINS
+from experiments.planning.looks import LOOKS
 from experiments.planning.plan import Plan
 from experiments.records.provenance import environment
 from experiments.records.run_folder import FINISHED, RunFolder
 
-RULES = 1  # version of the rules by which verdicts follow from claims and tables
+# Numbers and the version of the rules by which verdicts follow from claims and tables.
+RULES = {"version": 2, "looks": list(LOOKS)}
+RULES |= {"solved": SOLVED, "trains": TRAINS, "prunable": PRUNABLE}
 
 # Fields that decide no verdict.
 _DESCRIPTIVE = ("id", "said_by", "published", "published_effect", "restated", "why_margin")
 
 
-def stated(claim: Claim) -> dict[str, Any]:
-    """All that decides the verdict on a claim, and its sentence, as JSON."""
+def stated(claim: Claim, variants: Sequence[Variant]) -> dict[str, Any]:
+    """All that decides the verdict on a claim, and its sentence, as JSON.
+
+    Args:
+        claim: the claim.
+        variants: those of its ablation, of which the arms of the claim and its gates are sealed.
+    """
     fields = dataclasses.asdict(claim)
     decisive = {name: value for name, value in fields.items() if name not in _DESCRIPTIVE}
-    return decisive | {"requires": [repr(gate) for gate in claim.requires], "rules": RULES}
+    named = {*claim.effect, *(arm for gate in claim.requires for arm in gate.arms)}
+    return decisive | {
+        "requires": [repr(gate) for gate in claim.requires],
+        "arms": [repr(variant) for variant in variants if variant.name in named],
+        "rules": RULES,
+    }
 
 
 def seal_claims(results: Path, ablations: Mapping[str, Ablation], plan: Plan) -> None:
@@ -38,12 +52,12 @@ def seal_claims(results: Path, ablations: Mapping[str, Ablation], plan: Plan) ->
     A seal says how many compared runs of the ablation were finished before it.
     """
     latest = {(line["ablation"], line["claim"]): line["stated"] for line in read_seals(results)}
-    claims = [
-        (name, claim)
+    present = {
+        (name, claim.id): json.dumps(stated(claim, ablation.variants))
         for name, ablation in ablations.items()
         for claim in ablation.claims
-        if latest.get((name, claim.id)) != json.dumps(stated(claim))
-    ]
+    }
+    claims = [place for place in present if latest.get(place) != present[place]]
     if not claims:
         return
     finished = Counter(
@@ -62,8 +76,8 @@ def seal_claims(results: Path, ablations: Mapping[str, Ablation], plan: Plan) ->
     for name, claim in claims:
         line = {
             "ablation": name,
-            "claim": claim.id,
-            "stated": json.dumps(stated(claim)),
+            "claim": claim,
+            "stated": present[name, claim],
             "runs": finished[name],
         }
         content += json.dumps(seal(line | facts)).encode() + b"\n"

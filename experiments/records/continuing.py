@@ -40,7 +40,8 @@ def continued(study: Study, folder: Path, seeds: int | None) -> Study:
 def with_looks(study: Study, folder: Path) -> Study:
     """The study, with the looks and the added seeds of the study in the results folder.
 
-    It has one look more than any claim had if it has more seeds, and claims were judged with fewer.
+    If claims were judged and the study has more seeds now, its look is one more than the highest
+    look so far.
     """
     try:
         present = Study.load(folder)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from report.verdicts.stats import Estimate, slope
+from experiments.metrics import BLOCKS
+from report.verdicts.stats import Estimate, estimate, slope
 
 FROM = 256  # tokens; for shorter contexts a call's fixed cost hides the growth
 
@@ -25,8 +26,11 @@ def series(costs: pd.DataFrame, what: str, direction: str, column: str) -> pd.Se
 
 def growth(costs: pd.DataFrame, what: str, direction: str, metric: str) -> Estimate | None:
     """Power of the length by which a cost grows, with its 95 % interval: the slope of the logarithm
-    of the cost over the logarithm of the length, through all blocks at all lengths from `FROM` on.
-    None without two lengths.
+    of the cost over the logarithm of the length, at all lengths from `FROM` on. None without two
+    lengths.
+
+    Time has a slope for each block, and the interval is over blocks. Memory does not vary between
+    blocks: it has one slope, whose interval says how straight the line is.
 
     Args:
         costs: the table `costs`.
@@ -39,17 +43,28 @@ def growth(costs: pd.DataFrame, what: str, direction: str, metric: str) -> Estim
     rows = rows[rows["length"] >= FROM].dropna(subset=[column])
     if rows["length"].nunique() < 2:
         return None
+    if metric == "memory_exponent":
+        return _log_slope(rows, column)
+    blocks = [block for _, block in rows.groupby("block") if block["length"].nunique() > 1]
+    return estimate([_log_slope(block, column).mean for block in blocks[:BLOCKS]])
+
+
+def _log_slope(rows: pd.DataFrame, column: str) -> Estimate:
     logarithms = np.log(rows[["length", column]].to_numpy(dtype=float))
     return slope(logarithms[:, 0], logarithms[:, 1])
 
 
 def cost_table(costs: pd.DataFrame, whats: Sequence[str]) -> pd.DataFrame:
-    """Measured seconds of operations, [blocks, operations]."""
-    return _without_forward(costs, whats).pivot(index="block", columns="what", values="seconds")
+    """Measured seconds of operations in the first `BLOCKS` blocks that have all of them, [blocks,
+    operations].
+    """
+    rows = _without_forward(costs, whats)
+    return rows.pivot(index="block", columns="what", values="seconds").dropna().head(BLOCKS)
 
 
 def step_speeds(costs: pd.DataFrame, steps: Mapping[str, str]) -> pd.DataFrame:
-    """Tokens per second of training steps, [blocks, variants].
+    """Tokens per second of training steps in the first `BLOCKS` blocks that have all of them,
+    [blocks, variants].
 
     Args:
         costs: the table `costs`.
@@ -59,7 +74,7 @@ def step_speeds(costs: pd.DataFrame, steps: Mapping[str, str]) -> pd.DataFrame:
     speeds = rows.assign(speed=rows["tokens"] / rows["seconds"])
     table = speeds.pivot(index="block", columns="what", values="speed")
     named = table.reindex(columns=list(steps.values()))
-    return named.set_axis(list(steps), axis="columns").astype(float)
+    return named.set_axis(list(steps), axis="columns").astype(float).dropna().head(BLOCKS)
 
 
 def blocks_with(costs: pd.DataFrame, whats: Iterable[str]) -> int:

@@ -51,19 +51,16 @@ def spent_to_loss(
 
 
 def steps_to_solve(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Steps until the validation accuracy of each run is `SOLVED`, [seeds, variants]. A run that
-    never gets there counts a step more than its recipe has, so it comes after every run that does.
+    """Steps to the first evaluation at which the validation accuracy of a run is `SOLVED` or more,
+    [seeds, variants]. A run that never gets there counts a step more than its recipe has, so it
+    comes after every run that does; runs that get there at the same evaluation are equal.
 
     Args:
         curves: validation points with run_id, step and accuracy.
         runs: finished runs with run_id, seed, variant and recipe.steps.
     """
-    points = curves.dropna(subset=["accuracy"]).sort_values("step")
-    reached = {
-        run_id: first_reach(rows["step"].to_numpy(float), -rows["accuracy"].to_numpy(), -SOLVED)
-        for run_id, rows in points.groupby("run_id")
-    }
-    steps = runs["run_id"].map(reached).astype(float).fillna(runs["recipe.steps"] + 1)
+    first = curves[curves["accuracy"] >= SOLVED].groupby("run_id")["step"].min()
+    steps = runs["run_id"].map(first).astype(float).fillna(runs["recipe.steps"] + 1)
     by_run = runs.assign(steps_to_solve=steps)
     return by_run.pivot(index="seed", columns="variant", values="steps_to_solve")
 

@@ -12,8 +12,10 @@ from experiments.metrics import (
     BLOCK_METRICS,
     BLOCKS,
     COST_METRICS,
+    PRUNABLE,
     SPEED_METRICS,
     TIMED,
+    TRAINS,
     step_name,
 )
 from experiments.planning.plan import YARDSTICKS
@@ -25,8 +27,6 @@ from report.verdicts.cost_to_target import seconds_to_loss, spent_to_loss, steps
 from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import Tables
 from report.verdicts.text import plural
-
-TRAINS = 0.2  # nats per character below a guess by frequency: a run that trains
 
 
 class LossColumn(NamedTuple):
@@ -76,7 +76,14 @@ def scored(tables: Tables, ablation: str) -> pd.DataFrame:
         val_loss=_at_most(rows["val_loss"], guess, done),
         val_loss_per_character=of_characters,
         trains=(tables.unigram_loss - of_characters.astype(float) >= TRAINS).astype(float),
+        prunable=_reaches(rows, "removable_heads", PRUNABLE),
     )
+
+
+def _reaches(rows: pd.DataFrame, column: str, least: float) -> pd.Series:
+    """1 where a column is `least` or more, else 0; null where it is null or there is none."""
+    values = rows.get(column, pd.Series(math.nan, index=rows.index)).astype(float)
+    return (values >= least).astype(float).where(values.notna())
 
 
 def _at_most(losses: pd.Series, guess: pd.Series, done: "pd.Series[bool]") -> pd.Series:
@@ -110,6 +117,9 @@ def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
         values = seconds_to_loss(training_to_loss(tables, ablation, claim), speeds)
     elif claim.metric.endswith("_to_loss"):
         values = training_to_loss(tables, ablation, claim)
+    elif claim.metric == "context_gain_per_character":
+        drops = [context_drop(tables, ablation, variant, 1 / 8) for variant in claim.effect]
+        values = pd.concat(drops, axis=1, keys=list(claim.effect))
     elif claim.metric == "steps_to_solve":
         runs = finished(tables, ablation)
         points = tables.curves[tables.curves["split"] == "val"]
@@ -117,6 +127,20 @@ def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
     else:
         values = _by_variant(scored(tables, ablation), claim.metric)
     return weighted_sum(values, claim.effect, claim.log) - claim.threshold
+
+
+def context_drop(tables: Tables, ablation: str, variant: str, skip: float) -> "pd.Series[float]":
+    """Loss early in the window less that in its last quarter, in nats per character, by seed. Early
+    is an eighth of the window, after the share `skip` of it.
+    """
+    points = tables.probe("positions", ablation)
+    points = points[points["variant"] == variant]
+    length = points.groupby("seed")["position"].transform("max") + 1
+    share = points["position"] / length
+    is_early = share.between(skip, skip + 1 / 8, inclusive="left")
+    losses = points.set_index("seed")["loss_per_character"].astype(float)
+    early = losses[is_early.to_numpy()].groupby(level="seed").mean()
+    return early - losses[(share >= 3 / 4).to_numpy()].groupby(level="seed").mean()
 
 
 @dataclass(frozen=True)
@@ -148,16 +172,17 @@ class Sample:
 
 def sample_of(tables: Tables, ablation: str, claim: Claim, needed: pd.DataFrame) -> Sample:
     """The seeds or blocks that a claim rests on. `needed` has the members that it weighs."""
-    blocks = blocks_with(tables.costs, measured_operations(ablation, claim).values())
+    measured = blocks_with(tables.costs, measured_operations(ablation, claim).values())
+    blocks = min(measured, BLOCKS)  # later ones would be further looks
     lacks_blocks = claim.metric in TIMED and blocks < BLOCKS
     if claim.metric in BLOCK_METRICS:
-        return Sample(max(blocks, BLOCKS), 0, blocks, lacks_blocks)
+        return Sample(BLOCKS, 0, blocks, lacks_blocks)
     over = needed["status"].isin(FINISHED)
     if claim.metric.endswith("_to_loss"):
         over &= needed["seed"].isin(bigram_losses(tables).index)
     planned = int(needed["seed"].nunique())
     if claim.metric in TIMED:  # pairs of a seed and a block
-        planned = min(planned, max(blocks, BLOCKS))
+        planned = min(planned, BLOCKS)
     return Sample(planned, int((~over).groupby(needed["seed"]).any().sum()), blocks, lacks_blocks)
 
 

@@ -6,11 +6,11 @@ import pandas as pd
 
 from experiments.ablation import Claim
 from experiments.metrics import BLOCK_METRICS, COST_METRICS, METRICS, SPEED_METRICS
-from experiments.planning.looks import LOOKS
+from experiments.planning.looks import LOOKS, look_number
 from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.gates import gate_rule
 from report.verdicts.outcomes import Verdict, decidable_with
-from report.verdicts.stats import LEVEL, Estimate
+from report.verdicts.stats import LEVEL, Estimate, look_level
 from report.verdicts.text import (
     format_coverage,
     format_interval,
@@ -40,8 +40,8 @@ def _outcomes(claim: Claim, level: float) -> str:
         return (
             "The share of seeds in which the comparison comes out as claimed: supported if its"
             f" whole exact {format_coverage(level)} interval lies above {claim.margin:g},"
-            " negligible if it lies below, reversed if so large a share of seeds comes out the"
-            " other way"
+            f" reversed if that of the share that comes out the other way does, negligible if both"
+            f" lie below {claim.margin:g}"
         )
     above, below = f"+{claim.margin:g}", f"−{claim.margin:g}"
     inside = f"within ±{claim.margin:g}"
@@ -101,7 +101,8 @@ def too_small(effect: Estimate, claim: Claim) -> str:
     """That so small an effect as the published one could hardly be decided, to follow another text;
     empty if it could, or if none is known.
     """
-    least = decidable_with(effect, claim.margin, LOOKS[-1])
+    level = look_level(look_number(LOOKS[-1], 1))
+    least = decidable_with(effect, claim.margin, LOOKS[-1], level)
     if claim.published_effect is None or least is None or claim.published_effect >= least:
         return ""
     return (

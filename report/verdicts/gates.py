@@ -10,7 +10,7 @@ from experiments.gates import YARDSTICKS, Gate, SeesTokens, UsesContext
 from experiments.planning.plan import YARDSTICKS as YARDSTICK_RUNS
 from experiments.records.run_folder import FINISHED, Status
 from experiments.spec import SYMBOLS
-from report.verdicts.effects import bigram_losses, loss_column, scored
+from report.verdicts.effects import bigram_losses, context_drop, loss_column, scored
 from report.verdicts.stats import estimate
 from report.verdicts.tables import Tables
 from report.verdicts.text import format_estimate, format_number, join_words
@@ -125,18 +125,7 @@ def _yardstick(tables: Tables, ablation: str, name: str, seeds: pd.Index) -> pd.
 
 
 def _drop(tables: Tables, ablation: str, variant: str, seeds: pd.Index, skip: float) -> pd.Series:
-    """Loss early in the window less that in its last quarter, for each seed. Early is an eighth of
-    the window, after the share `skip` of it.
-    """
-    points = tables.probe("positions", ablation)
-    points = points[points["variant"] == variant]
-    length = points.groupby("seed")["position"].transform("max") + 1
-    loss = "loss_per_character"
-    share = points["position"] / length
-    is_early = share.between(skip, skip + 1 / 8, inclusive="left")
-    early = points[is_early].groupby("seed")[loss].mean()
-    late = points[share >= 3 / 4].groupby("seed")[loss].mean()
-    return (early - late).reindex(seeds)
+    return context_drop(tables, ablation, variant, skip).reindex(seeds)
 
 
 def _solves(tables: Tables, ablation: str, gate: Solves, seeds: pd.Index) -> GateResult:

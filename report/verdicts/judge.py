@@ -77,12 +77,19 @@ def judge_all(results: Path) -> None:
 
 def mark_fragile(rows: list[dict[str, Any]]) -> None:
     """Add to the claims of one budget p as corrected over all of them, and whether a decided claim
-    is fragile: its corrected p is not below the level.
+    is fragile: its corrected p is not below the level of the first look.
+
+    At a later look less is left of the level, so its p counts for as much more.
     """
-    corrected = benjamini_hochberg([row.get("p") for row in rows])
+    corrected = benjamini_hochberg([_p_at_first_look(row) for row in rows])
     for row, p in zip(rows, corrected, strict=True):
         row["p_corrected"] = p
         row["fragile"] = row["verdict"] in DECIDED and p is not None and p >= LEVEL
+
+
+def _p_at_first_look(row: dict[str, Any]) -> float | None:
+    p = row.get("p")
+    return None if p is None else min(1.0, p * LEVEL / row["level"])
 
 
 def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str, Any]]:
@@ -130,7 +137,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "published": claim.published,
         "restated": claim.restated,
         "rule": rule(claim, level),
-        "sealed": seal_text(tables.seals, ablation, claim),
+        "sealed": seal_text(tables.seals, ablation, claim, tables.ablations[ablation].variants),
     }
     if claim.check:
         return stated | _judge_identity(tables, claim)
@@ -170,11 +177,9 @@ def _judge_effects(
     """The verdict on the effects of a claim, one for each seed or block."""
     n, look = len(effects), _look(tables, claim)
     level = look_level(look)
-    to_loss, seeds = claim.metric.endswith("_to_loss"), effects.index
+    to_loss, seeds = claim.metric.endswith("_to_loss"), _planned_seeds(needed, claim)
     if claim.metric in BLOCK_METRICS:
         seeds = pd.Index(sorted(set(tables.of(ablation)["seed"])))
-    elif to_loss:  # with the seeds that never reach it
-        seeds = pd.Index(sorted(set(needed["seed"])))
     if not n:
         study = tables.study
         why = reason_not_run(
@@ -259,7 +264,7 @@ def _numbers(
 ) -> dict[str, Any]:
     """Effect, interval, p and verdict, and for an undecided claim what would have been decided."""
     verdict, p = decide(ps, level)
-    decidable = None if claim.counted else smallest_decidable(result, margin_of(claim))
+    decidable = None if claim.counted else smallest_decidable(claim, result)
     return {
         "effect": _unlogged(result.mean, claim),
         "low": _unlogged(result.low, claim),
@@ -269,6 +274,14 @@ def _numbers(
         "verdict": verdict,
         "decidable": _unlogged(decidable, claim) if verdict == Verdict.UNDECIDED else None,
     }
+
+
+def _planned_seeds(needed: pd.DataFrame, claim: Claim) -> pd.Index:
+    """The seeds that every variant of a claim is planned with. Gates are judged on all of them,
+    also where a diverged run has no effect to weigh.
+    """
+    variants = needed.groupby("seed")["variant"].nunique()
+    return variants[variants == len(claim.effect)].index
 
 
 def _seeds_without_result(needed: pd.DataFrame) -> int:

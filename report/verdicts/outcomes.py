@@ -95,20 +95,21 @@ def decide(ps: dict[Verdict, float], level: float = LEVEL) -> tuple[Verdict, flo
     return (best if ps[best] < level else Verdict.UNDECIDED), ps[best]
 
 
-def smallest_decidable(effect: Estimate, margin: float) -> float | None:
-    """The smallest effect beyond the margin that these values would have decided: the margin and
-    half the width of the interval. None without an interval.
+def smallest_decidable(claim: Claim, effect: Estimate) -> float | None:
+    """The smallest effect that these values would have called supported, or for a claim of equality
+    reversed: half the width of the interval beyond the boundary. None without an interval.
     """
     if effect.low is None or effect.high is None:
         return None
-    return margin + (effect.high - effect.low) / 2
+    boundary = -margin_of(claim) if claim.no_worse else margin_of(claim)
+    return boundary + (effect.high - effect.low) / 2
 
 
-def decidable_with(effect: Estimate, margin: float, seeds: int) -> float | None:
-    """The smallest effect beyond the margin that so many seeds would decide, if they varied as
-    these values do. None without an interval.
+def decidable_with(effect: Estimate, margin: float, seeds: int, level: float) -> float | None:
+    """The smallest effect beyond the margin that so many seeds would decide at a level, if they
+    varied as these values do. None without an interval.
     """
     if effect.low is None:
         return None
     error = effect.error * math.sqrt(effect.n / seeds)
-    return margin + float(stats.t.ppf(1 - LEVEL / 2, seeds - 1)) * error
+    return margin + float(stats.t.ppf(1 - level / 2, seeds - 1)) * error

@@ -1,30 +1,32 @@
 """Seals: when a claim was written down, and what was changed since."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from experiments.ablation import Claim
+from experiments.ablation import Claim, Variant
 from experiments.records.claim_seals import stated
 from report.verdicts.tables import records
 from report.verdicts.text import plural
 
 
-def seal_text(seals: pd.DataFrame, ablation: str, claim: Claim) -> str:
+def seal_text(seals: pd.DataFrame, ablation: str, claim: Claim, variants: Sequence[Variant]) -> str:
     """When a claim was sealed, before or after how many runs, and what was changed since.
 
     Args:
         seals: the table `seals`.
         ablation: name of the claim's ablation.
         claim: the claim as it is now.
+        variants: the ablation's variants as they are now.
     """
     rows = records(seals[(seals["ablation"] == ablation) & (seals["claim"] == claim.id)])
     if not rows:
         return "not sealed"
     if not all(row["intact"] for row in rows):
         return "its seal is damaged"
-    first, now = rows[0], stated(claim)
+    first, now = rows[0], stated(claim, variants)
     before = json.loads(first["stated"])
     if before == now:
         return f"sealed {_when(first)}"

@@ -44,7 +44,7 @@ def test_a_claim_is_sealed_once_with_commit_and_time(sealed, tmp_path: Path):
     made = ablation()
     (line,) = sealed(made)
     assert (line["ablation"], line["claim"], line["runs"]) == ("one", "planted", 0)
-    assert json.loads(line["stated"]) == stated(made.claims[0])
+    assert json.loads(line["stated"]) == stated(made.claims[0], made.variants)
     assert line["git_revision"]
     assert line["sealed"].endswith("+00:00")
     assert line["intact"]
@@ -73,7 +73,8 @@ def test_a_claim_that_says_something_else_is_sealed_again_after_its_finished_run
     before, after = sealed(ablation(**change))
     assert before == first
     assert after["runs"] == 3
-    assert json.loads(after["stated"]) == stated(ablation(**change).claims[0])
+    changed = ablation(**change)
+    assert json.loads(after["stated"]) == stated(changed.claims[0], changed.variants)
 
 
 def test_words_that_decide_no_verdict_are_not_sealed(sealed):
@@ -86,8 +87,29 @@ def test_the_seal_of_a_claim_has_all_that_decides_its_verdict():
     fields = {field.name for field in dataclasses.fields(Claim)}
     (claim,) = ablation().claims
     descriptive = {"id", "said_by", "published", "published_effect", "restated", "why_margin"}
-    assert fields - stated(claim).keys() == descriptive
-    assert stated(claim).keys() - fields == {"rules"}
+    assert fields - stated(claim, []).keys() == descriptive
+    assert stated(claim, []).keys() - fields == {"arms", "rules"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"changes": {"model.position": "alibi"}}, {"tuned_for": "base"}, {"fixed_rate": True}],
+    ids=str,
+)
+def test_a_claim_whose_arm_is_changed_is_sealed_again(sealed, change: dict):
+    made = ablation()
+    base, arm = made.variants
+    sealed(made)
+    changed = dataclasses.replace(arm, **change)
+    assert len(sealed(dataclasses.replace(made, variants=[base, changed]))) == 2
+
+
+def test_a_variant_that_no_claim_is_about_is_not_sealed(sealed):
+    made = ablation()
+    base, arm = made.variants
+    sealed(made)
+    other = dataclasses.replace(base, changes={"model.norm": "rmsnorm"})
+    assert len(sealed(dataclasses.replace(made, variants=[other, arm]))) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ from test_looks import DEVIATION, MARGIN, STUDIES, Numbers, draws
 
 from experiments.planning.looks import LOOKS, look_number
 from report.verdicts.further_seeds import enough_seeds
-from report.verdicts.outcomes import count_signs, decide, outcome_ps, outcome_ps_of_counts
+from report.verdicts.outcomes import decide, outcome_ps, outcome_ps_of_counts
 from report.verdicts.stats import LEVEL, estimate, look_level
 
 CLAIM = claim(margin=MARGIN)
 COUNTED = claim(metric="trains", margin=0.25)
+FIRST = claim(metric="steps_to_solve", margin=0.5)
 
 
 def outcome(mean: Numbers, deviation: Numbers, n: int, look: int) -> Numbers:
@@ -88,37 +89,45 @@ def test_studies_with_added_seeds_decide_wrongly_in_at_most_five_per_cent(
 
 
 @functools.cache
-def counted_outcome(n: int, count: int, look: int) -> tuple[str, int | None]:
+def counted_outcome(
+    counted: str, n: int, wins: int, losses: int, look: int
+) -> tuple[str, int | None]:
     """The outcome of a counted claim, and the number of seeds that it is to have if undecided."""
-    values = [1.0] * count + [0.0] * (n - count)
+    of_claim = {"trains": COUNTED, "first": FIRST}[counted]
+    values = [1.0] * wins + [-1.0] * losses + [0.0] * (n - wins - losses)
     level = look_level(look)
-    verdict, _ = decide(outcome_ps_of_counts(*count_signs(values), n, COUNTED.margin), level)
-    further = enough_seeds(COUNTED, values, n, 1) if verdict == "undecided" else None
+    verdict, _ = decide(outcome_ps_of_counts(wins, losses, n, of_claim.margin), level)
+    further = enough_seeds(of_claim, values, n, 1) if verdict == "undecided" else None
     return str(verdict), further
 
 
 @pytest.mark.parametrize("base", [3, 5])
 @pytest.mark.parametrize(
-    ("share", "right"),
+    ("counted", "wins", "losses", "right"),
     [
-        (0.0, "negligible"),
-        (0.2, "negligible"),
-        (0.25, "negligible"),
-        (0.3, "supported"),
-        (0.9, "supported"),
+        ("trains", 0.0, 0.0, "negligible"),
+        ("trains", 0.2, 0.0, "negligible"),
+        ("trains", 0.25, 0.25, "negligible"),  # within: not beyond the margin
+        ("trains", 0.3, 0.0, "supported"),
+        ("trains", 0.9, 0.0, "supported"),
+        ("first", 0.5, 0.5, "negligible"),  # arms that are alike
+        ("first", 0.45, 0.45, "negligible"),
+        ("first", 0.55, 0.45, "supported"),
+        ("first", 0.95, 0.05, "supported"),
     ],
 )
 def test_counted_claims_with_added_seeds_decide_wrongly_in_at_most_five_per_cent(
-    base: int, share: float, right: str
+    base: int, counted: str, wins: float, losses: float, right: str
 ):
-    """A seed comes out as claimed with the probability `share`, and else neither way."""
-    rng = np.random.default_rng(0)
-    seeds = rng.random((STUDIES, max(LOOKS))) < share
+    """A seed comes out as claimed with the probability `wins`, and the other way with `losses`."""
+    draws = np.random.default_rng(0).random((STUDIES, max(LOOKS)))
+    won, lost = draws < wins, draws >= 1 - losses
     wrong = 0
-    for values in seeds:
+    for study in range(STUDIES):
         n: int | None = base
         while n is not None:
+            counts = int(won[study, :n].sum()), int(lost[study, :n].sum())
             look = 1 if n == base else look_number(n, 1)
-            verdict, n = counted_outcome(n, int(values[:n].sum()), look)
+            verdict, n = counted_outcome(counted, n, *counts, look)
         wrong += verdict not in ("undecided", right)
     assert wrong / STUDIES <= LEVEL

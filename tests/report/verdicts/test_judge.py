@@ -245,7 +245,7 @@ def test_the_curve_of_a_run_without_a_result_is_ignored(tmp_path, monkeypatch):
 def test_p_values_are_corrected_over_the_claims_of_a_budget():
     """Of three decided claims, the one with 0.04 does not survive: 0.04 · 4 / 3 is above 0.05."""
     rows = [
-        {"verdict": verdict, "p": p}
+        {"verdict": verdict, "p": p, "level": 0.05}
         for verdict, p in (
             ("supported", 0.001),
             ("negligible", 0.02),

@@ -12,6 +12,7 @@ from by_hand import Run, ablation, claim, judged, runs_of, write_study
 from scipy.stats import t
 
 from experiments.records.study import Study
+from report.verdicts.judge import mark_fragile
 from report.verdicts.outcomes import Verdict, decide, outcome_ps
 from report.verdicts.stats import LEVEL, estimate, look_level
 
@@ -110,6 +111,18 @@ def test_a_later_look_has_a_wider_interval_and_says_its_level(tmp_path, monkeypa
     assert (first["verdict"], second["verdict"]) == ("supported", "undecided")
     assert "97.5 % interval" in second["why"]
     assert "the whole 97.5 % interval lies above +0.1" in second["rule"]
+
+
+def test_a_p_value_of_a_later_look_counts_for_as_much_more_as_its_level_is_lower():
+    """At the third look the level is 0.0125: there 0.01 counts as 0.04, and 0.02 as 0.08."""
+    rows = [
+        {"verdict": "supported", "p": p, "level": level}
+        for p, level in ((0.01, 0.05), (0.01, 0.0125), (0.02, 0.0125), (0.9, 0.0125))
+    ]
+    mark_fragile(rows)
+    corrected = [row["p_corrected"] for row in rows]
+    assert corrected == pytest.approx([0.04, 0.08, 0.32 / 3, 1.0])
+    assert [row["fragile"] for row in rows] == [False, True, True, True]
 
 
 # By seed. "b" less "a" is 0.3 in the first five seeds, and then 0. "c" is as "b", in five seeds.

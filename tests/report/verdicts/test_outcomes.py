@@ -86,7 +86,15 @@ def test_counts_of_seeds_are_decided_by_their_exact_interval(
 
 def test_the_smallest_decidable_effect_is_decided_and_a_smaller_one_is_not():
     effect = estimate(NOISE)
-    least = smallest_decidable(effect, MARGIN)
+    least = smallest_decidable(dataclasses.replace(MORE, margin=MARGIN), effect)
     for mean, verdict in ((least + 0.001, "supported"), (least - 0.001, "undecided")):
         assert outcome(MORE, mean) == verdict
-    assert smallest_decidable(Estimate(0.5, None, None, 1), MARGIN) is None
+    assert smallest_decidable(MORE, Estimate(0.5, None, None, 1)) is None
+
+
+def test_the_smallest_effect_that_decides_no_worse_is_above_the_lower_end_of_the_margin():
+    effect = estimate(NOISE)
+    least = smallest_decidable(dataclasses.replace(NO_WORSE, margin=MARGIN), effect)
+    assert least == pytest.approx((effect.high - effect.low) / 2 - MARGIN)
+    for mean, verdict in ((least + 0.001, "supported"), (least - 0.001, "undecided")):
+        assert outcome(NO_WORSE, mean) == verdict

@@ -26,20 +26,22 @@ def row(tmp_path, monkeypatch, **changes) -> dict:
 def test_the_effect_that_more_seeds_could_decide_follows_from_their_deviation():
     """Five values of deviation 0.1: the error of twenty is 0.1 / sqrt(20), and t is 2.093."""
     values = [0.0, 0.1, -0.1, 0.1, -0.1]
-    least = decidable_with(estimate(values), 0.02, 20)
+    least = decidable_with(estimate(values), 0.02, 20, 0.05)
     assert least == pytest.approx(0.02 + 2.093024 * 0.1 / math.sqrt(20), rel=1e-6)
-    assert decidable_with(estimate([0.1]), 0.02, 20) is None
+    assert decidable_with(estimate([0.1]), 0.02, 20, 0.05) is None
 
 
 def test_an_undecided_claim_says_that_its_published_effect_is_too_small(tmp_path, monkeypatch):
-    """The differences are 0.2, -0.2, 0.2, 0.3 and -0.2, of deviation 0.2408."""
-    least = 0.1 + stats.t.ppf(0.975, 19) * 0.240832 / math.sqrt(20)
+    """The differences are 0.2, -0.2, 0.2, 0.3 and -0.2, of deviation 0.2408. Twenty seeds are at
+    the fourth look, whose level is 0.00625.
+    """
+    least = 0.1 + stats.t.ppf(1 - 0.00625 / 2, 19) * 0.240832 / math.sqrt(20)
     judged = row(tmp_path, monkeypatch, published_effect=0.05)
     assert judged["verdict"] == "undecided"
     assert judged["why"].endswith(
         f"; the published effect, about 0.05, is below the {least:.2g} that 20 seeds could decide"
     )
-    for large in (None, 0.3):
+    for large in (None, 0.4):
         text = row(tmp_path, monkeypatch, published_effect=large)["why"]
         assert "published effect" not in text
 

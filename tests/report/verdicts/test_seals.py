@@ -11,12 +11,18 @@ from experiments.records.claim_seals import stated
 from experiments.records.collect import write_table
 from report.verdicts.seals import seal_text
 
+VARIANTS = ablation(claim()).variants
+
 
 def seals(*lines: tuple[Claim, int], intact: bool = True) -> pd.DataFrame:
     """The table `seals`: what the claim was, and after how many runs it was sealed."""
     return pd.DataFrame(
         [
-            {"ablation": "planted", "claim": "b-is-worse", "stated": json.dumps(stated(was))}
+            {
+                "ablation": "planted",
+                "claim": "b-is-worse",
+                "stated": json.dumps(stated(was, VARIANTS)),
+            }
             | {"runs": runs, "git_revision": "abc", "sealed": "2026-01-02T03:04:05+00:00"}
             | {"intact": intact}
             for was, runs in lines
@@ -47,18 +53,18 @@ BEFORE = "before the first run (2026-01-02, commit abc)"
     ],
 )
 def test_the_text_says_when_a_claim_was_sealed_and_what_was_changed(table: pd.DataFrame, text: str):
-    assert seal_text(table, "planted", claim()) == text
+    assert seal_text(table, "planted", claim(), VARIANTS) == text
 
 
 def test_the_seals_of_other_claims_and_ablations_say_nothing():
     table = seals((claim(), 0))
-    assert seal_text(table, "another", claim()) == "not sealed"
-    assert seal_text(table, "planted", claim(id="another")) == "not sealed"
+    assert seal_text(table, "another", claim(), VARIANTS) == "not sealed"
+    assert seal_text(table, "planted", claim(id="another"), VARIANTS) == "not sealed"
 
 
 def test_a_changed_gate_is_named():
     table = seals((claim(requires=[LEARNT, Beats("a", "bigram")]), 0), (claim(), 3))
-    text = seal_text(table, "planted", claim())
+    text = seal_text(table, "planted", claim(), VARIANTS)
     assert "changed after 3 runs of the ablation: requires was" in text
     assert "yardstick='bigram'" in text
 

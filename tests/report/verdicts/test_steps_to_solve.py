@@ -14,12 +14,12 @@ from report.verdicts.judge import judge
 SOONER = claim(
     metric="steps_to_solve",
     effect={"slow": 1, "quick": -1},
-    margin=0.25,
+    margin=0.5,
     requires=[Solves(("slow", "quick"))],
 )
 STEPS = 400
 CURVES = {
-    "quick": [0.0, 0.9, 1.0, 1.0],  # 0.95 at half of the way from 100 to 200
+    "quick": [0.0, 0.9, 1.0, 1.0],
     "slow": [0.0, 0.0, 0.9, 1.0],
     "never": [0.0, 0.1, 0.2, 0.94],
 }
@@ -33,16 +33,19 @@ def curves(run_id: str, accuracies: list[float]) -> list[dict]:
     ]
 
 
-def test_steps_to_solve_are_interpolated_and_a_run_that_never_solves_comes_last():
+def test_steps_to_solve_are_those_of_an_evaluation_and_a_run_that_never_solves_comes_last():
     runs = pd.DataFrame(
         {"run_id": name, "seed": 7, "variant": name, "recipe.steps": STEPS}
         for name in (*CURVES, "diverged")
     )
     points = [point for name, values in CURVES.items() for point in curves(name, values)]
     steps = steps_to_solve(pd.DataFrame(points), runs)
-    assert steps.loc[7].to_dict() == pytest.approx(
-        {"quick": 150, "slow": 300, "never": STEPS + 1, "diverged": STEPS + 1}
-    )
+    assert steps.loc[7].to_dict() == {
+        "quick": 200,
+        "slow": 400,
+        "never": STEPS + 1,
+        "diverged": STEPS + 1,
+    }
 
 
 @pytest.fixture
@@ -79,10 +82,11 @@ def verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("slow", "quick", "expected"),
     [
-        (["slow"] * 3, ["quick"] * 3, "supported"),
-        (["quick"] * 3, ["slow"] * 3, "reversed"),
-        (["never"] * 3, ["slow"] * 3, "supported"),
-        (["diverged"] * 3, ["slow"] * 3, "supported"),
+        (["slow"] * 6, ["quick"] * 6, "supported"),
+        (["quick"] * 6, ["slow"] * 6, "reversed"),
+        (["never"] * 6, ["slow"] * 6, "supported"),
+        (["diverged"] * 6, ["slow"] * 6, "supported"),
+        (["slow"] * 5, ["quick"] * 5, "undecided"),  # as often as five tosses of a coin agree
         (["slow", "slow", "quick"], ["quick", "quick", "slow"], "undecided"),
         (["quick"] * 20, ["quick"] * 20, "negligible"),
         (["slow", "never", "slow"], ["quick", "never", "quick"], "not testable"),
