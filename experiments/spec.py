@@ -112,6 +112,24 @@ class Recipe:
             # 1 and 1.0 are the same value, so they must give the same run id.
             object.__setattr__(self, name, float(getattr(self, name)))
 
+    def evaluates_after(self, step: int) -> bool:
+        """Whether the network is evaluated after a step: after every `eval_every` steps and after
+        the last.
+
+        In a training of several such intervals, it is also evaluated after a half, a quarter and so
+        on of the first one, as far as these are whole steps: the loss falls fastest there.
+        """
+        if step % self.eval_every == 0 or step == self.steps:
+            return True
+        times, rest = divmod(self.eval_every, step)
+        return self.early_evaluations > 0 and rest == 0 and times.bit_count() == 1
+
+    @property
+    def early_evaluations(self) -> int:
+        """Number of evaluations within the first interval: how often it can be halved."""
+        halvings = (self.eval_every & -self.eval_every).bit_length() - 1
+        return halvings if self.eval_every < self.steps else 0
+
     def relevant(self, family: str) -> dict[str, Any]:
         """The fields that affect the training of a network of this family, by name."""
         unused: set[str] = set()
@@ -238,9 +256,10 @@ class RunSpec:
     def evaluation_flops(self) -> float:
         """FLOPs of all evaluations, during training and at the end."""
         recipe = self.recipe
-        # Before the first step, every `eval_every` steps, and of the other splits at the end.
+        # Before the first step, during training, and of the other splits at the end.
         other_splits = 0 if self.tuning else 2
-        evaluations = 1 + math.ceil(recipe.steps / recipe.eval_every) + other_splits
+        intervals = math.ceil(recipe.steps / recipe.eval_every)
+        evaluations = 1 + recipe.early_evaluations + intervals + other_splits
         return evaluations * recipe.eval_windows * self._flops_per_example(backward=False)
 
     def _flops_per_example(self, backward: bool) -> float:

@@ -35,7 +35,7 @@ def count(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
         losses.append(cross_entropy(model(window), targets, recipe.label_smoothing))
         model.count(window, targets)
         state.step += 1
-        evaluate_now = state.step % recipe.eval_every == 0 or state.step == recipe.steps
+        evaluate_now = recipe.evaluates_after(state.step)
         if not evaluate_now and state.step % recipe.log_every:
             continue
         mean = torch.stack(losses).float().mean().item()

@@ -22,8 +22,8 @@ def train(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
     """Train `state.model` from `state.step` to the recipe's last step.
 
     `state` advances in place. Yields a `TrainingPoint` every `log_every` steps, an `Evaluation`
-    before the first step, every `eval_every` steps and after the last step, and an `End`. A
-    training whose loss is not finite ends early.
+    before the first step and wherever `Recipe.evaluates_after` holds, and an `End`. A training
+    whose loss is not finite ends early.
     """
     recipe, model = spec.recipe, state.model
     training_loss = loss_function(model, recipe)
@@ -48,7 +48,7 @@ def train(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
         norms.append(norm)
         state.step += 1
 
-        evaluate_now = state.step % recipe.eval_every == 0 or state.step == recipe.steps
+        evaluate_now = recipe.evaluates_after(state.step)
         if not evaluate_now and state.step % recipe.log_every:
             continue
         # Reading the losses waits for the device, so they are read here only.

@@ -112,3 +112,22 @@ def test_a_family_that_cannot_be_trained_on_the_task_is_refused(
     model = dataclasses.replace(config, family=family)
     with pytest.raises(ValueError, match=f"family='{family}' cannot work"):
         RunSpec(model=model, recipe=recipe, corpus="0", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "eval_every", "evaluated"),
+    [
+        (1000, 200, [25, 50, 100, 200, 400, 600, 800, 1000]),
+        (250, 50, [25, 50, 100, 150, 200, 250]),
+        (400, 150, [75, 150, 300, 400]),
+        (90, 15, [15, 30, 45, 60, 75, 90]),
+        (64, 64, [64]),  # one interval, as in trials
+        (10, 16, [10]),
+    ],
+)
+def test_the_first_interval_is_evaluated_at_its_halves_where_it_is_one_of_several(
+    recipe: Recipe, steps: int, eval_every: int, evaluated: list[int]
+):
+    made = dataclasses.replace(recipe, steps=steps, eval_every=eval_every)
+    assert [step for step in range(1, steps + 1) if made.evaluates_after(step)] == evaluated
+    assert made.early_evaluations == sum(step < eval_every for step in evaluated[:-1])
