@@ -9,7 +9,7 @@ import pandas as pd
 from experiments.ablation import Claim, Variant
 from experiments.records.claim_seals import stated
 from report.verdicts.tables import records
-from report.verdicts.text import plural
+from report.verdicts.text import join_words, plural
 
 
 def seal_text(seals: pd.DataFrame, ablation: str, claim: Claim, variants: Sequence[Variant]) -> str:
@@ -45,11 +45,24 @@ def _when(row: dict[str, Any]) -> str:
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """The fields of a claim that differ, with both values."""
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    return "; ".join(
-        f"{name} was {_shown(before.get(name))} and is {_shown(now.get(name))}" for name in names
-    )
+    """The fields of a claim that differ, with both values; of a list, the entries that differ."""
+    texts = []
+    for name in {**before, **now}:
+        was, is_now = before.get(name), now.get(name)
+        if was == is_now:
+            continue
+        if name not in before:
+            texts.append(f"{name} were not sealed")
+        elif name == "rules":
+            texts.append("the rules of all verdicts were changed, as the log says")
+        elif isinstance(was, list) and isinstance(is_now, list):
+            gone = [_shown(each) for each in was if each not in is_now]
+            new = [_shown(each) for each in is_now if each not in was]
+            words = [join_words(entries or ["nothing"]) for entries in (gone, new)]
+            texts.append(f"{name}: {words[0]} became {words[1]}")
+        else:
+            texts.append(f"{name} was {_shown(was)} and is {_shown(is_now)}")
+    return "; ".join(texts)
 
 
 def _shown(value: Any) -> str:

@@ -65,8 +65,18 @@ def test_the_seals_of_other_claims_and_ablations_say_nothing():
 def test_a_changed_gate_is_named():
     table = seals((claim(requires=[LEARNT, Beats("a", "bigram")]), 0), (claim(), 3))
     text = seal_text(table, "planted", claim(), VARIANTS)
-    assert "changed after 3 runs of the ablation: requires was" in text
-    assert "yardstick='bigram'" in text
+    gone = "Beats(arm='a', yardstick='bigram', by=0.1)"
+    assert text.endswith(f"changed after 3 runs of the ablation: requires: {gone} became nothing")
+
+
+def test_what_an_older_seal_does_not_hold_is_said_in_words():
+    table = seals((claim(), 0))
+    older = json.loads(table["stated"][0]) | {"rules": 1}
+    del older["arms"]
+    table["stated"] = json.dumps(older)
+    text = seal_text(table, "planted", claim(), VARIANTS)
+    assert "the rules of all verdicts were changed, as the log says" in text
+    assert text.endswith("arms were not sealed")
 
 
 def test_the_table_of_claims_says_it(tmp_path, monkeypatch):
