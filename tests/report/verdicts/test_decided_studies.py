@@ -1,13 +1,21 @@
 """Studies that `make decide` adds seeds to are wrong in at most 5 % of 10,000 simulated studies."""
 
 import functools
-from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from by_hand import claim
 from scipy.stats import t
-from test_looks import DEVIATION, MARGIN, STUDIES, Numbers, draws
+from test_looks import (
+    DEVIATION,
+    MARGIN,
+    STUDIES,
+    TRUE_EFFECTS,
+    Numbers,
+    draws,
+    share_of_wrong,
+)
 
 from experiments.planning.looks import LOOKS, look_number
 from report.verdicts.further_seeds import enough_seeds
@@ -17,6 +25,7 @@ from report.verdicts.stats import LEVEL, estimate, look_level
 CLAIM = claim(margin=MARGIN)
 COUNTED = claim(metric="trains", margin=0.25)
 FIRST = claim(metric="steps_to_solve", margin=0.5)
+TOO_EASY = claim(metric="steps_to_solve", margin=0.25)
 
 
 def outcome(mean: Numbers, deviation: Numbers, n: int, look: int) -> Numbers:
@@ -69,23 +78,12 @@ def test_the_simulation_adds_seeds_as_the_command_does():
 @pytest.mark.parametrize("noise", ["normal", "heavy-tailed"])
 @pytest.mark.parametrize("base", [3, 5])
 @pytest.mark.parametrize("deviation", [0.5 * DEVIATION, DEVIATION, 2 * DEVIATION])
-@pytest.mark.parametrize(
-    ("effect", "right"),
-    [
-        (0.0, {"negligible"}),
-        (0.95 * MARGIN, {"negligible"}),
-        (MARGIN, {"negligible"}),  # within: not beyond the margin
-        (1.05 * MARGIN, {"supported"}),
-        (2 * MARGIN, {"supported"}),
-    ],
-)
+@pytest.mark.parametrize(("effect", "right"), TRUE_EFFECTS)
 def test_studies_with_added_seeds_decide_wrongly_in_at_most_five_per_cent(
-    noise: str, base: int, deviation: float, effect: float, right: set[str]
+    noise: str, base: int, deviation: float, effect: float, right: str
 ):
     effects = effect + deviation * draws(noise, STUDIES, max(LOOKS))
-    shares = Counter(final_outcomes(effects, base))
-    wrong = sum(shares.values()) - shares["undecided"] - sum(shares[name] for name in right)
-    assert wrong / STUDIES <= LEVEL
+    assert share_of_wrong(final_outcomes(effects, base), right) <= LEVEL
 
 
 @functools.cache
@@ -93,7 +91,7 @@ def counted_outcome(
     counted: str, n: int, wins: int, losses: int, look: int
 ) -> tuple[str, int | None]:
     """The outcome of a counted claim, and the number of seeds that it is to have if undecided."""
-    of_claim = {"trains": COUNTED, "first": FIRST}[counted]
+    of_claim = {"trains": COUNTED, "first": FIRST, "first by a quarter": TOO_EASY}[counted]
     values = [1.0] * wins + [-1.0] * losses + [0.0] * (n - wins - losses)
     level = look_level(look)
     verdict, _ = decide(outcome_ps_of_counts(wins, losses, n, of_claim.margin), level)
@@ -119,15 +117,25 @@ def counted_outcome(
 def test_counted_claims_with_added_seeds_decide_wrongly_in_at_most_five_per_cent(
     base: int, counted: str, wins: float, losses: float, right: str
 ):
-    """A seed comes out as claimed with the probability `wins`, and the other way with `losses`."""
+    assert share_of_wrong(counted_outcomes(base, counted, wins, losses), right) <= LEVEL
+
+
+def counted_outcomes(base: int, counted: str, wins: float, losses: float) -> Iterator[str]:
+    """The outcomes of studies in which a seed comes out as claimed with the probability `wins`, and
+    the other way with `losses`.
+    """
     draws = np.random.default_rng(0).random((STUDIES, max(LOOKS)))
     won, lost = draws < wins, draws >= 1 - losses
-    wrong = 0
     for study in range(STUDIES):
         n: int | None = base
         while n is not None:
             counts = int(won[study, :n].sum()), int(lost[study, :n].sum())
             look = 1 if n == base else look_number(n, 1)
             verdict, n = counted_outcome(counted, n, *counts, look)
-        wrong += verdict not in ("undecided", right)
-    assert wrong / STUDIES <= LEVEL
+        yield verdict
+
+
+def test_with_a_margin_of_a_quarter_equal_networks_would_be_told_apart():
+    """The test above can fail: each of two equal networks is first in half of the seeds."""
+    outcomes = counted_outcomes(3, "first by a quarter", 0.5, 0.5)
+    assert share_of_wrong(outcomes, "negligible") > 4 * LEVEL
