@@ -18,6 +18,7 @@ from experiments.gates import (
     check_gate,
 )
 from experiments.metrics import (
+    BLOCK_METRICS,
     COST_METRICS,
     COSTS,
     COUNTED_METRICS,
@@ -25,6 +26,7 @@ from experiments.metrics import (
     LEARNT_METRICS,
     METRICS,
     PROBE_OF,
+    TIMED,
 )
 from experiments.profiles import are_budgets
 from experiments.spec import TEXT_TASKS, Probe
@@ -62,7 +64,9 @@ class Claim:
     nothing is worse by more than `margin`.
 
     A claim with one of `COUNTED_METRICS` is counted: its effect is the share of seeds in which the
-    weighted sum is positive, and `margin` is a share of seeds.
+    weighted sum is positive, and `margin` is a share of seeds. With `seed_margin`, a claim about
+    another metric is counted too: a seed counts where its weighted sum is above `seed_margin`. This
+    is for networks that end in one of two ways, whose mean says little.
 
     A claim that needs no training has a `check` instead of an effect: the name of one of
     `IDENTITIES`, which holds or does not hold.
@@ -90,6 +94,7 @@ class Claim:
     log: bool = False
     equal: bool = False
     no_worse: bool = False
+    seed_margin: float | None = None
     why_margin: str = ""
     published: str = ""
     published_effect: float | None = None
@@ -115,8 +120,9 @@ class Claim:
                 " Beats('an arm', 'bigram')"
             )
         numbers = {"margin": self.margin, "threshold": self.threshold, **self.effect}
-        if self.published_effect is not None:
-            numbers["published_effect"] = self.published_effect
+        for name in ("published_effect", "seed_margin"):
+            if (value := getattr(self, name)) is not None:
+                numbers[name] = value
         for name, value in numbers.items():
             if type(value) not in (int, float):
                 raise ValueError(f"{owner}: {name} must be a number, not {value!r}")
@@ -128,6 +134,7 @@ class Claim:
                 f"{owner} is counted in seeds: its margin is a share below 1, and threshold, log,"
                 " equal and no_worse have no meaning"
             )
+        self._check_seed_margin(owner)
         if self.published_effect is not None and (self.counted or self.log or self.check):
             raise ValueError(f"{owner}: published_effect is for claims about a difference")
         one_cost = list(self.effect.values()) == [1] and not self.log
@@ -137,16 +144,27 @@ class Claim:
                 " without log"
             )
 
+    def _check_seed_margin(self, owner: str) -> None:
+        if self.seed_margin is None:
+            return
+        if not 0 < self.seed_margin < math.inf:
+            raise ValueError(f"{owner}: seed_margin={self.seed_margin!r} must be above 0")
+        if self.check or self.metric in (*COUNTED_METRICS, *BLOCK_METRICS, *TIMED):
+            raise ValueError(
+                f"{owner}: seed_margin is for a metric that has a value per seed; {self.metric} is"
+                " counted already, or measured in blocks"
+            )
+
     @property
     def counted(self) -> bool:
         """Whether the claim counts the seeds in which its effect is positive."""
-        return self.metric in COUNTED_METRICS
+        return self.metric in COUNTED_METRICS or self.seed_margin is not None
 
     @property
     def in_nats(self) -> bool:
         """Whether the effect is a difference in nats per character or per target."""
-        unit = METRICS.get(self.metric, "")
-        return bool(self.effect) and not self.log and unit.startswith("nats per")
+        of_loss = METRICS.get(self.metric, "").startswith("nats per")
+        return of_loss and bool(self.effect) and not self.log and not self.counted
 
     @property
     def learnt(self) -> bool:

@@ -120,7 +120,7 @@ PROFILES = {
             budgets=(1, 4, 16),
             default_budgets=(1, 4),
             seeds=5,
-            fewer_seeds=3,
+            fewer_seeds=5,
         ),
         # nanoGPT's network, schedule and dropout for characters on one GPU; at budget 4, also its
         # number of steps and its warm-up. The README estimates its time, under "On a GPU".

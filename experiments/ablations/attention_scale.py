@@ -45,6 +45,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["heads", "samples"],
+    budgets=[1, 16],
     limits="Vaswani's argument assumes inputs of unit variance; the scores of a network start as"
     " small or as large as its weights make them.",
 )

@@ -28,6 +28,7 @@ ABLATION = Ablation(
             ],
         ),
     ],
+    budgets=[1, 16],
     limits="Only the second half of each window counts, in training and in evaluation. The encoder"
     " and the decoder of the encoder-decoder have half the layers each.",
 )

@@ -54,6 +54,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["layers"],
+    budgets=[1, 16],
     limits="A quarter of the base's tokens. All variants have the base's initialisation; another"
     " initialisation, made for a variant, may rescue it. The claims are judged in the deepest"
     " stacks; all other stacks have the rate of the deepest one with both.",

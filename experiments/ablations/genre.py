@@ -32,6 +32,7 @@ ABLATION = Ablation(
             requires=[Trains("decoder", 0.02), Trains("encoder", 0.02)],
         ),
     ],
+    budgets=[1, 16],
     limits="The genres are those of the First Folio. The networks are judged on three plays that"
     " they were not trained on, so the manner of a single play matters much. Chance is one third.",
 )

@@ -60,6 +60,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
+    budgets=[1, 16],
     limits="Keeping the quality means being no worse. Sharing also removes parameters; one variant"
     " puts them back into the feed-forward network. Generation is timed for one short sequence on"
     " this hardware, where the cache is small.",

@@ -69,6 +69,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["positions", "heads", "pruning", "samples", "atlas"],
+    budgets=[1, 16],
     limits="Heads are switched off at evaluation, without further training. The order is by the"
     " loss that each head costs alone, the least first. Scores are means over held-out text; the"
     " score of a network is that of its strongest head.",

@@ -31,5 +31,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["layers", "samples"],
+    budgets=[1, 16],
     limits="Few steps; GPT-2's weights were made for long trainings of deep stacks.",
 )

@@ -23,5 +23,6 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
+    budgets=[1, 16],
     limits="Only perplexity is judged, and not accuracy and calibration, which smoothing is for.",
 )

@@ -35,6 +35,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["positions", "samples"],
+    budgets=[1, 16],
     limits="The MLP sees eight characters. The bigram is counted from the same batches, not from"
     " the whole text.",
 )

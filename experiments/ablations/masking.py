@@ -33,6 +33,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
+    budgets=[1, 16],
     limits="After the softmax, the weights of the past depend on the scores of the future through"
     " the sum that divides them, in training and in evaluation. The loss is that of a reader who"
     " sees the future, and no text could be generated at that loss.",

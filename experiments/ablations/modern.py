@@ -60,6 +60,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
+    budgets=[1, 16],
     limits="The two sets and +rope have learning rates of their own; every other step has the rate"
     " of the one that has the same positions. Grouped queries are the last change, so +swiglu is"
     " the Llama set without them.",

@@ -41,6 +41,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
+    budgets=[1, 16],
     limits="Speed is that of this hardware and of PyTorch's own kernels, with one thread and"
     " nothing else running, for forward and backward pass together: on processors PyTorch composes"
     " the backward pass of RMSNorm of several operations.",

@@ -42,6 +42,7 @@ ABLATION = Ablation(
             requires=[Beats("pre"), Trains("post")],
         ),
     ],
+    budgets=[1, 16],
     limits="Half of the base's tokens, to make up for the layers; in a longer training the"
     " difference may be smaller or larger. A quarter of the tokens was tried first, with which"
     " post-LN did not train at any learning rate.",

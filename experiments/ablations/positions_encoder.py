@@ -46,6 +46,7 @@ ABLATION = Ablation(
             requires=[Beats("rope", "unigram", 0.3)],
         ),
     ],
+    budgets=[1, 16],
     limits="The loss is over the masked characters alone, 15 % of all. A shorter training was tried"
     " first, in which RoPE's loss varied much between seeds.",
 )

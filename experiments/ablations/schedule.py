@@ -32,6 +32,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
+    budgets=[1, 16],
     limits="One pre-norm network. Without warm-up the inverse-square-root"
     " schedule starts at its peak and falls at once: after a hundred steps a tenth is left.",
 )

@@ -38,6 +38,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["samples"],
+    budgets=[1, 16],
     limits="With a vocabulary of characters the matrix is a small part of the"
     " network; with a vocabulary of word pieces it can be half.",
 )

@@ -106,7 +106,8 @@ def curve_points(tables: Tables, ablation: str, split: str = "val") -> pd.DataFr
 def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
     """A claim's effect for each seed that has all runs that the claim weighs, [seeds].
 
-    The effect of a claim about `BLOCK_METRICS` is one value per block, [blocks].
+    The effect of a claim about `BLOCK_METRICS` is one value per block, [blocks]. That of a claim
+    with a `seed_margin` is 1 or −1 where the weighted sum is beyond it, and 0 within.
     """
     if claim.metric in COST_METRICS:
         values = cost_table(tables.costs, list(claim.effect))
@@ -126,7 +127,10 @@ def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
         values = steps_to_solve(points[points["run_id"].isin(runs["run_id"])], runs)
     else:
         values = _by_variant(scored(tables, ablation), claim.metric)
-    return weighted_sum(values, claim.effect, claim.log) - claim.threshold
+    effects = weighted_sum(values, claim.effect, claim.log) - claim.threshold
+    if claim.seed_margin is None:
+        return effects
+    return (effects > claim.seed_margin).astype(float) - (effects < -claim.seed_margin)
 
 
 def context_drop(tables: Tables, ablation: str, variant: str, skip: float) -> "pd.Series[float]":

@@ -37,8 +37,10 @@ def rule(claim: Claim, level: float = LEVEL) -> str:
 def _outcomes(claim: Claim, level: float) -> str:
     """The interval that each outcome of a claim needs, in words."""
     if claim.counted:
+        least = claim.seed_margin
+        by = f" by more than {least:g} {_metric_unit(claim)}" if least else ""
         return (
-            "The share of seeds in which the comparison comes out as claimed: supported if its"
+            f"The share of seeds in which the comparison comes out as claimed{by}: supported if its"
             f" whole exact {format_coverage(level)} interval lies above {claim.margin:g},"
             f" reversed if that of the share that comes out the other way does, negligible if both"
             f" lie below {claim.margin:g}"
@@ -64,6 +66,10 @@ def unit(claim: Claim) -> str:
         return "share of seeds"
     if claim.log:
         return f"ratio of {_metric(claim)}"
+    return _metric_unit(claim)
+
+
+def _metric_unit(claim: Claim) -> str:
     return (METRICS | COST_METRICS)[claim.metric]
 
 

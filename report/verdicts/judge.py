@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.ablation import Claim
-from experiments.metrics import BLOCK_METRICS, TIMED
+from experiments.metrics import BLOCK_METRICS, COUNTED_METRICS, TIMED
 from experiments.records.collect import write_table
 from experiments.records.run_folder import Status
 from report.verdicts.cost_growth import growth
@@ -198,7 +198,11 @@ def _judge_effects(
     row = {"level": level, "look": look} | _numbers(result, ps, claim, level)
     if sample.interim:
         return row | _interim(row, claim, sample, divergence(needed, claim))
-    if claim.learnt and not claim.counted and (failed := _seeds_without_result(needed)):
+    if (
+        claim.learnt
+        and claim.metric not in COUNTED_METRICS
+        and (failed := _seeds_without_result(needed))
+    ):
         why = f"every compared run diverged in {failed} of {n} seeds"
         return row | _UNJUDGED | {"verdict": Verdict.NOT_TESTABLE, "why": why}
     if gate := failing_gate(tables, ablation, claim, seeds):

@@ -56,7 +56,7 @@ def test_core_ablations_have_more_seeds():
     seeds = {
         name: [run.spec.seed for run in runs if run.ablation == name] for name in ("core", "other")
     }
-    assert seeds == {"core": [100, 101, 102, 103, 104], "other": [100, 101, 102]}
+    assert seeds == {"core": [*range(200, 205)], "other": [*range(200, 203)]}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_runs_are_planned_by_budget_then_by_seed_and_then_from_long_to_short():
     assert order == [
         (budget, seed, name)
         for budget in (1, 2)
-        for seed in (100, 101)
+        for seed in (200, 201)
         for name in ("deep", "base")
     ]
 
@@ -137,13 +137,13 @@ def test_turns_begin_with_the_core_budget_by_budget_and_end_with_the_seeds_of_th
     turns = sorted({run.turn for run in result.runs})
     assert [str(turn) for turn in turns] == [
         "core, learning rates at budget 1",
-        "core, seed 100 at budget 1",
+        "core, seed 200 at budget 1",
         "core, learning rates at budget 2",
-        "core, seed 100 at budget 2",
-        "core, seed 101",
+        "core, seed 200 at budget 2",
+        "core, seed 201",
         "further ablations, learning rates at budget 1",
-        "further ablations, seed 100",
-        "further ablations, seed 101",
+        "further ablations, seed 200",
+        "further ablations, seed 201",
     ]
     for run in result.runs:
         words = str(run.turn)
@@ -212,7 +212,7 @@ def test_the_bigram_is_planned_at_every_budget_and_seed_of_ablations_with_a_gate
     )
     bigrams = [run for run in result.comparison_runs if run.ablation == YARDSTICKS]
     places = [(run.variant, run.budget, run.spec.seed) for run in bigrams]
-    assert places == [("bigram", budget, seed) for budget in (1, 2) for seed in (100, 101, 102)]
+    assert places == [("bigram", budget, seed) for budget in (1, 2) for seed in (200, 201, 202)]
     assert {run.core for run in bigrams} == {True}
     compared = {
         (r.budget, r.spec.seed): r.spec for r in result.comparison_runs if r.ablation == "one"
@@ -250,7 +250,7 @@ def test_labels_name_the_budget_where_it_is_not_the_first_and_the_seed_of_a_repe
     )
     labels = {run.label for run in result.runs}
     assert len(labels) == len(unique_runs(result.runs))
-    assert {"seed 101 one/base", "seed 101 one/base at budget 2", "rate 0.5x one/base"} <= labels
+    assert {"seed 201 one/base", "seed 201 one/base at budget 2", "rate 0.5x one/base"} <= labels
     assert {"rate 0.5x again (2) one/base", "rate 0.5x again (3) one/base at budget 2"} <= labels
 
 

@@ -44,7 +44,7 @@ def counts(added: dict[str, dict[str, int]], **changes: Any) -> Counter[tuple[st
         assert run.ablation == (YARDSTICKS if run.variant == "bigram" else "one")
     seeds = Counter[tuple[str, int]]()
     for run in sorted(runs, key=lambda run: run.spec.seed):
-        assert run.spec.seed == 100 + seeds[run.variant, run.budget]  # none is left out
+        assert run.spec.seed == 200 + seeds[run.variant, run.budget]  # none is left out
         seeds[run.variant, run.budget] += 1
     return seeds
 
@@ -110,4 +110,4 @@ def test_added_seeds_change_no_other_run():
         for added in ({}, {"wide": {"1": 8}})
     )
     assert before < after
-    assert len(after - before) == 3 * 3  # seeds 105 to 107 of a, b and the bigram
+    assert len(after - before) == 3 * 3  # seeds 205 to 207 of a, b and the bigram

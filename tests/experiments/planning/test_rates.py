@@ -71,7 +71,7 @@ def test_a_study_that_waits_lists_every_run_whose_rate_is_not_chosen():
     assert result.comparison_runs == []
     waiting = {(run.variant, run.budget, run.seed) for run in result.untuned}
     assert waiting == {
-        (name, b, s) for name in ("base", "none") for b in (1, 4) for s in (100, 101)
+        (name, b, s) for name in ("base", "none") for b in (1, 4) for s in (200, 201)
     }
     assert tried(result, "one", "base") == tried(result, "one", "none") == CHECK
     assert tried(result, "one", "base", 4) == set()

@@ -231,14 +231,14 @@ def test_the_curve_of_a_run_without_a_result_is_ignored(tmp_path, monkeypatch):
     tables = Tables.load(results)
     claim = dataclasses.replace(planted.ABLATION.claims[0], metric="tokens_to_loss")
     targets = pd.Series(
-        [500.0, 500.0, 500.0], index=[100, 101, 102]
+        [500.0, 500.0, 500.0], index=[200, 201, 202]
     )  # nats: curves fall from above
     monkeypatch.setattr("report.verdicts.effects.bigram_losses", lambda tables: targets)
-    assert list(claim_effect(tables, "planted", claim).index) == [100, 101, 102]
+    assert list(claim_effect(tables, "planted", claim).index) == [200, 201, 202]
     first = (tables.members["variant"] == ODD_NAME) & (tables.members["seed"] == FIRST_SEED)
     status = tables.members["status"].mask(first, "failed")
     lacking = dataclasses.replace(tables, members=tables.members.assign(status=status))
-    assert list(claim_effect(lacking, "planted", claim).index) == [101, 102]
+    assert list(claim_effect(lacking, "planted", claim).index) == [201, 202]
     assert len(curve_points(lacking, "planted")) == len(curve_points(tables, "planted")) - 3
 
 
