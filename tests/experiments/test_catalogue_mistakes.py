@@ -176,6 +176,20 @@ MISTAKES = [
     ("margin=0.1", "margin=0", "14", "claim 'mine': margin=0 cannot work: it must be above 0"),
     ("margin=0.1", "margin=-0.1", "14", "claim 'mine': margin=-0.1 cannot work"),
     ("margin=0.1", 'margin=float("nan")', "14", "claim 'mine': margin=nan cannot work"),
+    ("margin=0.1", "margin=0.1, seed_margin=0", "14", "claim 'mine': seed_margin=0 must be above"),
+    ("margin=0.1", "margin=2, seed_margin=0.1", "14", "claim 'mine' is counted in seeds: its mar"),
+    (
+        "margin=0.1",
+        'margin=0.1, seed_margin=0.1, metric="trains"',
+        "14",
+        "claim 'mine': seed_margin is for a metric that has a value per seed; trains is counted",
+    ),
+    (
+        "margin=0.1",
+        'margin=0.1, seed_margin=0.1, metric="tokens_per_second"',
+        "14",
+        "claim 'mine': seed_margin is for a metric that has a value per seed; tokens_per_second",
+    ),
     ("margin=0.1", 'margin=2, metric="trains"', "14", "claim 'mine' is counted in seeds: its mar"),
     (
         "margin=0.1",
