@@ -10,7 +10,7 @@ comma := ,
 NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
-  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS
+  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS RESULTS
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -24,7 +24,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper decide list status new-ablation report retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all deeper decide list status new-ablation report compare retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,7 @@ help: ## List all targets
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)  REFERENCE (0, 1: report)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
+	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
 	  '           VENV (folder of the environment)  PYTHON (your own interpreter)'
 
 setup: $(installed) ## Create the virtual environment and install the pinned packages
@@ -55,6 +56,8 @@ new-ablation: $(installed) ## Write the file of a new ablation: make new-ablatio
 	@$(python) -m experiments new-ablation
 report: $(installed) ## Build the report from the finished runs; REFERENCE=1: from the published tables
 	@$(python) -m experiments report
+compare: $(installed) ## Mark the verdicts that another study decides too: make compare SECOND=results/other
+	@$(python) -m experiments compare $(SECOND)
 retry: $(installed) ## Train the failed runs again
 	@$(python) -m experiments retry
 verify: $(installed) ## Train a sample of finished runs again (ALL=1: all) and compare the results
@@ -62,7 +65,7 @@ verify: $(installed) ## Train a sample of finished runs again (ALL=1: all) and c
 calibrate: $(installed) ## Train nanoGPT's recipe with five seeds and compare with its published loss
 	@$(python) -m experiments calibrate
 publish: $(installed) ## Publish a finished study (PROFILE=cpu) as the reference, and update the README
-	@$(python) -m report.page.publish results/$(or $(PROFILE),cpu)
+	@$(python) -m report.page.publish $(or $(RESULTS),results)/$(or $(PROFILE),cpu)
 readme: $(installed) ## Update the README's computed parts and pictures from the published tables
 	@$(python) -m report.page.readme
 bench: $(installed) ## Measure training speed; half an hour, nothing else may run

@@ -24,7 +24,7 @@ BAD_CALLS = {
     "compile": (["run", "--compile=perhaps"], "--compile"),
     "slots": (["run", "--slots-per-gpu", "2", "--device", "cpu"], "for the device cuda"),
     "seeds": (["run", "--seeds", "0"], 'Invalid value "0" for --seeds. Must be >= 1'),
-    "too many seeds": (["run", "--seeds", "901"], "for --seeds. Must be <= 900"),
+    "too many seeds": (["run", "--seeds", "801"], "for --seeds. Must be <= 800"),
     "jobs": (["run", "--jobs", "many"], 'for --jobs: unable to convert "many" into int'),
     "option": (["run", "--no-such-option"], "Unknown option: --no-such-option"),
     "option nearly": (["run", "--sedes", "3"], "Did you mean --seeds?"),
@@ -82,6 +82,7 @@ BAD_CALLS = {
     "seeds to decide": (["decide", "--hours=1", "--seeds=8"], "SEEDS and BUDGETS are for `make"),
     "budgets to decide": (["decide", "--hours=1", "--budgets=4"], "SEEDS and BUDGETS are for"),
     "nothing to decide": (["decide", "--hours=1", "--profile", "gpu"], "run `make all` first"),
+    "nothing to compare with": (["compare"], "compare needs second studies: `make compare SEC"),
     "nothing named to delete": (["clean"], "unknown profile to delete 'auto'"),
 }
 # The same through the environment.

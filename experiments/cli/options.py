@@ -68,7 +68,7 @@ Jobs = Annotated[
         help="Runs trained at the same time; by default the machine decides.",
     ),
 ]
-Results = Annotated[Path, Parameter(help="Folder for results.")]
+Results = Annotated[Path, Parameter(env_var="RESULTS", help="Folder for results.")]
 Data = Annotated[Path, Parameter(help="Folder for corpora.")]
 # Options of a single command.
 All = Annotated[

@@ -1,4 +1,4 @@
-"""`report`: write the page, in a process of its own."""
+"""`report` and `compare`: write the page, in a process of its own."""
 
 import contextlib
 import math
@@ -12,6 +12,8 @@ from typing import Self
 import psutil
 
 from experiments.cli.options import Reference, StudyOptions, check_known
+from experiments.errors import UserError
+from experiments.running.lock import results_lock
 
 _NICENESS = 5  # of a build beside training, from 0 (an equal share) to 19
 # Least time from one build beside training to the next. A build takes about half a minute of two
@@ -31,6 +33,20 @@ def report(*, study: StudyOptions = StudyOptions(), reference: Reference = False
         shutil.copytree(published, folder.parent, dirs_exist_ok=True)
     with PageBuilder(folder) as page:
         return page.build(only_if_changed=reference)
+
+
+def compare(*others: Path, study: StudyOptions = StudyOptions()) -> int:
+    """Compare the verdicts with those of OTHERS, results folders of second studies: on another
+    corpus, with other seeds or on another machine. Then write the page.
+    """
+    if not others:
+        raise UserError("compare needs second studies: `make compare SECOND=results/other`")
+    folder = study.folder
+    folders = [str(other / folder.name) for other in others]
+    command = [sys.executable, "-m", "report.page.second_studies", str(folder), *folders]
+    with results_lock(folder), PageBuilder(folder) as page:
+        status = subprocess.run(command, check=False).returncode
+        return status or page.build(only_if_changed=True)
 
 
 class PageBuilder:

@@ -38,7 +38,7 @@ from experiments.files import (
 from experiments.spec import RunSpec
 
 # Tables that are measured without the runs of the study.
-MEASURED = ("identities", "theory", "encodings", "costs", "bench", "verified")
+MEASURED = ("identities", "theory", "encodings", "costs", "bench", "verified", "second")
 
 
 class Status(StrEnum):

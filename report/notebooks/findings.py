@@ -22,12 +22,13 @@ from report.figures.forest import forest
 from report.figures.model_diagram import picture
 from report.html import heading
 from report.page.claims import claims_of, verdict_table
+from report.page.second_studies import second_studies, second_verdicts
 from report.page.summary import opening
 from report.page.verdict_map import verdict_map
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
-claims = claims_of(Path(results))
+claims, second = claims_of(Path(results)), second_verdicts(Path(results))
 
 # %%
 opening(tables, claims)
@@ -36,7 +37,10 @@ opening(tables, claims)
 HTML(heading("findings-map", "Verdict map"))
 
 # %%
-verdict_map(claims, tables.present())
+verdict_map(claims, second, tables.present())
+
+# %%
+second_studies(claims, second)
 
 # %%
 picture(tables)

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from report.html import EMPTY, render
 from report.page.claims import with_texts
+from report.page.second_studies import ALIKE, OTHERWISE, compared_marks
 from report.verdicts.outcomes import Verdict
 
 # Mark and colour of each verdict. The marks tell the verdicts apart without the colours.
@@ -30,7 +31,8 @@ _TESTABLE = [Verdict.SUPPORTED, Verdict.NEGLIGIBLE, Verdict.REVERSED, Verdict.UN
 class MapRow:
     """A claim with its verdict at each budget.
 
-    cells: the row of `with_texts` at each budget of the map; None where the claim has none.
+    cells: the row of `with_texts` at each budget of the map, with the mark of `compared_marks` as
+        "second"; None where the claim has none.
     """
 
     claim: str
@@ -46,17 +48,21 @@ class MapRow:
         return list(MARKS).index(testable[-1] if testable else verdicts[-1])
 
 
-def map_rows(claims: pd.DataFrame) -> tuple[list[int], list[MapRow]]:
+def map_rows(claims: pd.DataFrame, second: pd.DataFrame) -> tuple[list[int], list[MapRow]]:
     """The budgets, and the claims that are judged at a budget, in the order of `MARKS` by their
     verdicts at the deepest budget.
 
-    claims: the table "claims".
+    Args:
+        claims: the table "claims".
+        second: the table "second".
     """
+    compared = compared_marks(claims, second)
     trained = claims.dropna(subset=["budget"])
     budgets = sorted({int(budget) for budget in trained["budget"]})
     by_claim: dict[str, dict[int, dict[str, Any]]] = {}
     for row in with_texts(trained):
-        by_claim.setdefault(row["claim"], {})[int(row["budget"])] = row
+        place = row["claim"], int(row["budget"])
+        by_claim.setdefault(place[0], {})[place[1]] = row | {"second": compared.get(place, "")}
     rows = []
     for claim, cells in by_claim.items():
         first = next(iter(cells.values()))
@@ -65,27 +71,39 @@ def map_rows(claims: pd.DataFrame) -> tuple[list[int], list[MapRow]]:
     return budgets, sorted(rows, key=lambda row: row.rank)
 
 
-def verdict_map(claims: pd.DataFrame, sections: Sequence[str]) -> HTML:
+def verdict_map(claims: pd.DataFrame, second: pd.DataFrame, sections: Sequence[str]) -> HTML:
     """The map as a table; empty where no claim is judged at a budget.
 
     Args:
         claims: the table "claims".
+        second: the table "second".
         sections: ablations that have a section on the page, to which their claims are linked.
     """
-    budgets, rows = map_rows(claims)
+    budgets, rows = map_rows(claims, second)
     if not rows:
         return EMPTY
     marks = {verdict.value: mark for verdict, (mark, _) in MARKS.items()}
     return HTML(
-        render("verdict_map", budgets=budgets, rows=rows, marks=marks, sections=list(sections))
+        render(
+            "verdict_map",
+            budgets=budgets,
+            rows=rows,
+            marks=marks,
+            sections=list(sections),
+            any_second=any(cell and cell["second"] for row in rows for cell in row.cells),
+        )
     )
 
 
-def draw_verdict_map(claims: pd.DataFrame) -> Figure:
+def draw_verdict_map(claims: pd.DataFrame, second: pd.DataFrame) -> Figure:
     """The map as a figure: a row for each claim, a column for each budget, with the effects of
     testable claims.
+
+    Args:
+        claims: the table "claims".
+        second: the table "second".
     """
-    budgets, rows = map_rows(claims)
+    budgets, rows = map_rows(claims, second)
     figure, axes = plt.subplots(figsize=(2 + 0.9 * len(budgets), 0.8 + 0.2 * len(rows)))
     for y, row in enumerate(rows):
         for x, cell in enumerate(row.cells):
@@ -94,6 +112,7 @@ def draw_verdict_map(claims: pd.DataFrame) -> Figure:
             mark, colour = MARKS[Verdict(cell["verdict"])]
             axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="0.75"))
             text = f"{mark} {cell['effect_text']}" if cell["verdict"] in _TESTABLE else mark
+            text += f"  {cell['second']}" if cell["second"] else ""
             axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7)
     axes.set_xlim(0, len(budgets))
     axes.set_ylim(len(rows), 0)
@@ -107,5 +126,8 @@ def draw_verdict_map(claims: pd.DataFrame) -> Figure:
         side.set_visible(False)
     known = [verdict for verdict in MARKS if verdict != Verdict.NOT_RUN]
     legend = "   ".join(f"{MARKS[verdict][0]} {verdict}" for verdict in known)
-    axes.set_xlabel(f"{legend}\nnumbers: effect in the unit of the claim", fontsize=7)
+    legend += "\nnumbers: effect in the unit of the claim"
+    if any(cell and cell["second"] for row in rows for cell in row.cells):
+        legend += f"   {ALIKE} decided alike by a second study   {OTHERWISE} decided otherwise"
+    axes.set_xlabel(legend, fontsize=7)
     return figure

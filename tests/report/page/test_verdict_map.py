@@ -11,6 +11,7 @@ from experiments.records.collect import read_table
 from report.page.verdict_map import MARKS, draw_verdict_map, map_rows, verdict_map
 from report.verdicts.outcomes import Verdict
 
+NONE = pd.DataFrame(columns=["claim", "budget", "verdict"])  # no second study
 CLAIMS = [
     claim(id="late", sentence="It needs <b>training</b>.", requires=[LEARNT, Beats("a")]),
     claim(id="always", sentence="It always helps."),
@@ -38,7 +39,7 @@ def claims_at(tmp_path, monkeypatch, budgets: tuple[int, ...] = (1, 4)) -> pd.Da
 def test_the_map_has_each_claim_about_training_once_ordered_by_its_deepest_verdict(
     tmp_path, monkeypatch
 ):
-    budgets, rows = map_rows(claims_at(tmp_path, monkeypatch))
+    budgets, rows = map_rows(claims_at(tmp_path, monkeypatch), NONE)
     assert budgets == [1, 4]
     verdicts = {row.claim: [cell and cell["verdict"] for cell in row.cells] for row in rows}
     assert list(verdicts.items()) == [
@@ -49,7 +50,7 @@ def test_the_map_has_each_claim_about_training_once_ordered_by_its_deepest_verdi
 
 
 def test_the_map_of_the_page_shows_every_verdict_and_escapes_sentences(tmp_path, monkeypatch):
-    html = verdict_map(claims_at(tmp_path, monkeypatch), ["planted"]).data
+    html = verdict_map(claims_at(tmp_path, monkeypatch), NONE, ["planted"]).data
     assert "It needs &lt;b&gt;training" in html
     assert html.count('href="#planted"') == 3
     cells = re.findall(r'<td class="([a-z-]+)">', html)
@@ -59,11 +60,11 @@ def test_the_map_of_the_page_shows_every_verdict_and_escapes_sentences(tmp_path,
 
 def test_there_is_no_map_without_claims_about_training(tmp_path, monkeypatch):
     claims = claims_at(tmp_path, monkeypatch)
-    assert verdict_map(claims[claims["budget"].isna()], []).data == ""
+    assert verdict_map(claims[claims["budget"].isna()], NONE, []).data == ""
 
 
 def test_the_drawn_map_marks_every_cell(tmp_path, monkeypatch):
-    figure = draw_verdict_map(claims_at(tmp_path, monkeypatch))
+    figure = draw_verdict_map(claims_at(tmp_path, monkeypatch), NONE)
     (axes,) = figure.axes
     texts = [text.get_text() for text in axes.texts]
     plt.close(figure)

@@ -1,0 +1,147 @@
+"""Second studies: the same claims judged on another corpus, other seeds or another machine.
+
+`python -m report.page.second_studies results/cpu OTHER/cpu` judges the study in OTHER/cpu, and adds
+its verdicts to the tables of the study in results/cpu.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from experiments.errors import UserError
+from experiments.records.collect import collect, is_measured, read_table, write_table
+from experiments.records.run_folder import FINISHED
+from experiments.records.study import Study
+from report.html import EMPTY, join_html, paragraph, table
+from report.page.claims import claims_of
+from report.verdicts.judge import judge_all
+from report.verdicts.outcomes import DECIDED, Verdict
+from report.verdicts.tables import Tables, records
+from report.verdicts.text import format_interval, format_number, join_words, plural
+
+ALIKE, OTHERWISE = "=", "≠"  # marks of a verdict that second studies decide alike, or otherwise
+_COPIED = ("claim", "budget", "verdict", "effect", "low", "high", "n")
+
+
+def main(results: Path, others: Sequence[Path]) -> int:
+    """Compare studies, and return the exit status."""
+    try:
+        write_verdicts(results, others)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def write_verdicts(results: Path, others: Sequence[Path]) -> None:
+    """Write the table "second" of a study: the verdicts of other studies of its profile.
+
+    Raises:
+        UserError: another study has no results, or another profile.
+    """
+    profile = Study.load(results).profile_name
+    rows: list[dict[str, Any]] = []
+    for other in others:
+        if Study.load(other).profile_name != profile:
+            raise UserError(f"{other} is not a study of the profile {profile}")
+        if (other / "runs").exists():
+            collect(other)
+        judge_all(other)
+        rows += _verdicts(Tables.load(other))
+    write_table(results, "second", rows)
+
+
+def _verdicts(tables: Tables) -> list[dict[str, Any]]:
+    """The verdicts on claims about training of a study, with the facts that tell it apart."""
+    compared = tables.members[tables.members["status"].isin(FINISHED)]
+    facts = {
+        "corpus": tables.study.corpus_name,
+        "corpus_sha256": tables.study.corpus_hash,
+        "first_seed": int(compared["seed"].min()) if len(compared) else None,
+        "last_seed": int(compared["seed"].max()) if len(compared) else None,
+        "device_name": join_words(sorted(set(compared["device_name"].dropna()))),
+        "git_revision": join_words(sorted(set(compared["git_revision"].dropna()))),
+    }
+    return [
+        facts | {name: row[name] for name in _COPIED}
+        for row in records(claims_of(tables.results).dropna(subset=["budget"]))
+        if row["verdict"] != Verdict.NOT_RUN
+    ]
+
+
+def second_verdicts(results: Path) -> pd.DataFrame:
+    """The table "second" of a study; empty if no study was compared with it."""
+    if not is_measured(results, "second"):
+        return pd.DataFrame(columns=["claim", "budget", "verdict"])
+    return read_table(results, "second")
+
+
+def compared_marks(claims: pd.DataFrame, second: pd.DataFrame) -> dict[tuple[str, int], str]:
+    """The mark of each claim and budget that is decided in a study and in a second study.
+
+    Args:
+        claims: the table "claims" of the study.
+        second: the table "second".
+    """
+    marks: dict[tuple[str, int], str] = {}
+    for row in _decided_twice(claims, second):
+        place = row["claim"], int(row["budget"])
+        alike = row["verdict"] == row["verdict_second"] and marks.get(place) != OTHERWISE
+        marks[place] = ALIKE if alike else OTHERWISE
+    return marks
+
+
+def _decided_twice(claims: pd.DataFrame, second: pd.DataFrame) -> list[dict[str, Any]]:
+    """Claims and budgets that two studies decide, with the columns of both."""
+    if second.empty:
+        return []
+    both = claims.dropna(subset=["budget"]).merge(
+        second, on=["claim", "budget"], suffixes=("", "_second")
+    )
+    decided = both["verdict"].isin(DECIDED) & both["verdict_second"].isin(DECIDED)
+    return records(both[decided])
+
+
+def second_studies(claims: pd.DataFrame, second: pd.DataFrame) -> HTML:
+    """A row for each second study, and the verdicts that second studies decide otherwise."""
+    if second.empty:
+        return EMPTY
+    facts = ["corpus", "corpus_sha256", "first_seed", "last_seed", "device_name"]
+    rows, otherwise = [], []
+    for _, of_study in second.groupby(facts, sort=False, dropna=False):
+        first = records(of_study)[0]
+        decided = _decided_twice(claims, of_study)
+        differing = [row for row in decided if row["verdict"] != row["verdict_second"]]
+        seeds = f"{first['first_seed']} to {first['last_seed']}"
+        name = (first["corpus"], seeds, first["device_name"])
+        rows.append((*name, len(of_study), len(decided) - len(differing), len(differing)))
+        otherwise += [
+            (row["sentence"], row["budget"], *_texts(row, ""), *_texts(row, "_second"), name[0])
+            for row in differing
+        ]
+    head = ("corpus", "seeds", "device", "verdicts", "decided alike", "decided otherwise")
+    note = (
+        "The same rules, on another corpus, with other seeds or on another machine. Verdicts that"
+        " one of the two studies leaves undecided are neither alike nor otherwise."
+    )
+    parts = [table(head, rows, note)]
+    if otherwise:
+        parts.append(paragraph(f"{plural(len(otherwise), 'verdict')} decided otherwise:"))
+        columns = ("claim", "budget", "verdict", "effect", "second verdict", "effect", "corpus")
+        parts.append(table(columns, otherwise))
+    return join_html(*parts)
+
+
+def _texts(row: dict[str, Any], suffix: str) -> tuple[str, str]:
+    """Verdict, and effect with its interval, of the study or of the second one."""
+    low, high = row[f"low{suffix}"], row[f"high{suffix}"]
+    effect = format_number(row[f"effect{suffix}"], low, high)
+    return row[f"verdict{suffix}"], f"{effect} ({format_interval(low, high)})"
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), [Path(other) for other in sys.argv[2:]]))
