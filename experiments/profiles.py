@@ -75,6 +75,11 @@ def are_budgets(values: Sequence[Any]) -> bool:
 # measured with `make gpu-check` (PyTorch 2.11): 14.0 ms for that step, not compiled, one run alone.
 CARD_SPEEDS = {"A100": 5.2e13, "H200": 8.3e13}
 
+# Training steps per second of the `cpu` profile's base on one card with sixteen runs at once, each
+# run's start included. Starting kernels, not arithmetic, takes the time of such small networks.
+# Measured with PyTorch 2.11 and sixteen processor cores.
+SMALL_STEPS = {"H200": 604}
+
 SHAKESPEARE_CHARACTERS = 84  # distinct characters of the default corpus
 
 # The initialisation of the first transformer (Vaswani 2017). In a short training, GPT-2's small

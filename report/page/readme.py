@@ -4,24 +4,23 @@
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from experiments.files import ROOT, write_atomically
 from experiments.planning.plan import preliminary_plan, unique_runs
-from experiments.profiles import CARD_SPEEDS, PROFILES, SHAKESPEARE_CHARACTERS
+from experiments.profiles import CARD_SPEEDS, PROFILES, SHAKESPEARE_CHARACTERS, SMALL_STEPS
 from experiments.records.collect import read_table
 from model.accounting import flops_per_token
-from report.figures.forest import draw_forest
 from report.figures.model_diagram import drawing
 from report.figures.speed import baseline, baseline_ratios
-from report.page.claims import claims_of, deepest, verdict_summary, with_texts
-from report.page.summary import largest_effects
-from report.verdicts.outcomes import Verdict
+from report.page.claims import claims_of, verdict_summary
+from report.page.second_studies import second_verdicts
+from report.page.verdict_map import Course, MapRow, draw_verdict_map, map_rows
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_coverage, format_duration, join_words, plural
+from report.verdicts.text import format_duration, join_words, plural
 
 
 def refresh(root: Path, folder: Path) -> None:
@@ -29,22 +28,9 @@ def refresh(root: Path, folder: Path) -> None:
     tables = Tables.load(folder)
     readme = root / "README.md"
     write_atomically(readme, filled(readme.read_text(), tables).encode())
-    figure, _ = draw_forest(tables, pictured_ablations(tables))
-    figure.savefig(folder / "findings.svg", bbox_inches="tight", metadata={"Date": None})
+    figure = draw_verdict_map(claims_of(folder), second_verdicts(folder))
+    figure.savefig(folder / "map.svg", bbox_inches="tight", metadata={"Date": None})
     write_atomically(folder / "network.svg", drawing(tables).encode())
-
-
-def pictured_ablations(tables: Tables) -> list[str]:
-    """Core ablations with a claim about what networks learn.
-
-    Other ablations may compare untrained networks, whose losses have no meaning.
-    """
-    return [
-        name
-        for name in tables.present()
-        if tables.ablations[name].core
-        and any(claim.learnt for claim in tables.ablations[name].claims)
-    ]
 
 
 def filled(readme: str, tables: Tables) -> str:
@@ -54,7 +40,7 @@ def filled(readme: str, tables: Tables) -> str:
         KeyError: the README has a part with an unknown name.
     """
     parts = {"findings": findings, "duration": duration, "sample": sample}
-    parts |= {"speed": speed, "gpu": gpu}
+    parts |= {"cost": cost, "speed": speed, "gpu": gpu}
 
     def part(match: re.Match[str]) -> str:
         return f"<!-- {match[1]} -->\n{parts[match[1]](tables)}\n<!-- end -->"
@@ -63,27 +49,29 @@ def filled(readme: str, tables: Tables) -> str:
 
 
 def findings(tables: Tables) -> str:
-    """Counts of the verdicts, and the largest effects of supported and reversed claims."""
+    """Counts of the verdicts, and the claims by how their verdicts go on with the budget."""
     claims, study, base = claims_of(tables.results), tables.study, tables.study.base
+    _, rows = map_rows(claims, second_verdicts(tables.results))
+    several = [row for row in rows if sum(cell is not None for cell in row.cells) > 1]
+    texts = {
+        "Holds at every budget": (Course.ALWAYS,),
+        "Appears with training": (Course.APPEARS,),
+        "Does not hold at the deepest budget": (Course.NEVER, Course.DISAPPEARS),
+    }
     return "\n".join(
         [
             f"- **{verdict_summary(claims)}**, in networks of {base.n_layers} layers and width"
             f" {base.d_model}, {plural(len(tables.runs), 'run')}, {study.seeds} paired seeds.",
-            "- **Largest supported effects**, in nats per character:"
-            f" {_largest(claims, Verdict.SUPPORTED)}.",
-            "- **Largest effects against a claim**, in the same unit:"
-            f" {_largest(claims, Verdict.REVERSED)}.",
+            *(_of_course(text, several, courses) for text, courses in texts.items()),
         ]
     )
 
 
-def _largest(claims: pd.DataFrame, verdict: Verdict) -> str:
-    texts = [
-        f"“{row['sentence']}” ({row['effect_text']}, {format_coverage(row['level'])} interval"
-        f" {row['interval_text']})"
-        for row in largest_effects(with_texts(deepest(claims)), verdict)
-    ]
-    return "; ".join(texts) or "none"
+def _of_course(text: str, rows: list[MapRow], courses: Collection[Course]) -> str:
+    """The number of claims whose verdicts go on in one of these ways, and their sentences."""
+    chosen = [row for row in rows if row.course in courses]
+    sentences = "; ".join(f"“{row.sentence}”" for row in chosen) or "none"
+    return f"- **{text}** ({len(chosen)} of {plural(len(rows), 'claim')}): {sentences}"
 
 
 def duration(tables: Tables) -> str:
@@ -95,6 +83,18 @@ def duration(tables: Tables) -> str:
         f"For this study `make all` took {elapsed} ({machines}): {plural(len(runs), 'run')}, each"
         f" with a peak memory of at most {runs['peak_memory'].max() / 1e6:,.0f} MB."
     )
+
+
+def cost(tables: Tables) -> str:
+    """Estimated duration of the study on graphics cards."""
+    steps = int(tables.runs["steps"].sum())
+    texts = [
+        f"one {card} trains {speed:,} steps of such networks per second with sixteen runs at once,"
+        f" so it would take about {format_duration(steps / speed)}, and eight of them"
+        f" {format_duration(steps / speed / 8)}"
+        for card, speed in SMALL_STEPS.items()
+    ]
+    return f"Its runs have {steps:,} training steps; {join_words(texts)}."
 
 
 def speed(tables: Tables) -> str:
@@ -131,6 +131,7 @@ def gpu(tables: Tables) -> str:
     for card, speed in CARD_SPEEDS.items():
         hours = (training + evaluation) / speed / 3600
         rows.append((f"one {card} at {speed:.1e} FLOP/s", f"{hours:.1f} hours"))
+        rows.append((f"eight {card}s", f"{hours / 8:.1f} hours"))
         rows.append((f"a step of the base network on one {card}", f"{1000 * step / speed:.0f} ms"))
     head = "| quantity of the `gpu` profile | estimate |\n|---|---|\n"
     return head + "\n".join(f"| {name} | {value} |" for name, value in rows)

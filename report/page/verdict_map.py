@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -27,6 +28,17 @@ MARKS = {
 _TESTABLE = [Verdict.SUPPORTED, Verdict.NEGLIGIBLE, Verdict.REVERSED, Verdict.UNDECIDED]
 
 
+class Course(StrEnum):
+    """How the verdict on a claim goes on from the lowest budget to the deepest."""
+
+    ALWAYS = "supported at every budget"
+    APPEARS = "supported at the deepest budget, and not before"
+    DISAPPEARS = "supported before, and no longer at the deepest budget"
+    NEVER = "negligible or reversed at the deepest budget, and never supported"
+    OPEN = "undecided at the deepest budget"
+    UNTESTABLE = "testable at no budget"
+
+
 @dataclass(frozen=True)
 class MapRow:
     """A claim with its verdict at each budget.
@@ -43,9 +55,28 @@ class MapRow:
     @property
     def rank(self) -> int:
         """Place of the claim's verdict at the deepest budget at which it is testable."""
-        verdicts = [cell["verdict"] for cell in self.cells if cell]
-        testable = [verdict for verdict in verdicts if verdict in _TESTABLE]
-        return list(MARKS).index(testable[-1] if testable else verdicts[-1])
+        verdicts = self.testable or [cell["verdict"] for cell in self.cells if cell]
+        return list(MARKS).index(verdicts[-1])
+
+    @property
+    def testable(self) -> list[Verdict]:
+        """The verdicts at the budgets at which the claim is testable."""
+        verdicts = [Verdict(cell["verdict"]) for cell in self.cells if cell]
+        return [verdict for verdict in verdicts if verdict in _TESTABLE]
+
+    @property
+    def course(self) -> Course:
+        """How the claim's verdict goes on from the lowest budget to the deepest."""
+        if not self.testable:
+            return Course.UNTESTABLE
+        *before, last = self.testable
+        judged = sum(cell is not None for cell in self.cells)
+        if last == Verdict.SUPPORTED:
+            always = self.testable.count(last) == judged
+            return Course.ALWAYS if always else Course.APPEARS
+        if last == Verdict.UNDECIDED:
+            return Course.OPEN
+        return Course.DISAPPEARS if Verdict.SUPPORTED in before else Course.NEVER
 
 
 def map_rows(claims: pd.DataFrame, second: pd.DataFrame) -> tuple[list[int], list[MapRow]]:

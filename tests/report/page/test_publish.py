@@ -17,7 +17,7 @@ from experiments.fingerprint import code_fingerprint
 from experiments.records.collect import collect, read_table, write_table
 from report.page.publish import publish
 from report.page.published import against_reference, identical_runs
-from report.page.readme import filled, pictured_ablations
+from report.page.readme import filled
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables, records
 
@@ -100,12 +100,6 @@ def test_computed_part_of_the_readme_is_replaced_and_stays_the_same_when_repeate
     assert filled(once, tables) == once
     with pytest.raises(KeyError):
         filled("<!-- unknown -->\n<!-- end -->", tables)
-
-
-def test_readme_picture_leaves_out_ablations_of_untrained_networks():
-    names = pictured_ablations(Tables.load(REFERENCE / "cpu"))
-    assert {"heads", "norm-placement", "residual-norm"} < set(names)
-    assert "gradient-scale" not in names
 
 
 def test_readme_agrees_with_the_published_tables():

@@ -4,11 +4,12 @@ import re
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import pytest
 from by_hand import LEARNT, ablation, bigrams, claim, judged, runs_of, write_study
 
 from experiments.ablation import Beats
 from experiments.records.collect import read_table
-from report.page.verdict_map import MARKS, draw_verdict_map, map_rows, verdict_map
+from report.page.verdict_map import MARKS, Course, MapRow, draw_verdict_map, map_rows, verdict_map
 from report.verdicts.outcomes import Verdict
 
 NONE = pd.DataFrame(columns=["claim", "budget", "verdict"])  # no second study
@@ -47,6 +48,30 @@ def test_the_map_has_each_claim_about_training_once_ordered_by_its_deepest_verdi
         ("always", ["supported", "supported"]),
         ("never", ["reversed", "reversed"]),
     ]
+
+
+def test_the_course_of_a_claim_is_that_of_its_verdicts_over_the_budgets(tmp_path, monkeypatch):
+    _, rows = map_rows(claims_at(tmp_path, monkeypatch), NONE)
+    courses = {row.claim: row.course for row in rows}
+    assert courses == {"late": Course.APPEARS, "always": Course.ALWAYS, "never": Course.NEVER}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "course"),
+    [
+        (["supported", None, "supported"], Course.ALWAYS),  # not trained at the second budget
+        (["supported", "undecided", "supported"], Course.APPEARS),
+        (["negligible", "supported", "not testable"], Course.APPEARS),
+        (["supported", "negligible"], Course.DISAPPEARS),
+        (["supported", "reversed", "not run"], Course.DISAPPEARS),
+        (["undecided", "reversed"], Course.NEVER),
+        (["supported", "undecided"], Course.OPEN),
+        (["not testable", "not run"], Course.UNTESTABLE),
+    ],
+)
+def test_courses(verdicts: list[str | None], course: Course):
+    cells = [verdict and {"verdict": verdict} for verdict in verdicts]
+    assert MapRow("claim", "ablation", "sentence", cells).course == course
 
 
 def test_the_map_of_the_page_shows_every_verdict_and_escapes_sentences(tmp_path, monkeypatch):
