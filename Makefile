@@ -9,8 +9,8 @@ comma := ,
 # The network that `make model` shows; empty to list all networks.
 NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
-export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE SLOTS_PER_GPU \
-  CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS RESULTS
+export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS FIRST_SEED BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE \
+  SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS RESULTS
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -31,7 +31,7 @@ help: ## List all targets
 	@printf '  make %-13s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
 	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a path)' \
 	  '           TOKENIZER (characters, bpe)  VOCAB_SIZE (of byte pairs)' \
-	  '           SEEDS  BUDGETS (as in 1,4)  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
+	  '           SEEDS  FIRST_SEED  BUDGETS (as in 1,4)  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)  REFERENCE (0, 1: report)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \

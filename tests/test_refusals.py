@@ -25,6 +25,7 @@ BAD_CALLS = {
     "slots": (["run", "--slots-per-gpu", "2", "--device", "cpu"], "for the device cuda"),
     "seeds": (["run", "--seeds", "0"], 'Invalid value "0" for --seeds. Must be >= 1'),
     "too many seeds": (["run", "--seeds", "801"], "for --seeds. Must be <= 800"),
+    "seed of a pilot": (["run", "--first-seed", "5"], "for --first-seed. Must be >= 200"),
     "jobs": (["run", "--jobs", "many"], 'for --jobs: unable to convert "many" into int'),
     "option": (["run", "--no-such-option"], "Unknown option: --no-such-option"),
     "option nearly": (["run", "--sedes", "3"], "Did you mean --seeds?"),

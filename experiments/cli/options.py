@@ -227,6 +227,11 @@ class TrainingOptions:
     """How a study trains its runs."""
 
     seeds: Seeds = None
+    first_seed: Annotated[
+        int | None,
+        Parameter(env_var="FIRST_SEED", validator=Number(gte=FIRST_SEED, lt=TUNING_SEEDS[0])),
+    ] = None
+    """Seed of the first run of a comparison; by default that of the study that is there, or 200."""
     budgets: Budgets = None
     precision: PrecisionName = "auto"
     compile: Annotated[bool, Parameter(env_var="COMPILE", negative="")] = False
@@ -252,14 +257,6 @@ class TrainingOptions:
         if self.checkpoint_seconds is not None:
             return self.checkpoint_seconds
         return 60.0 if device == "cuda" else 10.0
-
-    def budgets_of(self, profile: Profile) -> list[int] | None:
-        """The budgets that are chosen, if any.
-
-        Raises:
-            UserError: they are not whole, positive and increasing, or not the profile's.
-        """
-        return parse_budgets(self.budgets, profile)
 
     def configure(self, profile: Profile, device: str) -> Profile:
         """The profile in the precision for the device, and compiled or not."""

@@ -9,14 +9,20 @@ from pathlib import Path
 
 import psutil
 
-from experiments.cli.options import CorpusOptions, StudyOptions, TrainingOptions, WorkerOptions
+from experiments.cli.options import (
+    CorpusOptions,
+    StudyOptions,
+    TrainingOptions,
+    WorkerOptions,
+    parse_budgets,
+)
 from experiments.cli.report import PageBuilder
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.planning.plan import PlannedRun, preliminary_plan
 from experiments.profiles import Profile
 from experiments.records.calls import record_call
-from experiments.records.continuing import budgets_of, continued, with_looks
+from experiments.records.continuing import budgets_of, continued, with_first_seed, with_looks
 from experiments.records.provenance import environment, record_environment
 from experiments.records.study import Study
 from experiments.running.job import Job
@@ -76,7 +82,11 @@ def prepare(
     slots_per_gpu = workers.per_gpu(device)
     slots = executor.slots(device, slots_per_gpu, workers.jobs)
     folder = options.results / profile.name
-    budgets = training.budgets_of(profile) or budgets_of(folder) or list(profile.default_budgets)
+    budgets = (
+        parse_budgets(training.budgets, profile)
+        or budgets_of(folder)
+        or list(profile.default_budgets)
+    )
     if extend:
         budgets = extend(budgets, profile, folder)
     # Refuses bad ablations before a corpus is fetched.
@@ -84,6 +94,7 @@ def prepare(
     corpus = corpus_options.prepare()
     _check_length(corpus, planned)
     study = Study.of(profile, corpus, training.seeds, budgets)
+    study = with_first_seed(study, folder, training.first_seed)
     if extend:
         study = continued(study, folder, training.seeds)
     job = Job(

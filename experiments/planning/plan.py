@@ -29,8 +29,9 @@ FIRST_SEED = 200
 class PlannedRun:
     """A run's place in the study. Equal runs of several ablations are trained once.
 
-    `core` says whether the ablation is one of the core. `rate` is the multiple of the variant's
-    learning rate that a trial tries; None in other runs.
+    `core` says whether the ablation is one of the core, and `is_first` whether the seed is the
+    first of those compared. `rate` is the multiple of the variant's learning rate that a trial
+    tries; None in other runs.
     """
 
     ablation: str
@@ -39,6 +40,7 @@ class PlannedRun:
     budget: int = 1
     core: bool = False
     rate: float | None = None
+    is_first: bool = False
 
     @property
     def label(self) -> str:
@@ -57,8 +59,8 @@ class PlannedRun:
         trial, seed = self.rate is not None, self.spec.seed
         if not self.core:
             return Turn(2, self.budget) if trial else Turn(3, seed)
-        first = seed == FIRST_SEED
-        return Turn(0, self.budget, int(not trial)) if trial or first else Turn(1, seed)
+        early = trial or self.is_first
+        return Turn(0, self.budget, int(not trial)) if early else Turn(1, seed)
 
 
 class Turn(NamedTuple):
@@ -75,7 +77,7 @@ class Turn(NamedTuple):
     def __str__(self) -> str:
         ablations = "core" if self.phase < 2 else "further ablations"
         if self.phase == 0 and self.part:
-            return f"{ablations}, seed {FIRST_SEED} at budget {self.number}"
+            return f"{ablations}, first seed at budget {self.number}"
         if self.phase % 2:
             return f"{ablations}, seed {self.number}"
         return f"{ablations}, learning rates at budget {self.number}"
@@ -124,6 +126,7 @@ def plan(
     only: Collection[str] | None = None,
     without: Collection[Task] = (),
     added: Added | None = None,
+    first_seed: int = FIRST_SEED,
 ) -> Plan:
     """Plan a study: the longest runs of a seed first.
 
@@ -138,6 +141,7 @@ def plan(
         only: names of the ablations to plan; None plans all.
         without: tasks that the corpus lacks; variants with such a task are left out.
         added: numbers of seeds of claims at a budget, where they have more than their ablation.
+        first_seed: the seed of the first run of a comparison.
 
     Raises:
         UserError: variants cannot work; the message names all of them. Or the planned looks do not
@@ -165,7 +169,7 @@ def plan(
             try:
                 for budget in ablation.budgets_of(budgets):
                     n = counts.of_variant(ablation, variant.name, budget)
-                    variant_seeds = range(FIRST_SEED, FIRST_SEED + n)
+                    variant_seeds = range(first_seed, first_seed + n)
                     _plan_variant(
                         result, rates, ablation, name, variant, source, budget, variant_seeds
                     )
@@ -178,7 +182,9 @@ def plan(
                 for (name, variant), reason in refusals.items()
             )
         )
-    result.comparison_runs.extend(_yardsticks(bases, ablations, result.comparison_runs, counts))
+    result.comparison_runs.extend(
+        _yardsticks(bases, ablations, result.comparison_runs, counts, first_seed)
+    )
     for runs in (result.trials, result.comparison_runs):
         runs.sort(key=lambda run: (run.budget, run.spec.seed, -run.spec.flops))
     return result
@@ -227,23 +233,17 @@ def _plan_variant(
             if (name, source.name, each) not in result.sweeps:
                 result.sweeps[name, source.name, each] = found
                 result.trials.extend(
-                    PlannedRun(
-                        name,
-                        source.name,
-                        rates.trial(source, each, exponent, seed),
-                        each,
-                        ablation.core,
-                        2.0**exponent,
-                    )
-                    for exponent, seed in found.trials
+                    PlannedRun(name, source.name, trial, each, ablation.core, 2.0**k)
+                    for k, seed in found.trials
+                    for trial in [rates.trial(source, each, k, seed)]
                 )
     if chosen is None:
         result.untuned.extend(UntunedRun(name, variant.name, budget, seed) for seed in seeds)
         return
     spec = at_rate(variant_spec(rates.bases[budget], variant), 2.0**chosen)
     result.comparison_runs.extend(
-        PlannedRun(name, variant.name, seeded, budget, ablation.core)
-        for seeded in comparison_specs(spec, seeds, ablation.probes)
+        PlannedRun(name, variant.name, run, budget, ablation.core, is_first=run.seed == seeds.start)
+        for run in comparison_specs(spec, seeds, ablation.probes)
     )
 
 
@@ -257,6 +257,7 @@ def _yardsticks(
     ablations: Mapping[str, Ablation],
     runs: Sequence[PlannedRun],
     counts: SeedCounts,
+    first_seed: int,
 ) -> Iterator[PlannedRun]:
     """The bigram at every budget and seed of those claims that need it: by a gate, or because its
     loss is to be reached.
@@ -264,7 +265,7 @@ def _yardsticks(
     places: dict[tuple[int, int], bool] = {}
     for run in runs:
         place = run.budget, run.spec.seed
-        if run.spec.seed - FIRST_SEED < counts.of_bigram(ablations[run.ablation], run.budget):
+        if run.spec.seed - first_seed < counts.of_bigram(ablations[run.ablation], run.budget):
             places[place] = places.get(place, False) or run.core
     for (budget, seed), core in sorted(places.items()):
         base = bases[budget]
@@ -274,16 +275,15 @@ def _yardsticks(
             seed=seed,
             probes=("positions",),
         )
-        yield PlannedRun(YARDSTICKS, "bigram", spec, budget, core)
+        is_first = seed == first_seed
+        yield PlannedRun(YARDSTICKS, "bigram", spec, budget, core, is_first=is_first)
 
 
-def comparison_specs(
-    spec: RunSpec, seeds: Iterable[int], probes: Sequence[Probe]
-) -> Iterator[RunSpec]:
+def comparison_specs(spec: RunSpec, seeds: range, probes: Sequence[Probe]) -> Iterator[RunSpec]:
     """One run per seed, each with the probes that its seed needs."""
     for seed in seeds:
         # Samples and the atlas are for reading, so one seed is enough.
-        chosen = tuple(p for p in probes if seed == FIRST_SEED or p not in ("samples", "atlas"))
+        chosen = tuple(p for p in probes if seed == seeds.start or p not in ("samples", "atlas"))
         yield dataclasses.replace(spec, seed=seed, probes=chosen)
 
 

@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from experiments.errors import UserError
-from experiments.planning.looks import Added, look_number
+from experiments.planning.looks import LOOKS, Added, look_number
+from experiments.planning.tuning import TUNING_SEEDS
 from experiments.records.collect import read_table
 from experiments.records.study import Study
 
@@ -35,6 +36,29 @@ def continued(study: Study, folder: Path, seeds: int | None) -> Study:
     if seeds is not None:
         return study
     return dataclasses.replace(study, seeds=present.seeds, fewer_seeds=present.fewer_seeds)
+
+
+def with_first_seed(study: Study, folder: Path, first_seed: int | None) -> Study:
+    """The study with its seeds from `first_seed` on, or from that of the study in the folder.
+
+    Raises:
+        UserError: the study in the folder begins with another seed, or the seeds reach those of
+            trials.
+    """
+    try:
+        present = Study.load(folder).first_seed
+    except UserError:
+        present = None
+    if first_seed and present and first_seed != present:
+        raise UserError(f"{folder} has seeds from {present} on: choose another folder with RESULTS")
+    first = first_seed or present or study.first_seed
+    last = first + max(study.seeds, study.fewer_seeds, LOOKS[-1]) - 1
+    if last >= TUNING_SEEDS[0]:
+        raise UserError(
+            f"FIRST_SEED={first} cannot work: seeds up to {last} would be those of trials, from"
+            f" {TUNING_SEEDS[0]} on"
+        )
+    return dataclasses.replace(study, first_seed=first)
 
 
 def with_looks(study: Study, folder: Path) -> Study:

@@ -13,7 +13,7 @@ from experiments.catalogue import load_ablations
 from experiments.errors import UserError
 from experiments.files import DamagedError, read_sealed, write_sealed
 from experiments.planning.looks import SeedCounts, look_number
-from experiments.planning.plan import Plan, plan
+from experiments.planning.plan import FIRST_SEED, Plan, plan
 from experiments.planning.rates import CorpusFacts
 from experiments.profiles import PROFILES, Profile
 from experiments.records.run_folder import RunFolder
@@ -45,6 +45,7 @@ class Study:
     precision: Precision
     compiled: bool
     has_genres: bool
+    first_seed: int = FIRST_SEED
     looks: int = 1  # number of times that claims were judged, each time with more seeds
     # Numbers of seeds by claim and budget, of claims with more seeds than their ablation.
     added: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
@@ -117,6 +118,7 @@ class Study:
             only=only,
             without=without,
             added=self.added,
+            first_seed=self.first_seed,
         )
 
     @property

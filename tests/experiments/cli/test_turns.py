@@ -38,7 +38,7 @@ ABLATIONS = {
 CORE_AT_A_BUDGET = [
     "core, learning rates at budget {0}",  # of one seed
     "core, learning rates at budget {0}",  # again, the best two
-    "core, seed 200 at budget {0}",
+    "core, first seed at budget {0}",
 ]
 TITLES = [
     *(title.format(budget) for budget in (1, 2) for title in CORE_AT_A_BUDGET),
@@ -143,7 +143,7 @@ def test_every_run_of_a_turn_is_of_that_turn_or_equal_to_one_that_is(bench: Benc
         own = {member.spec.run_id for member in turn if str(member.turn) == title}
         assert {member.spec.run_id for member in turn} == own
         assert str(turn[0].turn) == title  # the message and the order are those of the first
-    seed_0 = bench.turns[TITLES.index("core, seed 200 at budget 1")]
+    seed_0 = bench.turns[TITLES.index("core, first seed at budget 1")]
     assert {member.ablation for member in seed_0} == {"core", YARDSTICKS}
 
 
@@ -155,7 +155,7 @@ def test_a_run_that_a_later_turn_shares_is_trained_with_the_probes_of_both(
         "experiments.records.study.load_ablations", lambda: ABLATIONS | {"probed": probed}
     )
     bench.call()
-    seed_0 = bench.turns[TITLES.index("core, seed 200 at budget 1")]
+    seed_0 = bench.turns[TITLES.index("core, first seed at budget 1")]
     assert {member.ablation for member in seed_0} == {"core", "probed", YARDSTICKS}
     for spec in unique_runs(member for member in seed_0 if member.variant == "none"):
         assert spec.probes == ("heads",)
@@ -241,7 +241,7 @@ def test_retry_trains_the_failed_runs_and_nothing_else(bench: Bench):
 def test_fail_fast_stops_after_the_turn_with_the_first_failure(bench: Bench):
     bench.fail(("core", "none", None))
     outcome, asked = bench.call(fail_fast=True)
-    assert bench.titles[-1] == "core, seed 200 at budget 1"
+    assert bench.titles[-1] == "core, first seed at budget 1"
     assert outcome.failed
     assert asked > outcome.trained  # what was not begun is counted
 

@@ -137,9 +137,9 @@ def test_turns_begin_with_the_core_budget_by_budget_and_end_with_the_seeds_of_th
     turns = sorted({run.turn for run in result.runs})
     assert [str(turn) for turn in turns] == [
         "core, learning rates at budget 1",
-        "core, seed 200 at budget 1",
+        "core, first seed at budget 1",
         "core, learning rates at budget 2",
-        "core, seed 200 at budget 2",
+        "core, first seed at budget 2",
         "core, seed 201",
         "further ablations, learning rates at budget 1",
         "further ablations, seed 200",
@@ -149,7 +149,8 @@ def test_turns_begin_with_the_core_budget_by_budget_and_end_with_the_seeds_of_th
         words = str(run.turn)
         assert words.startswith("core" if run.ablation == "core" else "further ablations")
         assert ("learning rates" in words) == (run.rate is not None)
-        assert run.rate is not None or f"seed {run.spec.seed}" in words
+        name = "first seed" if run.core and run.is_first else f"seed {run.spec.seed}"
+        assert run.rate is not None or name in words
         assert "budget" not in words or words.endswith(f"budget {run.budget}")
 
 
@@ -193,6 +194,18 @@ def test_trials_have_no_probes_and_only_the_first_seed_has_samples():
     assert {trial.spec.probes for trial in result.trials} == {()}
     probes = {run.spec.seed: run.spec.probes for run in result.comparison_runs}
     assert probes == {FIRST_SEED: ("heads", "samples", "atlas"), FIRST_SEED + 1: ("heads",)}
+
+
+def test_seeds_begin_where_the_study_says():
+    gate = gated(Beats("base"), core=True, probes=["positions", "samples"])
+    result = plan_of(changes={"seeds": 2, "first_seed": 300, "budgets": (1, 2)}, one=gate)
+    places = [(run.variant, run.spec.seed, run.is_first) for run in result.comparison_runs]
+    seeds = [(300, True), (301, False)]
+    assert {*places} == {(name, *seed) for name in ("base", "bigram") for seed in seeds}
+    sampled = {run.spec.seed for run in result.comparison_runs if "samples" in run.spec.probes}
+    assert sampled == {300}
+    first = {run.spec.seed for run in result.comparison_runs if "first seed" in str(run.turn)}
+    assert first == {300}
 
 
 def gated(gate: object, **fields: object) -> Ablation:

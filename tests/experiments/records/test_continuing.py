@@ -1,4 +1,4 @@
-"""Looks: a study counts how often its claims were judged, each time with more seeds."""
+"""Going on with a study: its looks, each with more seeds than before, and its first seed."""
 
 import dataclasses
 from pathlib import Path
@@ -9,16 +9,19 @@ from helping import planted
 
 from experiments.ablation import Variant
 from experiments.data.corpus import Corpus
+from experiments.errors import UserError
+from experiments.planning.looks import LOOKS
+from experiments.planning.tuning import TUNING_SEEDS
 from experiments.profiles import PROFILES
 from experiments.records.collect import write_table
-from experiments.records.continuing import continued, with_looks
+from experiments.records.continuing import continued, with_first_seed, with_looks
 from experiments.records.study import Study
 
 
 @pytest.fixture
 def study(corpus: Corpus, tmp_path: Path) -> Study:
     """A study of five seeds, and of three outside the core, in a results folder."""
-    made = Study.of(PROFILES["cpu"], corpus, None)
+    made = with_seeds(Study.of(PROFILES["cpu"], corpus, None), 5, 3)
     made.save(tmp_path)
     return made
 
@@ -107,3 +110,26 @@ def test_more_seeds_replace_as_many_added_ones_and_are_a_look_after_all_looks(
     assert (now.looks, now.added) == (4, {"in-core": {"4": 12}, "planted": {"1": 8}})
     assert [now.look("in-core", budget) for budget in (1, 4, None)] == [4, 6, 4]
     assert with_looks(with_seeds(study, 20, 20), tmp_path).added == {}
+
+
+def test_a_study_keeps_its_first_seed_and_a_new_one_has_the_usual_or_the_chosen_one(
+    study: Study, tmp_path: Path
+):
+    new = tmp_path / "new"
+    assert with_first_seed(study, new, None) == study
+    chosen = with_first_seed(study, new, 300)
+    assert chosen.first_seed == 300
+    chosen.save(tmp_path)
+    assert with_first_seed(study, tmp_path, None) == chosen
+    assert with_first_seed(study, tmp_path, 300) == chosen
+    with pytest.raises(UserError, match="has seeds from 300 on: choose another folder"):
+        with_first_seed(study, tmp_path, 200)
+
+
+def test_seeds_must_stay_below_those_of_trials(study: Study, tmp_path: Path):
+    last = TUNING_SEEDS[0] - LOOKS[-1]
+    assert with_first_seed(study, tmp_path / "new", last).first_seed == last
+    with pytest.raises(UserError, match="would be those of trials, from 1000 on"):
+        with_first_seed(study, tmp_path / "new", last + 1)
+    with pytest.raises(UserError, match="FIRST_SEED=971 cannot work"):
+        with_first_seed(with_seeds(study, 30, 3), tmp_path / "new", 971)
