@@ -161,7 +161,9 @@ class Study:
             facts = read_sealed(file)
         except DamagedError:
             raise UserError(f"{file} is damaged, or of another version: run `make all`") from None
-        if set(facts) != {field.name for field in dataclasses.fields(cls)}:
+        # A field with a default may be missing: a study from before the field was added.
+        blank = {"first_seed": FIRST_SEED}
+        if set(blank | facts) != {field.name for field in dataclasses.fields(cls)}:
             raise UserError(f"{file} is of another version: run `make all`")
         return cls(**facts)
 

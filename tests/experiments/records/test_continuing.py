@@ -10,6 +10,7 @@ from helping import planted
 from experiments.ablation import Variant
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
+from experiments.files import write_sealed
 from experiments.planning.looks import LOOKS
 from experiments.planning.tuning import TUNING_SEEDS
 from experiments.profiles import PROFILES
@@ -133,3 +134,11 @@ def test_seeds_must_stay_below_those_of_trials(study: Study, tmp_path: Path):
         with_first_seed(study, tmp_path / "new", last + 1)
     with pytest.raises(UserError, match="FIRST_SEED=971 cannot work"):
         with_first_seed(with_seeds(study, 30, 3), tmp_path / "new", 971)
+
+
+def test_a_study_from_before_first_seeds_could_be_chosen_has_the_usual_one(
+    study: Study, tmp_path: Path
+):
+    facts = {k: v for k, v in dataclasses.asdict(study).items() if k != "first_seed"}
+    write_sealed(tmp_path / "study.json", facts)
+    assert Study.load(tmp_path) == study
