@@ -68,7 +68,6 @@ def tuning_table(tables: Tables, ablation: str) -> HTML:
     trials = tables.trials(ablation)
     if trials.empty:
         return EMPTY
-    column = loss_column(tables, ablation).name
     margin = least_margin(tables, ablation)
     rows, wide = [], []
     for variant, sweep in trials.groupby("variant", sort=False):
@@ -76,8 +75,7 @@ def tuning_table(tables: Tables, ablation: str) -> HTML:
         if chosen.empty:
             rows.append((variant, "not chosen yet", "–", *_counts(sweep), "–"))
             continue
-        compared = variant_estimate(tables, ablation, str(variant), column)
-        gap = None if compared is None else compared.mean - float(chosen[column].mean())
+        gap = _gap(tables, ablation, str(variant), chosen)
         if gap is not None and abs(gap) > margin:
             wide.append(f"{variant} ({format_number(gap)})")
         first = records(chosen)[0]
@@ -101,6 +99,31 @@ def tuning_table(tables: Tables, ablation: str) -> HTML:
         )
         parts.append(paragraph(text))
     return join_html(*parts)
+
+
+def _gap(tables: Tables, ablation: str, variant: str, chosen: pd.DataFrame) -> float | None:
+    """Mean loss of an arm's compared runs less that of the trials at the chosen rate."""
+    column = loss_column(tables, ablation).name
+    compared = variant_estimate(tables, ablation, variant, column)
+    return None if compared is None else compared.mean - float(chosen[column].mean())
+
+
+def gaps_within_margin(tables: Tables) -> str:
+    """Number of arms whose comparison ends within the margin of their trials, by budget."""
+    texts = []
+    for budget in tables.study.budgets:
+        gaps = [
+            abs(gap) <= least_margin(tables, ablation)
+            for ablation in tables.present()
+            for variant, sweep in tables.at(budget).trials(ablation).groupby("variant")
+            for chosen in [sweep[sweep["chosen"].astype(bool)]]
+            if len(chosen)
+            for gap in [_gap(tables.at(budget), ablation, str(variant), chosen)]
+            if gap is not None
+        ]
+        if gaps:
+            texts.append(f"{sum(gaps)} of {plural(len(gaps), 'arm')} at budget {budget}")
+    return join_words(texts) or "–"
 
 
 def least_margin(tables: Tables, ablation: str) -> float:

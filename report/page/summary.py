@@ -9,7 +9,7 @@ from experiments.fingerprint import code_fingerprint
 from experiments.records.run_folder import FINISHED, Status
 from experiments.records.study import Study
 from report.html import render
-from report.page.budgets import progress, tuning_share
+from report.page.budgets import gaps_within_margin, progress, tuning_share
 from report.page.claims import deepest, verdict_summary, with_texts, wrong_decisions
 from report.verdicts.outcomes import Verdict
 from report.verdicts.tables import Tables
@@ -78,6 +78,7 @@ def _facts(tables: Tables) -> list[tuple[str, str]]:
         ("runs", join_words(runs)),
         *progress(tables),
         ("learning-rate search", tuning_share(tables)),
+        ("comparison within the margin of tuning", gaps_within_margin(tables)),
         ("failed", plural(int(counts.get(Status.FAILED, 0)), "run")),
         ("seeds", _seeds(tables)),
         ("run dates", run_dates(trained)),

@@ -11,7 +11,7 @@ from reading import cells, words
 
 from experiments.ablation import Claim
 from experiments.records.collect import collect, read_table
-from report.page.budgets import least_margin, tuning_share, tuning_table
+from report.page.budgets import gaps_within_margin, least_margin, tuning_share, tuning_table
 from report.verdicts.tables import Tables
 
 
@@ -43,6 +43,21 @@ def test_the_gap_is_the_loss_of_the_comparison_less_that_of_the_chosen_trials(
     text = words(shown)
     assert "exceeds the margin of 0.1 for b (0.120)." in text
     assert "for a" not in text.partition("exceeds")[2]
+
+
+def test_arms_are_counted_whose_comparison_is_within_the_margin_of_their_trials(
+    tmp_path, monkeypatch
+):
+    trials = [*sweep("a", [3, 2.0, 3]), *sweep("b", [3, 2.0, 3]), Trial("b", 4, 2.0)]
+    trials += [*sweep("a", [3, 1.5, 3], budget=4), Trial("b", 1, 1.5, budget=4)]
+    runs = [*runs_of({"a": [2.09], "b": [2.11]}), *runs_of({"a": [1.35], "b": [1.6]}, budget=4)]
+    tables = write_study(tmp_path, monkeypatch, ablation(claim()), runs, trials)
+    assert gaps_within_margin(tables) == "1 of 2 arms at budget 1 and 0 of 1 arm at budget 4"
+
+
+def test_without_trials_there_is_nothing_to_count(tmp_path, monkeypatch):
+    tables = write_study(tmp_path, monkeypatch, ablation(claim()), runs_of({"a": [2.0]}))
+    assert gaps_within_margin(tables) == "–"
 
 
 @pytest.mark.parametrize(
