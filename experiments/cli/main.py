@@ -30,6 +30,7 @@ for _name, _function in {
     "sample": "single_run:sample",
     "evaluate": "single_run:evaluate",
     "report": "report:report",
+    "paper": "report:paper",
     "verify": "verify:verify",
     "calibrate": "bench:calibrate",
     "bench": "bench:bench",

@@ -86,7 +86,8 @@ def draw_verdict_map(claims: pd.DataFrame) -> Figure:
     testable claims.
     """
     budgets, rows = map_rows(claims)
-    figure, axes = plt.subplots(figsize=(2 + 0.9 * len(budgets), 0.8 + 0.2 * len(rows)))
+    # Close rows, so that a map of seventy claims fits on a page and can still be read.
+    figure, axes = plt.subplots(figsize=(1 + 0.9 * len(budgets), 0.8 + 0.18 * len(rows)))
     for y, row in enumerate(rows):
         for x, cell in enumerate(row.cells):
             if cell is None:
@@ -100,12 +101,13 @@ def draw_verdict_map(claims: pd.DataFrame) -> Figure:
     places = [x + 0.5 for x in range(len(budgets))]
     axes.set_xticks(places, [f"budget {budget}" for budget in budgets])
     axes.xaxis.tick_top()
-    axes.set_yticks([y + 0.5 for y in range(len(rows))], [row.sentence for row in rows])
+    sentences = [row.sentence for row in rows]
+    axes.set_yticks([y + 0.5 for y in range(len(rows))], sentences, parse_math=False)
     axes.tick_params(length=0, labelsize=7)
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set_visible(False)
     known = [verdict for verdict in MARKS if verdict != Verdict.NOT_RUN]
     legend = "   ".join(f"{MARKS[verdict][0]} {verdict}" for verdict in known)
-    axes.set_xlabel(f"{legend}\nnumbers: effect in the unit of the claim", fontsize=7)
+    axes.set_xlabel(f"{legend}\nnumbers: effect in the unit of the claim", fontsize=7, loc="right")
     return figure
