@@ -75,11 +75,15 @@ def _identities(tables: Tables) -> str:
 def _ended(tables: Tables) -> str:
     counts = tables.runs["status"].value_counts()
     texts = [f"{n:,} {status}" for status, n in counts.items()]
-    missing = int((~tables.members["status"].isin([*FINISHED, Status.FAILED])).sum())
     return (
         f"Of {plural(len(tables.runs), 'run')}, trials of learning rates included,"
-        f" {join_words(texts)}. Of the runs that are compared, {missing} are missing."
+        f" {join_words(texts)}. Of the runs that are compared, {missing_runs(tables)} are missing."
     )
+
+
+def missing_runs(tables: Tables) -> int:
+    """Number of planned runs of comparisons that are not over, counted once per ablation."""
+    return int((~tables.members["status"].isin([*FINISHED, Status.FAILED])).sum())
 
 
 def limits(tables: Tables, claims: pd.DataFrame) -> Section:

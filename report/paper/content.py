@@ -7,7 +7,7 @@ from model.accounting import parameter_count
 from report.page.claims import deepest, verdict_summary, with_texts
 from report.page.provenance import distinct
 from report.page.summary import largest_effects, run_dates, title
-from report.paper.checks import checks, limits, rerun
+from report.paper.checks import checks, limits, missing_runs, rerun
 from report.paper.document import Paper, Reference
 from report.paper.method import method, question, tokens_at
 from report.paper.results import change_summary, changed_with_budget, results
@@ -70,6 +70,8 @@ def _abstract(tables: Tables, claims: pd.DataFrame) -> str:
         sentences.append(f"The data speak against {plural(len(against), 'claim')}.")
     if len(study.budgets) > 1:
         sentences.append(change_summary(claims))
+    if missing := missing_runs(tables):
+        sentences.append(f"The study is not complete: {plural(missing, 'compared run')} missing.")
     sentences.append("All numbers are computed from tables that can be made again.")
     return " ".join(sentences)
 

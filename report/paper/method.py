@@ -176,8 +176,8 @@ def _gates(tables: Tables, claims: pd.DataFrame) -> str:
         "A gate says what must be true of the networks for a comparison to mean anything. Of"
         f" {plural(len(stated), 'claim')}, {gated} require gates: {join_words(texts)}. The main"
         " yardstick is a bigram, counted on the batches that the networks are trained on. Where a"
-        " gate does not hold, the claim is not testable at that budget, whatever the numbers are:"
-        f" {plural(failed, 'time')} in this study."
+        " gate does not hold, the claim is not testable at that budget, whatever the numbers are."
+        f" Of {plural(len(claims), 'verdict')}, {failed} are “not testable”."
     )
 
 

@@ -35,13 +35,13 @@ def results(claims: pd.DataFrame) -> Section:
     if supported:
         caption = (
             "Supported claims with the largest effects beyond their margins, in nats per character,"
-            " each at the deepest budget at which it is testable."
+            " each at the deepest budget at which it is testable, without fragile ones."
         )
         parts.append(_effect_table(caption, supported))
     if against:
         caption = (
             "Claims that the data speak against, each at the deepest budget at which it is"
-            " testable. The effect is in the unit that follows the source."
+            " testable, without fragile ones. The effect is in the unit that follows the source."
         )
         parts.append(_effect_table(caption, against, with_units=True))
     return Section("Results", parts)

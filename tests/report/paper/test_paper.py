@@ -135,6 +135,10 @@ def test_every_number_is_computed(tables, claims):
     repeated = texts(paper_of(dataclasses.replace(tables, verified=twice), claims))
     assert "Agreement of 4 finished runs" in repeated
     assert "3 bit for bit and 1 not" in repeated
+    assert "not complete" not in repeated
+    members = tables.members.assign(status=["missing", *tables.members["status"][1:]])
+    partial = texts(paper_of(dataclasses.replace(tables, members=members), claims))
+    assert "The study is not complete: 1 compared run missing." in partial
 
 
 def test_no_number_is_typed_into_the_text():
