@@ -53,6 +53,7 @@ BAD_CALLS = {
     ),
     "nothing to verify": (["verify", "--profile", "gpu"], "run `make all` first"),
     "nothing to report": (["report", "--profile", "gpu"], "run `make all` first"),
+    "nothing to write up": (["paper", "--profile", "gpu"], "run `make all` first"),
     **{
         f"budgets {text!r}": (
             ["run", f"--budgets={text}", "--profile", "cpu"],

@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "report.verdicts": BELOW_REPORT,
     "report.figures": BELOW_REPORT | {"report", "report.verdicts"},
     "report.page": BELOW_REPORT | {"report", "report.verdicts", "report.figures"},
+    "report.paper": BELOW_REPORT | {"report", "report.verdicts", "report.figures", "report.page"},
 }
 ALLOWED["experiments.cli"] = {*ALLOWED, "report.page"}
 # Files that only pass a call on to a room: the public face of a package, and `python -m`.

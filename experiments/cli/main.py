@@ -31,6 +31,7 @@ for _name, _function in {
     "evaluate": "single_run:evaluate",
     "report": "report:report",
     "compare": "report:compare",
+    "paper": "report:paper",
     "verify": "verify:verify",
     "calibrate": "bench:calibrate",
     "bench": "bench:bench",

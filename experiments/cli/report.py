@@ -1,4 +1,4 @@
-"""`report` and `compare`: write the page, in a process of its own."""
+"""`report`, `compare` and `paper`: write the page or the paper, in a process of its own."""
 
 import contextlib
 import math
@@ -23,15 +23,7 @@ _SECONDS_BETWEEN_BUILDS = 600.0
 
 def report(*, study: StudyOptions = StudyOptions(), reference: Reference = False) -> int:
     """Write the page of what has been run so far, or of the published results."""
-    folder = study.folder
-    if reference:
-        published = study.results / "reference"
-        profiles = sorted(file.parent.name for file in published.glob("*/study.json"))
-        check_known("published profile", [folder.name], profiles)
-        # The page is not written where the tables are, which are in git.
-        folder = study.results / "published" / folder.name
-        shutil.copytree(published, folder.parent, dirs_exist_ok=True)
-    with PageBuilder(folder) as page:
+    with PageBuilder(_shown_folder(study, reference)) as page:
         return page.build(only_if_changed=reference)
 
 
@@ -47,6 +39,28 @@ def compare(*others: Path, study: StudyOptions = StudyOptions()) -> int:
     with results_lock(folder), PageBuilder(folder) as page:
         status = subprocess.run(command, check=False).returncode
         return status or page.build(only_if_changed=True)
+
+
+def paper(*, study: StudyOptions = StudyOptions(), reference: Reference = False) -> int:
+    """Write the paper, as HTML and LaTeX, of what has been run so far, or of the published
+    results.
+    """
+    command = [sys.executable, "-m", "report.paper.build", str(_shown_folder(study, reference))]
+    return subprocess.run(command, check=False).returncode
+
+
+def _shown_folder(study: StudyOptions, reference: bool) -> Path:
+    """The folder that is written about: the study's own, or a copy of the published tables, since
+    nothing is written where these are, in git.
+    """
+    folder = study.folder
+    if not reference:
+        return folder
+    published = study.results / "reference"
+    profiles = sorted(file.parent.name for file in published.glob("*/study.json"))
+    check_known("published profile", [folder.name], profiles)
+    shutil.copytree(published, study.results / "published", dirs_exist_ok=True)
+    return study.results / "published" / folder.name
 
 
 class PageBuilder:

@@ -15,7 +15,7 @@ from report.verdicts.tables import records
 from report.verdicts.text import format_estimate, format_number, join_words, plural
 
 AGREES, DIFFERS, UNDECIDED = "agrees", "differs", "undecided"
-_HEAD = (
+HEAD = (
     "recipe",
     "published",
     "ours",
@@ -25,7 +25,7 @@ _HEAD = (
     "device",
     "revision",
 )
-_NOTE = (
+NOTE = (
     "Validation loss on the last tenth of Tiny Shakespeare, in nats per character: the lowest loss"
     " of all evaluations, mean ± half the width of the 95 % interval. Our loss agrees if the"
     " interval lies within the margin around the published loss, and differs if it lies entirely"
@@ -38,16 +38,31 @@ def calibration(results: Path) -> HTML:
 
     The trainings of this machine are shown if there are any, otherwise the published trainings.
     """
-    own = results.parent / "calibration"
-    published = results.parent / "reference" / "calibration"
-    folder = next((place for place in (own, published) if list(place.glob("*.parquet"))), None)
-    if folder is None:
+    recipes = recipes_of(results)
+    if not recipes:
         return HTML(render("uncalibrated"))
-    recipes = [runs for _, runs in read_table(folder, "calibration").groupby("recipe", sort=False)]
     figures = [_figure(runs).data for runs in recipes if len(_losses(runs))]
-    is_published = folder == published or (results / MANIFEST).exists()
+    own, _ = _folders(results)
+    is_published = not _has_tables(own) or (results / MANIFEST).exists()
     introduction = render("calibration", published=is_published)
-    return join_html(introduction, table(_HEAD, map(_cells, recipes), _NOTE), *figures)
+    return join_html(introduction, table(HEAD, map(cells, recipes), NOTE), *figures)
+
+
+def recipes_of(results: Path) -> list[pd.DataFrame]:
+    """The trainings that `calibration` shows, by recipe; none where nothing was trained."""
+    folder = next(filter(_has_tables, _folders(results)), None)
+    if folder is None:
+        return []
+    return [runs for _, runs in read_table(folder, "calibration").groupby("recipe", sort=False)]
+
+
+def _folders(results: Path) -> tuple[Path, Path]:
+    """The folders of this machine's trainings and of the published ones."""
+    return results.parent / "calibration", results.parent / "reference" / "calibration"
+
+
+def _has_tables(folder: Path) -> bool:
+    return any(folder.glob("*.parquet"))
 
 
 def agreement(ours: Estimate, published: float, margin: float) -> str:
@@ -64,7 +79,8 @@ def _losses(runs: pd.DataFrame) -> "pd.Series[float]":
     return runs["lowest_loss"].dropna()
 
 
-def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
+def cells(runs: pd.DataFrame) -> tuple[str, ...]:
+    """The cells of a recipe under `HEAD`."""
     first, losses = records(runs)[0], _losses(runs)
     stated = (first["recipe"], f"{first['published']:g} (±{first['margin']:g})")
     if losses.empty:

@@ -21,7 +21,12 @@ from report.verdicts.text import format_number
 
 matplotlib.use("Agg")
 sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
-plt.rcParams |= {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "report"}
+plt.rcParams |= {
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "font.family": "sans-serif",
+    "svg.hashsalt": "report",
+}
 
 Colours = dict[str, tuple[float, float, float]]
 
@@ -39,13 +44,13 @@ def show(figure: Figure, alt: str, caption: str) -> HTML:
         alt: alternative text for readers who cannot see the image.
         caption: text below the image.
     """
-    image, kind = _saved(figure, "svg", metadata={"Date": None}), "svg+xml"
+    image, kind = saved(figure, "svg", metadata={"Date": None}), "svg+xml"
     width, height = (
         round(float(points) * _CSS_DPI / _POINTS_PER_INCH)
         for points in re.findall(rb'(?:width|height)="([\d.]+)pt"', image[:2000])
     )
     if len(image) > _SVG_ONLY_BELOW:
-        png = _saved(figure, "png", metadata={"Software": None}, dpi=_PNG_SCALE * _CSS_DPI)
+        png = saved(figure, "png", metadata={"Software": None}, dpi=_PNG_SCALE * _CSS_DPI)
         if len(png) < len(image):
             image, kind = png, "png"
     plt.close(figure)
@@ -59,7 +64,11 @@ def show(figure: Figure, alt: str, caption: str) -> HTML:
     return HTML(render("figure", data=base64.b64encode(image).decode(), **values))
 
 
-def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+def saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    """The figure as the bytes of a file of a kind, such as "svg".
+
+    options: passed to `Figure.savefig`.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, bbox_inches="tight", **options)
     return buffer.getvalue()

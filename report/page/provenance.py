@@ -14,7 +14,14 @@ _VERSIONS = ("python_version", "torch_version", "numpy_version")
 
 
 def facts(tables: Tables) -> HTML:
-    """Corpus, versions, hardware and times, as needed to assess and to repeat the study."""
+    """The facts of the study as a table."""
+    return HTML(table(("fact", "value"), fact_rows(tables)))
+
+
+def fact_rows(tables: Tables) -> list[tuple[str, str]]:
+    """Corpus, versions, hardware and times, as needed to assess and to repeat the study: name and
+    value of each fact.
+    """
     study, calls = tables.study, tables.calls
     runs = tables.runs[tables.runs["status"] != Status.UNFINISHED]
     lengths = ", ".join(f"{split} {n:,}" for split, n in study.corpus_lengths.items())
@@ -51,7 +58,7 @@ def facts(tables: Tables) -> HTML:
     unplanned = len(list((tables.results / "runs").glob("*"))) - len(tables.runs)
     if unplanned > 0:
         rows.append(("ignored", f"{unplanned} runs on disk that are not part of this study"))
-    return HTML(table(("fact", "value"), rows))
+    return rows
 
 
 def _most_common(runs: pd.DataFrame, prefix: str) -> str:

@@ -7,7 +7,7 @@ its verdicts to the tables of the study in results/cpu.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from IPython.display import HTML
@@ -106,33 +106,58 @@ def _decided_twice(claims: pd.DataFrame, second: pd.DataFrame) -> list[dict[str,
     return records(both[decided])
 
 
-def second_studies(claims: pd.DataFrame, second: pd.DataFrame) -> HTML:
-    """A row for each second study, and the verdicts that second studies decide otherwise."""
-    if second.empty:
-        return EMPTY
+class Compared(NamedTuple):
+    """Rows of two tables about second studies.
+
+    studies: a row for each second study, under `STUDY_HEAD`.
+    otherwise: a row for each verdict that a second study decides otherwise, under `VERDICT_HEAD`.
+    """
+
+    studies: list[tuple[str, ...]]
+    otherwise: list[tuple[str, ...]]
+
+
+STUDY_HEAD = ("corpus", "seeds", "device", "verdicts", "decided alike", "decided otherwise")
+VERDICT_HEAD = ("claim", "budget", "verdict", "effect", "second verdict", "effect", "corpus")
+STUDY_NOTE = (
+    "The same rules, on another corpus, with other seeds or on another machine. Verdicts that"
+    " one of the two studies leaves undecided are neither alike nor otherwise."
+)
+
+
+def compared(claims: pd.DataFrame, second: pd.DataFrame) -> Compared:
+    """What second studies say about the verdicts of a study.
+
+    Args:
+        claims: the table "claims" of the study.
+        second: the table "second".
+    """
     facts = ["corpus", "corpus_sha256", "first_seed", "last_seed", "device_name"]
-    rows, otherwise = [], []
+    result = Compared([], [])
     for _, of_study in second.groupby(facts, sort=False, dropna=False):
         first = records(of_study)[0]
         decided = _decided_twice(claims, of_study)
         differing = [row for row in decided if row["verdict"] != row["verdict_second"]]
         seeds = f"{first['first_seed']} to {first['last_seed']}"
-        name = (first["corpus"], seeds, first["device_name"])
-        rows.append((*name, len(of_study), len(decided) - len(differing), len(differing)))
-        otherwise += [
-            (row["sentence"], row["budget"], *_texts(row, ""), *_texts(row, "_second"), name[0])
-            for row in differing
-        ]
-    head = ("corpus", "seeds", "device", "verdicts", "decided alike", "decided otherwise")
-    note = (
-        "The same rules, on another corpus, with other seeds or on another machine. Verdicts that"
-        " one of the two studies leaves undecided are neither alike nor otherwise."
-    )
-    parts = [table(head, rows, note)]
+        numbers = (len(of_study), len(decided) - len(differing), len(differing))
+        result.studies.append((first["corpus"], seeds, first["device_name"], *map(str, numbers)))
+        for row in differing:
+            texts = *_texts(row, ""), *_texts(row, "_second")
+            result.otherwise.append(
+                (row["sentence"], f"{row['budget']:.0f}", *texts, row["corpus"])
+            )
+    return result
+
+
+def second_studies(claims: pd.DataFrame, second: pd.DataFrame) -> HTML:
+    """A row for each second study, and the verdicts that second studies decide otherwise."""
+    if second.empty:
+        return EMPTY
+    studies, otherwise = compared(claims, second)
+    parts = [table(STUDY_HEAD, studies, STUDY_NOTE)]
     if otherwise:
         parts.append(paragraph(f"{plural(len(otherwise), 'verdict')} decided otherwise:"))
-        columns = ("claim", "budget", "verdict", "effect", "second verdict", "effect", "corpus")
-        parts.append(table(columns, otherwise))
+        parts.append(table(VERDICT_HEAD, otherwise))
     return join_html(*parts)
 
 

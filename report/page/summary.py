@@ -95,8 +95,10 @@ def _seeds(tables: Tables) -> str:
     return f"{tables.complete_seeds()} complete of {study.seeds} planned{look}{added}"
 
 
-def largest_effects(rows: list[dict[str, Any]], verdict: Verdict) -> list[dict[str, Any]]:
-    """Up to three claims of a verdict with the largest effects beyond their margins, none fragile.
+def largest_effects(
+    rows: list[dict[str, Any]], verdict: Verdict, most: int = _MOST_EFFECTS
+) -> list[dict[str, Any]]:
+    """The claims of a verdict with the largest effects beyond their margins, none fragile.
 
     Only differences in nats per character are considered, because effects in other units cannot be
     ranked against them.
@@ -104,6 +106,7 @@ def largest_effects(rows: list[dict[str, Any]], verdict: Verdict) -> list[dict[s
     Args:
         rows: rows of `with_texts`.
         verdict: verdict of the claims.
+        most: largest number of claims.
     """
     comparable = [
         row
@@ -114,7 +117,7 @@ def largest_effects(rows: list[dict[str, Any]], verdict: Verdict) -> list[dict[s
         and row["unit"] == "nats per character"
         and abs(row["effect"]) > row["margin"]
     ]
-    return sorted(comparable, key=lambda row: -abs(row["effect"]))[:_MOST_EFFECTS]
+    return sorted(comparable, key=lambda row: -abs(row["effect"]))[:most]
 
 
 def run_dates(runs: pd.DataFrame) -> str:

@@ -79,15 +79,17 @@ class MapRow:
         return Course.DISAPPEARS if Verdict.SUPPORTED in before else Course.NEVER
 
 
-def map_rows(claims: pd.DataFrame, second: pd.DataFrame) -> tuple[list[int], list[MapRow]]:
+def map_rows(
+    claims: pd.DataFrame, second: pd.DataFrame | None = None
+) -> tuple[list[int], list[MapRow]]:
     """The budgets, and the claims that are judged at a budget, in the order of `MARKS` by their
     verdicts at the deepest budget.
 
     Args:
         claims: the table "claims".
-        second: the table "second".
+        second: the table "second", if the rows are to have its marks.
     """
-    compared = compared_marks(claims, second)
+    compared = {} if second is None else compared_marks(claims, second)
     trained = claims.dropna(subset=["budget"])
     budgets = sorted({int(budget) for budget in trained["budget"]})
     by_claim: dict[str, dict[int, dict[str, Any]]] = {}
@@ -135,7 +137,8 @@ def draw_verdict_map(claims: pd.DataFrame, second: pd.DataFrame) -> Figure:
         second: the table "second".
     """
     budgets, rows = map_rows(claims, second)
-    figure, axes = plt.subplots(figsize=(2 + 0.9 * len(budgets), 0.8 + 0.2 * len(rows)))
+    # Close rows, so that a map of seventy claims fits on a page and can still be read.
+    figure, axes = plt.subplots(figsize=(1 + 0.9 * len(budgets), 0.8 + 0.18 * len(rows)))
     for y, row in enumerate(rows):
         for x, cell in enumerate(row.cells):
             if cell is None:
@@ -150,7 +153,8 @@ def draw_verdict_map(claims: pd.DataFrame, second: pd.DataFrame) -> Figure:
     places = [x + 0.5 for x in range(len(budgets))]
     axes.set_xticks(places, [f"budget {budget}" for budget in budgets])
     axes.xaxis.tick_top()
-    axes.set_yticks([y + 0.5 for y in range(len(rows))], [row.sentence for row in rows])
+    sentences = [row.sentence for row in rows]
+    axes.set_yticks([y + 0.5 for y in range(len(rows))], sentences, parse_math=False)
     axes.tick_params(length=0, labelsize=7)
     axes.grid(visible=False)
     for side in axes.spines.values():
@@ -160,5 +164,5 @@ def draw_verdict_map(claims: pd.DataFrame, second: pd.DataFrame) -> Figure:
     legend += "\nnumbers: effect in the unit of the claim"
     if any(cell and cell["second"] for row in rows for cell in row.cells):
         legend += f"   {ALIKE} decided alike by a second study   {OTHERWISE} decided otherwise"
-    axes.set_xlabel(legend, fontsize=7)
+    axes.set_xlabel(legend, fontsize=7, loc="right")
     return figure

@@ -1,0 +1,90 @@
+"""The content of the paper: every sentence and table is computed from the tables of a study."""
+
+import pandas as pd
+
+from experiments.sources import SOURCES, papers_in
+from model.accounting import parameter_count
+from report.page.claims import deepest, verdict_summary, with_texts
+from report.page.provenance import distinct
+from report.page.second_studies import second_verdicts
+from report.page.summary import largest_effects, run_dates, title
+from report.paper.checks import checks, limits, missing_runs, rerun
+from report.paper.document import Paper, Reference
+from report.paper.method import method, question, tokens_at
+from report.paper.results import change_summary, changed_with_budget, results
+from report.verdicts.outcomes import Verdict
+from report.verdicts.tables import Tables
+from report.verdicts.text import format_coverage, join_words, plural
+
+_ADDRESSES = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
+
+
+def paper_of(tables: Tables, claims: pd.DataFrame) -> Paper:
+    """The paper of a study.
+
+    claims: the table "claims".
+    """
+    second = second_verdicts(tables.results)
+    byline = (
+        f"{plural(len(tables.runs), 'run')}, {run_dates(tables.runs)}, commit"
+        f" {distinct(tables.runs, 'git_revision')}"
+    )
+    return Paper(
+        title=title(tables.study),
+        byline=byline,
+        abstract=_abstract(tables, claims),
+        sections=[
+            question(tables, claims),
+            method(tables, claims),
+            results(claims, second),
+            changed_with_budget(claims),
+            checks(tables, claims, second),
+            limits(tables, claims),
+            rerun(tables),
+        ],
+        references=_references(claims),
+    )
+
+
+def _abstract(tables: Tables, claims: pd.DataFrame) -> str:
+    study, base = tables.study, tables.study.base
+    budgets = [f"{tokens_at(tables, budget):,}" for budget in study.budgets]
+    stated = claims.drop_duplicates("claim")
+    sentences = [
+        f"We test {plural(len(stated), 'claim')} about the transformer in"
+        f" {plural(stated['ablation'].nunique(), 'ablation')}, each with a rule and a margin that"
+        " decide between supported, negligible, reversed and undecided.",
+        f"Networks of {plural(base.n_layers, 'layer')}, width {base.d_model} and"
+        f" {parameter_count(base):,} parameters are trained on {study.corpus_name}, on"
+        f" {join_words(budgets)} tokens, with tuned learning rates and"
+        f" {plural(study.seeds, 'paired seed')}.",
+        "A claim counts only where the networks have learnt what it is about.",
+        f"{verdict_summary(claims)}.",
+    ]
+    rows = with_texts(deepest(claims))
+    for row in largest_effects(rows, Verdict.SUPPORTED, 1):
+        sentences.append(
+            f"The largest supported effect is “{row['sentence']}”: {row['effect_text']}"
+            f" {row['unit']} ({format_coverage(row['level'])} interval {row['interval_text']})."
+        )
+    against = [row for row in rows if row["verdict"] == Verdict.REVERSED and not row["fragile"]]
+    if against:
+        sentences.append(f"The data speak against {plural(len(against), 'claim')}.")
+    if len(study.budgets) > 1:
+        sentences.append(change_summary(claims))
+    if missing := missing_runs(tables):
+        sentences.append(f"The study is not complete: {plural(missing, 'compared run')} missing.")
+    sentences.append("All numbers are computed from tables that can be made again.")
+    return " ".join(sentences)
+
+
+def _references(claims: pd.DataFrame) -> list[Reference]:
+    """The papers with known numbers that the claims name, by author."""
+    texts = claims[["sentence", "said_by", "published"]].fillna("").to_numpy().ravel()
+    named = {paper for text in texts for paper in papers_in(text)} & {*SOURCES}
+    return [Reference(paper, SOURCES[paper], _address(SOURCES[paper])) for paper in sorted(named)]
+
+
+def _address(number: str) -> str:
+    kind, _, name = number.partition(":")
+    return _ADDRESSES[kind] + name
