@@ -22,7 +22,9 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     rows = scored(tables, ablation)
     rows = rows[rows["variant"].isin(at_base_rate)]
     residual = rows["model.residual"].map(lambda used: "residual" if used else "no residual")
-    rows = rows.assign(kind="norm " + rows["model.norm_placement"].astype(str) + ", " + residual)
+    norm = "norm " + rows["model.norm_placement"].astype(str)
+    # Some versions of pandas map an empty column to one of objects, which no text can be added to.
+    rows = rows.assign(kind=norm + ", " + residual.astype(str))
     depths, kinds = rows["model.n_layers"].nunique(), rows["kind"].nunique()
     cells = rows.drop_duplicates(["kind", "model.n_layers"])
     if depths < 3 or kinds < 2 or len(cells) != depths * kinds:
