@@ -24,7 +24,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper decide list status new-ablation report paper compare retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all deeper decide trends list status new-ablation report paper compare retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,8 @@ deeper: $(installed) ## Finish the study, and train it at the next budget
 	@$(python) -m experiments deeper
 decide: $(installed) ## Add seeds to undecided claims that they would decide: make decide HOURS=2
 	@$(python) -m experiments decide
+trends: $(installed) ## Train claims whose effect still changes at the next budget, three seeds
+	@$(python) -m experiments trends
 $(ABLATIONS): $(installed)
 	@$(python) -m experiments run $@
 list: $(installed) ## List ablations, variants, numbers of runs and estimated times

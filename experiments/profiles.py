@@ -122,7 +122,7 @@ PROFILES = {
                 eval_every=50,
                 eval_windows=128,
             ),
-            budgets=(1, 4, 16),
+            budgets=(1, 4, 16, 64),
             default_budgets=(1, 4),
             seeds=5,
             fewer_seeds=5,

@@ -73,7 +73,6 @@ ABLATION = Ablation(
             requires=[Trains("post-0.5x")],
         ),
     ],
-    budgets=[1, 4],
     limits="A run trains if its loss ends a fifth of a nat below that of the letters' frequencies."
     " A wider range of rates would count more of those at which every stack trains, or none.",
 )

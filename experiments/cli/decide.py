@@ -1,4 +1,4 @@
-"""`decide`: add planned numbers of seeds to the undecided claims that they would decide."""
+"""`decide` and `trends`: add seeds that would decide claims, and a budget where effects change."""
 
 import dataclasses
 import time
@@ -33,6 +33,9 @@ from report.verdicts.further_seeds import (
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import join_words, plural
+from report.verdicts.trend import changing_claims
+
+_TREND_SEEDS = 3
 
 
 def decide(
@@ -56,6 +59,47 @@ def decide(
     _check_finished(session)
     with results_lock(session.folder), PageBuilder(session.folder) as page:
         return _decide(session, page, ends)
+
+
+def trends(
+    *,
+    study: StudyOptions = StudyOptions(),
+    corpus: CorpusOptions = CorpusOptions(),
+    workers: WorkerOptions = WorkerOptions(),
+    training: TrainingOptions = TrainingOptions(),
+) -> int:
+    """Train the claims whose effect still changes at the deepest budget at the next one, too: their
+    arms alone, with three seeds.
+    """
+    if training.seeds is not None or training.budgets is not None:
+        raise UserError("`make trends` chooses the seeds: SEEDS and BUDGETS are for `make all`")
+    session = prepare(study, corpus, workers, training, extend=_present_budgets)
+    _check_finished(session)
+    with results_lock(session.folder), PageBuilder(session.folder) as page:
+        chosen = _changing(session)
+        session = dataclasses.replace(session, study=with_seeds(session.study, chosen))
+        session.study.save(session.folder)
+        outcome, asked = train_in_turn(session, page)
+        return session.finish(page, outcome, asked)
+
+
+def _changing(session: Session) -> list[Candidate]:
+    """The claims whose effect still changes at the deepest budget, at the profile's next budget.
+
+    Raises:
+        UserError: the profile has no further budget, or no effect still changes.
+    """
+    deepest = session.study.budgets[-1]
+    further = [budget for budget in session.study.profile.budgets if budget > deepest]
+    if not further:
+        raise UserError(f"the profile {session.study.profile_name} has no budget above {deepest}")
+    tables = _judged(session.folder)
+    changing = changing_claims(read_table(session.folder, "claims"), deepest)
+    if not changing:
+        raise UserError(f"no claim's effect is known to change still at budget {deepest}")
+    names = {claim.id: name for name, each in tables.ablations.items() for claim in each.claims}
+    print(f"at budget {further[0]}, {plural(_TREND_SEEDS, 'seed')}: {join_words(changing)}")
+    return [Candidate(names[claim], claim, further[0], 0, _TREND_SEEDS) for claim in changing]
 
 
 def _present_budgets(budgets: list[int], profile: Profile, folder: Path) -> list[int]:

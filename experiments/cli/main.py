@@ -23,6 +23,7 @@ for _name, _function in {
     "run": "run:run",
     "deeper": "run:deeper",
     "decide": "decide:decide",
+    "trends": "decide:trends",
     "retry": "run:retry",
     "list": "listing:list_ablations",
     "status": "listing:status",

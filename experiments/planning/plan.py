@@ -150,7 +150,7 @@ def plan(
     check_looks(LOOKS)
     bases = {budget: _base(profile, corpus, budget) for budget in profile.budgets}
     rates = Rates(bases, ablations, corpus, score)
-    counts = SeedCounts(seeds, fewer_seeds, added or {})
+    counts = SeedCounts(seeds, fewer_seeds, added or {}, budgets)
     result, refusals = Plan(), dict[tuple[str, str], str]()
     for name in only or ablations:
         ablation = ablations[name]
@@ -167,7 +167,7 @@ def plan(
             if source and (name, source.name) in refusals:
                 continue
             try:
-                for budget in ablation.budgets_of(budgets):
+                for budget in counts.budgets_of(ablation, variant.name):
                     n = counts.of_variant(ablation, variant.name, budget)
                     variant_seeds = range(first_seed, first_seed + n)
                     _plan_variant(

@@ -85,13 +85,15 @@ def with_looks(study: Study, folder: Path) -> Study:
 def _still_added(study: Study, added: Added) -> dict[str, dict[str, int]]:
     """The numbers of added seeds that are above those of the claims' ablations."""
     counts = study.seed_counts
-    usual = {
-        claim.id: counts.of_ablation(ablation)
-        for ablation in study.ablations.values()
-        for claim in ablation.claims
+    ablations = {
+        claim.id: ablation for ablation in study.ablations.values() for claim in ablation.claims
     }
     left = {
-        claim: {budget: n for budget, n in numbers.items() if n > usual.get(claim, 0)}
+        claim: {
+            budget: n
+            for budget, n in numbers.items()
+            if claim not in ablations or n > counts.of_ablation(ablations[claim], int(budget))
+        }
         for claim, numbers in added.items()
     }
     return {claim: numbers for claim, numbers in left.items() if numbers}

@@ -124,7 +124,7 @@ class Study:
     @property
     def seed_counts(self) -> SeedCounts:
         """Numbers of seeds of ablations, variants and claims."""
-        return SeedCounts(self.seeds, self.fewer_seeds, self.added)
+        return SeedCounts(self.seeds, self.fewer_seeds, self.added, self.budgets)
 
     def look(self, claim: str, budget: int | None) -> int:
         """The number of the look at a claim at a budget, from 1 on."""

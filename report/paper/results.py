@@ -11,11 +11,10 @@ from report.page.verdict_map import MapRow, draw_verdict_map, map_rows
 from report.paper.document import Paragraph, Part, Picture, Section, Table
 from report.verdicts.outcomes import Verdict
 from report.verdicts.text import format_interval, format_number, join_words, plural
-from report.verdicts.trend import Direction
+from report.verdicts.trend import CHANGING, Direction
 
 _MOST_EFFECTS = 10
 _UNTESTED = (Verdict.NOT_TESTABLE, Verdict.NOT_RUN)
-_CHANGING = (Direction.GROWING, Direction.SHRINKING, Direction.REVERSING)
 
 
 def results(claims: pd.DataFrame, second: pd.DataFrame) -> Section:
@@ -161,7 +160,7 @@ def _trends(claims: pd.DataFrame) -> list[Part]:
         f" over all budgets. Of {plural(len(rows), 'trend')}, {join_words(texts)}."
     )
     parts: list[Part] = [Paragraph(text)]
-    changing = [row for row in rows if row["trend"] in _CHANGING]
+    changing = [row for row in rows if row["trend"] in CHANGING]
     if changing:
         cells = [
             (

@@ -100,9 +100,11 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
     """
     if claim.check or claim.metric in BLOCK_METRICS:
         return [judge(tables, ablation, claim)]
-    rows, effects = [], {}
+    rows, effects = list[dict[str, Any]](), dict[int, "pd.Series[float]"]()
     for budget in tables.budgets_of(ablation) or [tables.study.budgets[0]]:
         at_budget = tables.of_claim(ablation, claim, budget)
+        if rows and not {*claim.effect} <= {*at_budget.of(ablation)["variant"]}:
+            continue  # other claims alone are trained at this budget
         row = judge(at_budget, ablation, claim) | {"budget": budget}
         rows.append(row)
         if row["verdict"] not in (Verdict.NOT_TESTABLE, Verdict.NOT_RUN) and not row["interim"]:

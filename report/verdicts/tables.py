@@ -102,7 +102,7 @@ class Tables:
         at_budget = self.at(budget)
         seeds = sorted(set(at_budget.of(ablation)["seed"]))
         planned = self.study.seed_counts.of_claim(self.ablations[ablation], claim, budget)
-        members = self.members[self.members["seed"].isin(seeds[:planned])]
+        members = self.members[self.members["seed"].isin(seeds[:planned] if planned else seeds)]
         return dataclasses.replace(at_budget, members=members)
 
     def of(self, ablation: str) -> pd.DataFrame:
@@ -126,11 +126,13 @@ class Tables:
         return sorted(set(over["budget"])) or sorted(set(members["budget"]))[:1]
 
     def shown_budget(self, ablation: str) -> int:
-        """The deepest budget at which a seed of the ablation is complete.
+        """The deepest budget at which a seed of all the ablation's variants is complete.
 
         Without one, the deepest budget that has a result.
         """
         members = self.members[self.members["ablation"] == ablation]
+        variants = members.groupby("budget")["variant"].transform("nunique")
+        members = members[variants == variants.max()]  # elsewhere single claims are trained alone
         whole = members.assign(over=members["status"].isin(FINISHED)).groupby(["budget", "seed"])
         complete = whole["over"].all()
         budgets = set(complete[complete].index.get_level_values("budget"))

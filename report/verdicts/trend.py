@@ -8,7 +8,10 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
+from report.verdicts.outcomes import Verdict
 from report.verdicts.stats import Estimate, estimate
+
+_WITHOUT = (Verdict.NOT_TESTABLE, Verdict.NOT_RUN)
 
 
 class Direction(StrEnum):
@@ -19,6 +22,10 @@ class Direction(StrEnum):
     SHRINKING = "shrinking"
     REVERSING = "reversing"
     UNCLEAR = "unclear"
+
+
+# Directions in which an effect still changes at the deepest budget.
+CHANGING = (Direction.GROWING, Direction.SHRINKING, Direction.REVERSING)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,17 @@ def effect_trend(effects: Mapping[int, pd.Series], margin: float) -> Trend | Non
     change = estimate(slopes)
     ends = estimate(paired[budgets[0]].to_numpy()), estimate(paired[budgets[-1]].to_numpy())
     return Trend(_direction(change, ends, margin, float(doublings[-1] - doublings[0])), change)
+
+
+def changing_claims(claims: pd.DataFrame, budget: int) -> list[str]:
+    """The ids of claims that are testable at a budget and whose effect still changes there.
+
+    Args:
+        claims: the table "claims".
+        budget: the deepest budget of the study.
+    """
+    rows = claims[(claims["budget"] == budget) & claims["trend"].isin(CHANGING)]
+    return list(rows[rows["effect"].notna() & ~rows["verdict"].isin(_WITHOUT)]["claim"])
 
 
 def _direction(

@@ -1,4 +1,4 @@
-"""`decide` adds planned numbers of seeds to the undecided claims that they would decide."""
+"""`decide` adds planned numbers of seeds to claims, and `trends` a budget."""
 
 import dataclasses
 import sys
@@ -16,10 +16,11 @@ from experiments.cli.options import VARIABLES
 from experiments.planning.looks import LOOKS
 from experiments.planning.plan import FIRST_SEED, PlannedRun, first_by_run_id, unique_runs
 from experiments.profiles import PROFILES
-from experiments.records.collect import read_table
+from experiments.records.collect import collect, read_table
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 from experiments.running.runner import StudyOutcome, unfinished
+from report.verdicts.judge import judge_all
 from report.verdicts.tables import records
 
 SECONDS = 3600.0  # of every run
@@ -253,3 +254,50 @@ def test_no_calls_give_a_claim_a_number_of_seeds_that_is_not_planned(finished: P
             count = finished.study.added.get(name, {}).get("1", base)
             assert (row["n"], row["planned"]) == (count, count)
     assert {("undecided", 5), ("undecided", 8), ("undecided", 12)} <= numbers
+
+
+def test_trends_trains_the_arms_of_changing_claims_alone_at_the_next_budget(
+    finished: Program, monkeypatch: pytest.MonkeyPatch
+):
+    smoke = dataclasses.replace(PROFILES["smoke"], budgets=(1, 2, 4))
+    monkeypatch.setitem(PROFILES, "smoke", smoke)
+    before = {run.spec.run_id for run in finished.study.plan(finished.results).runs}
+    changing = ["decided"]
+    monkeypatch.setattr("experiments.cli.decide.changing_claims", lambda *_: changing)
+    status, out, _ = finished("trends")
+    assert status == 0
+    assert "3 seeds: decided" in out
+    new = [
+        run
+        for run in finished.study.plan(finished.results).comparison_runs
+        if run.spec.run_id not in before
+    ]
+    deepest = finished.study.budgets[-1]
+    places = {(run.variant, run.budget, run.spec.seed - FIRST_SEED) for run in new}
+    further = next(budget for budget in smoke.budgets if budget > deepest)
+    assert places == {(name, further, seed) for name in ("base", "rms") for seed in range(3)}
+    assert all(RunFolder(finished.results, run.spec.run_id).summary() for run in new)
+    collect(finished.results)
+    judge_all(finished.results)
+    rows = records(read_table(finished.results, "claims"))
+    assert [row["claim"] for row in rows if row["budget"] == further] == ["decided"]
+    changing.clear()
+    assert finished("trends")[0] == 2
+
+
+@pytest.mark.parametrize("words", [["trends", "--seeds=3"], ["trends", "--budgets=1"]])
+def test_trends_refuses_seeds_and_budgets(finished: Program, words: list[str]):
+    status, _, errors = finished(*words)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "`make trends` chooses the seeds" in errors
+
+
+def test_trends_needs_a_further_budget_of_the_profile(
+    finished: Program, monkeypatch: pytest.MonkeyPatch
+):
+    deepest = finished.study.budgets[-1]
+    smoke = dataclasses.replace(PROFILES["smoke"], budgets=tuple(finished.study.budgets))
+    monkeypatch.setitem(PROFILES, "smoke", smoke)
+    status, _, errors = finished("trends")
+    assert status == 2
+    assert f"the profile smoke has no budget above {deepest}" in errors

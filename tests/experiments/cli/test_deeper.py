@@ -98,9 +98,9 @@ def test_a_finished_study_is_trained_at_the_next_budget_of_the_profile(
 
 
 def test_after_the_last_budget_of_the_profile_there_is_none_to_add(leave, tmp_path: Path):
-    leave([1, 4, 16])
-    with pytest.raises(UserError, match="has all budgets of the profile cpu already: 1, 4, 16"):
-        command._with_next([1, 4, 16], CPU, tmp_path)
+    leave([1, 4, 16, 64])
+    with pytest.raises(UserError, match="has all budgets of the profile cpu already: 1, 4, 16, 64"):
+        command._with_next([1, 4, 16, 64], CPU, tmp_path)
 
 
 def test_a_study_without_a_budget_in_the_middle_is_not_said_to_have_all(leave, tmp_path: Path):

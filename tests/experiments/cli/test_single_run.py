@@ -38,7 +38,7 @@ def by_hand(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return call(place, *words, "--profile", "smoke")
 
 
-@pytest.mark.parametrize("name", ["heads/heads-1", "ladder/bigram/seed-100"])
+@pytest.mark.parametrize("name", ["heads/heads-1", "ladder/bigram/seed-200"])
 def test_evaluate_and_sample_use_weights_that_give_the_losses_of_the_study(place: Path, name: str):
     results = place / "results" / "smoke"
     plan = Study.load(results).plan(results)
@@ -95,8 +95,8 @@ def test_train_applies_every_change_and_damaged_weights_are_trained_again(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["sample", "heads/heads-11"], "unknown run 'heads/heads-11/100'"),
-        (["sample", "heads/heads-11"], "did you mean 'heads/heads-1/100'?"),
+        (["sample", "heads/heads-11"], "unknown run 'heads/heads-11/200'"),
+        (["sample", "heads/heads-11"], "did you mean 'heads/heads-1/200'?"),
         (["sample", "zz"], "'zz' is no run in"),
         (["sample", ""], "is the beginning of several runs"),
         (["sample", "heads/heads-1", "--prompt", "ß"], "'ß' is no character of corpus"),

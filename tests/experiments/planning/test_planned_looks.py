@@ -94,10 +94,13 @@ def test_an_arm_of_two_claims_has_the_seeds_of_the_claim_with_most():
     assert counts(added) == USUAL | at(1, a=20, d=20, b=8, bigram=8)
 
 
-def test_no_more_seeds_than_usual_and_a_budget_that_is_not_trained_add_nothing():
-    assert counts({"wide": {"1": 8, "16": 20}, "gone": {"1": 8}}, seeds=9) == dict.fromkeys(
-        USUAL, 9
-    )
+def test_no_more_seeds_than_usual_and_unknown_claims_add_nothing():
+    assert counts({"wide": {"1": 8}, "gone": {"1": 8}}, seeds=9) == dict.fromkeys(USUAL, 9)
+
+
+def test_at_a_budget_where_the_ablation_is_not_trained_a_claim_adds_its_arms_alone():
+    assert counts({"wide": {"16": 3}}) == USUAL | at(16, a=3, b=3, bigram=3)
+    assert counts({"narrow": {"16": 3}}) == USUAL | at(16, a=3, d=3)
 
 
 def test_added_seeds_change_no_other_run():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
-from report.verdicts.trend import Direction, Trend, effect_trend
+from report.verdicts.trend import Direction, Trend, changing_claims, effect_trend
 
 MARGIN = 0.1
 
@@ -109,3 +109,18 @@ def test_a_small_change_that_is_certain_is_stable_until_it_adds_up_to_the_margin
 def test_a_change_that_may_be_beyond_the_margin_is_not_stable():
     """The mean does not change at all."""
     assert trend({1: about(0.5), 4: [0.7, 0.5, 0.3]}).direction == Direction.UNCLEAR
+
+
+def test_claims_that_still_change_at_the_deepest_budget():
+    rows = [
+        ("grows", 4, "growing", "supported", 0.5),
+        ("shrinks", 4, "shrinking", "undecided", 0.5),
+        ("turns", 4, "reversing", "negligible", 0.5),
+        ("stays", 4, "stable", "supported", 0.5),
+        ("unclear", 4, "unclear", "undecided", 0.5),
+        ("untestable", 4, "growing", "not testable", 0.5),
+        ("earlier", 1, "growing", "supported", 0.5),
+        ("trendless", 4, None, "supported", 0.5),
+    ]
+    claims = pd.DataFrame(rows, columns=["claim", "budget", "trend", "verdict", "effect"])
+    assert changing_claims(claims, 4) == ["grows", "shrinks", "turns"]
