@@ -37,7 +37,7 @@ opening(tables, claims)
 HTML(heading("findings-map", "Verdict map"))
 
 # %%
-verdict_map(claims, second, tables.present())
+verdict_map(tables, claims, second)
 
 # %%
 second_studies(claims, second)

@@ -4,6 +4,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.records.run_folder import FINISHED
+from model.accounting import parameter_count
 from report.html import EMPTY, join_html, paragraph, table
 from report.verdicts.effects import loss_column, variant_estimate
 from report.verdicts.tables import Tables, records
@@ -13,6 +14,20 @@ from report.verdicts.text import format_estimate, format_number, join_words, plu
 def budget_text(tables: Tables, budget: int) -> str:
     """ "budget 4 (1,000 steps)"."""
     return f"budget {budget} ({tables.study.profile.recipe_at(budget).steps:,} steps)"
+
+
+def tokens_at(tables: Tables, budget: int) -> int:
+    """Tokens that the base network is trained on at a budget."""
+    recipe = tables.study.profile.recipe_at(budget)
+    return recipe.steps * recipe.batch_size * tables.study.base.context_length
+
+
+def budget_head(tables: Tables, budget: int) -> tuple[str, str]:
+    """ "budget 4" and "1.02 M characters, 4.9 per parameter", for the base network."""
+    tokens = tokens_at(tables, budget)
+    share = tokens / parameter_count(tables.study.base)
+    size = f"{tokens / 1e6:,.2f} M {tables.study.token}s, {share:,.1f} per parameter"
+    return f"budget {budget}", size
 
 
 def progress(tables: Tables) -> list[tuple[str, str]]:

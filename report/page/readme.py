@@ -28,7 +28,7 @@ def refresh(root: Path, folder: Path) -> None:
     tables = Tables.load(folder)
     readme = root / "README.md"
     write_atomically(readme, filled(readme.read_text(), tables).encode())
-    figure = draw_verdict_map(claims_of(folder), second_verdicts(folder))
+    figure = draw_verdict_map(tables, claims_of(folder), second_verdicts(folder))
     figure.savefig(folder / "map.svg", bbox_inches="tight", metadata={"Date": None})
     write_atomically(folder / "network.svg", drawing(tables).encode())
 

@@ -1,6 +1,5 @@
 """Verdict map: the verdict on every claim about training at every training budget."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,9 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from report.html import EMPTY, render
+from report.page.budgets import budget_head
 from report.page.claims import with_texts
 from report.page.second_studies import ALIKE, OTHERWISE, compared_marks
 from report.verdicts.outcomes import Verdict
+from report.verdicts.tables import Tables
 
 # Mark and colour of each verdict. The marks tell the verdicts apart without the colours.
 MARKS = {
@@ -104,13 +105,13 @@ def map_rows(
     return budgets, sorted(rows, key=lambda row: row.rank)
 
 
-def verdict_map(claims: pd.DataFrame, second: pd.DataFrame, sections: Sequence[str]) -> HTML:
+def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> HTML:
     """The map as a table; empty where no claim is judged at a budget.
 
     Args:
+        tables: the tables of the study.
         claims: the table "claims".
         second: the table "second".
-        sections: ablations that have a section on the page, to which their claims are linked.
     """
     budgets, rows = map_rows(claims, second)
     if not rows:
@@ -119,20 +120,21 @@ def verdict_map(claims: pd.DataFrame, second: pd.DataFrame, sections: Sequence[s
     return HTML(
         render(
             "verdict_map",
-            budgets=budgets,
+            heads=[budget_head(tables, budget) for budget in budgets],
             rows=rows,
             marks=marks,
-            sections=list(sections),
+            sections=tables.present(),
             any_second=any(cell and cell["second"] for row in rows for cell in row.cells),
         )
     )
 
 
-def draw_verdict_map(claims: pd.DataFrame, second: pd.DataFrame) -> Figure:
+def draw_verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> Figure:
     """The map as a figure: a row for each claim, a column for each budget, with the effects of
     testable claims.
 
     Args:
+        tables: the tables of the study.
         claims: the table "claims".
         second: the table "second".
     """
@@ -151,7 +153,8 @@ def draw_verdict_map(claims: pd.DataFrame, second: pd.DataFrame) -> Figure:
     axes.set_xlim(0, len(budgets))
     axes.set_ylim(len(rows), 0)
     places = [x + 0.5 for x in range(len(budgets))]
-    axes.set_xticks(places, [f"budget {budget}" for budget in budgets])
+    heads = [budget_head(tables, budget) for budget in budgets]
+    axes.set_xticks(places, ["\n".join([head, *size.split(", ")]) for head, size in heads])
     axes.xaxis.tick_top()
     sentences = [row.sentence for row in rows]
     axes.set_yticks([y + 0.5 for y in range(len(rows))], sentences, parse_math=False)

@@ -5,11 +5,11 @@ import pandas as pd
 from experiments.records.run_folder import FINISHED, Status
 from model.accounting import parameter_count
 from report.figures.calibration import HEAD, NOTE, cells, recipes_of
+from report.page.budgets import tokens_at
 from report.page.claims import deepest
 from report.page.provenance import fact_rows
 from report.page.second_studies import STUDY_HEAD, STUDY_NOTE, VERDICT_HEAD, compared
 from report.paper.document import Commands, Items, Paragraph, Part, Section, Table
-from report.paper.method import tokens_at
 from report.verdicts.outcomes import Verdict
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_number, join_words, plural

@@ -4,13 +4,14 @@ import pandas as pd
 
 from experiments.sources import SOURCES, papers_in
 from model.accounting import parameter_count
+from report.page.budgets import tokens_at
 from report.page.claims import deepest, verdict_summary, with_texts
 from report.page.provenance import distinct
 from report.page.second_studies import second_verdicts
 from report.page.summary import largest_effects, run_dates, title
 from report.paper.checks import checks, limits, missing_runs, rerun
 from report.paper.document import Paper, Reference
-from report.paper.method import method, question, tokens_at
+from report.paper.method import method, question
 from report.paper.results import change_summary, changed_with_budget, results
 from report.verdicts.outcomes import Verdict
 from report.verdicts.tables import Tables
@@ -36,7 +37,7 @@ def paper_of(tables: Tables, claims: pd.DataFrame) -> Paper:
         sections=[
             question(tables, claims),
             method(tables, claims),
-            results(claims, second),
+            results(tables, claims, second),
             changed_with_budget(claims),
             checks(tables, claims, second),
             limits(tables, claims),

@@ -11,7 +11,7 @@ from experiments.planning.tuning import TUNING_SEEDS
 from experiments.records.run_folder import FINISHED
 from experiments.sources import papers_in
 from model.accounting import parameter_count
-from report.page.budgets import tuning_share
+from report.page.budgets import tokens_at, tuning_share
 from report.page.claims import wrong_decisions
 from report.paper.document import Items, Paragraph, Section, Table
 from report.verdicts.stats import LEVEL, look_level
@@ -69,12 +69,6 @@ def method(tables: Tables, claims: pd.DataFrame) -> Section:
             Paragraph(_seals(tables), "Seals"),
         ],
     )
-
-
-def tokens_at(tables: Tables, budget: int) -> int:
-    """Tokens that the base network is trained on at a budget."""
-    recipe = tables.study.profile.recipe_at(budget)
-    return recipe.steps * recipe.batch_size * tables.study.base.context_length
 
 
 def _network(tables: Tables) -> str:

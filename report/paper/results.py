@@ -10,6 +10,7 @@ from report.page.summary import largest_effects
 from report.page.verdict_map import MapRow, draw_verdict_map, map_rows
 from report.paper.document import Paragraph, Part, Picture, Section, Table
 from report.verdicts.outcomes import Verdict
+from report.verdicts.tables import Tables
 from report.verdicts.text import format_interval, format_number, join_words, plural
 from report.verdicts.trend import CHANGING, Direction
 
@@ -17,10 +18,11 @@ _MOST_EFFECTS = 10
 _UNTESTED = (Verdict.NOT_TESTABLE, Verdict.NOT_RUN)
 
 
-def results(claims: pd.DataFrame, second: pd.DataFrame) -> Section:
+def results(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> Section:
     """The verdict map, counts of the verdicts, and the largest effects.
 
     Args:
+        tables: the tables of the study.
         claims: the table "claims".
         second: the table "second".
     """
@@ -34,7 +36,7 @@ def results(claims: pd.DataFrame, second: pd.DataFrame) -> Section:
             " one verdict, without a budget."
         ),
         count_table(claims),
-        *_map(claims, second),
+        *_map(tables, claims, second),
     ]
     if supported:
         caption = (
@@ -69,7 +71,7 @@ def count_table(claims: pd.DataFrame) -> Table:
     return Table("Verdicts at each budget. Fragile claims are among the decided ones.", head, rows)
 
 
-def _map(claims: pd.DataFrame, second: pd.DataFrame) -> list[Part]:
+def _map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> list[Part]:
     budgets, rows = map_rows(claims, second)
     if not rows:
         return []
@@ -80,7 +82,7 @@ def _map(claims: pd.DataFrame, second: pd.DataFrame) -> list[Part]:
         f" {plural(len(budgets), 'budget')}, in the order of the verdicts at the deepest budget. A"
         " claim without a cell at a budget belongs to an ablation that is not trained there."
     )
-    return [Picture("verdict-map", draw_verdict_map(claims, second), alt, caption)]
+    return [Picture("verdict-map", draw_verdict_map(tables, claims, second), alt, caption)]
 
 
 def _cells(row: MapRow) -> list[str]:

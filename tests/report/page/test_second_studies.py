@@ -21,6 +21,7 @@ from report.page.second_studies import (
 )
 from report.page.verdict_map import verdict_map
 from report.verdicts.judge import judge_all
+from report.verdicts.tables import Tables
 
 CLAIMS = [
     claim(id="same"),
@@ -51,7 +52,7 @@ def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_verdicts_that_both_studies_decide_are_marked_alike_or_otherwise(studies):
     claims, second = read_table(studies, "claims"), second_verdicts(studies)
     assert compared_marks(claims, second) == {("same", 1): "=", ("other", 1): "≠"}
-    html = verdict_map(claims, second, []).data
+    html = verdict_map(Tables.load(studies), claims, second).data
     assert re.findall(r'<b title="([^"]*)">(.)</b>', html) == [
         ("decided alike by a second study", "="),
         ("decided otherwise by a second study", "≠"),
@@ -84,7 +85,7 @@ def test_without_a_second_study_the_map_has_no_marks(tmp_path, monkeypatch):
     for _ in range(2):  # without the table, and with an empty one
         claims, second = read_table(results, "claims"), second_verdicts(results)
         assert second_studies(claims, second).data == ""
-        assert "second study" not in verdict_map(claims, second, []).data
+        assert "second study" not in verdict_map(Tables.load(results), claims, second).data
         write_missing(results)
 
 

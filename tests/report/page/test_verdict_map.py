@@ -11,6 +11,7 @@ from experiments.ablation import Beats
 from experiments.records.collect import read_table
 from report.page.verdict_map import MARKS, Course, MapRow, draw_verdict_map, map_rows, verdict_map
 from report.verdicts.outcomes import Verdict
+from report.verdicts.tables import Tables
 
 NONE = pd.DataFrame(columns=["claim", "budget", "verdict"])  # no second study
 CLAIMS = [
@@ -75,7 +76,8 @@ def test_courses(verdicts: list[str | None], course: Course):
 
 
 def test_the_map_of_the_page_shows_every_verdict_and_escapes_sentences(tmp_path, monkeypatch):
-    html = verdict_map(claims_at(tmp_path, monkeypatch), NONE, ["planted"]).data
+    claims = claims_at(tmp_path, monkeypatch)
+    html = verdict_map(Tables.load(tmp_path), claims, NONE).data
     assert "It needs &lt;b&gt;training" in html
     assert html.count('href="#planted"') == 3
     cells = re.findall(r'<td class="([a-z-]+)">', html)
@@ -85,18 +87,24 @@ def test_the_map_of_the_page_shows_every_verdict_and_escapes_sentences(tmp_path,
 
 def test_there_is_no_map_without_claims_about_training(tmp_path, monkeypatch):
     claims = claims_at(tmp_path, monkeypatch)
-    assert verdict_map(claims[claims["budget"].isna()], NONE, []).data == ""
+    assert verdict_map(Tables.load(tmp_path), claims[claims["budget"].isna()], NONE).data == ""
 
 
 def test_the_drawn_map_marks_every_cell(tmp_path, monkeypatch):
-    figure = draw_verdict_map(claims_at(tmp_path, monkeypatch), NONE)
+    claims = claims_at(tmp_path, monkeypatch)
+    figure = draw_verdict_map(Tables.load(tmp_path), claims, NONE)
     (axes,) = figure.axes
     texts = [text.get_text() for text in axes.texts]
     plt.close(figure)
     assert len(texts) == 6
     assert texts[0] == MARKS[Verdict.NOT_TESTABLE][0]
     assert all(text.startswith(("✓", "✗", "–")) for text in texts)
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["budget 1", "budget 4"]
+    heads = [label.get_text().split("\n") for label in axes.get_xticklabels()]
+    assert [head[:2] for head in heads] == [
+        ["budget 1", "0.26 M characters"],
+        ["budget 4", "1.02 M characters"],
+    ]
+    assert all(head[2].endswith(" per parameter") for head in heads)
 
 
 def test_every_verdict_has_a_mark_of_its_own():
