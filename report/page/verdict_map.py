@@ -33,9 +33,9 @@ class Course(StrEnum):
     """How the verdict on a claim goes on from the lowest budget to the deepest."""
 
     ALWAYS = "supported at every budget"
-    APPEARS = "supported at the deepest budget, and not before"
-    DISAPPEARS = "supported before, and no longer at the deepest budget"
-    NEVER = "negligible or reversed at the deepest budget, and never supported"
+    APPEARS = "supported at the deepest budget, but not at every one"
+    DISAPPEARS = "supported before, but no longer at the deepest budget"
+    NEVER = "negligible or reversed at the deepest budget and never supported"
     OPEN = "undecided at the deepest budget"
     UNTESTABLE = "testable at no budget"
 

@@ -1,21 +1,23 @@
 """The content of the paper: every sentence and table is computed from the tables of a study."""
 
+from collections import Counter
+
 import pandas as pd
 
 from experiments.sources import SOURCES, papers_in
 from model.accounting import parameter_count
 from report.page.budgets import tokens_at
-from report.page.claims import deepest, verdict_summary, with_texts
+from report.page.claims import verdict_summary
 from report.page.provenance import distinct
 from report.page.second_studies import second_verdicts
-from report.page.summary import largest_effects, run_dates, title
+from report.page.summary import run_dates, title
+from report.page.verdict_map import Course, map_rows
 from report.paper.checks import checks, limits, missing_runs, rerun
 from report.paper.document import Paper, Reference
 from report.paper.method import method, question
 from report.paper.results import change_summary, changed_with_budget, results
-from report.verdicts.outcomes import Verdict
 from report.verdicts.tables import Tables
-from report.verdicts.text import format_coverage, join_words, plural
+from report.verdicts.text import join_words, plural
 
 _ADDRESSES = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 
@@ -62,21 +64,21 @@ def _abstract(tables: Tables, claims: pd.DataFrame) -> str:
         "A claim counts only where the networks have learnt what it is about.",
         f"{verdict_summary(claims)}.",
     ]
-    rows = with_texts(deepest(claims))
-    for row in largest_effects(rows, Verdict.SUPPORTED, 1):
-        sentences.append(
-            f"The largest supported effect is “{row['sentence']}”: {row['effect_text']}"
-            f" {row['unit']} ({format_coverage(row['level'])} interval {row['interval_text']})."
-        )
-    against = [row for row in rows if row["verdict"] == Verdict.REVERSED and not row["fragile"]]
-    if against:
-        sentences.append(f"The data speak against {plural(len(against), 'claim')}.")
     if len(study.budgets) > 1:
-        sentences.append(change_summary(claims))
+        sentences += [_courses(claims), change_summary(claims)]
     if missing := missing_runs(tables):
         sentences.append(f"The study is not complete: {plural(missing, 'compared run')} missing.")
     sentences.append("All numbers are computed from tables that can be made again.")
     return " ".join(sentences)
+
+
+def _courses(claims: pd.DataFrame) -> str:
+    """How the verdicts on the claims go on from the lowest budget to the deepest, counted."""
+    _, rows = map_rows(claims)
+    several = [row for row in rows if sum(cell is not None for cell in row.cells) > 1]
+    counts = Counter(row.course for row in several)
+    texts = [f"{counts[course]} are {course}" for course in Course if counts[course]]
+    return f"Of the claims judged at several budgets, {join_words(texts) or 'none has a verdict'}."
 
 
 def _references(claims: pd.DataFrame) -> list[Reference]:

@@ -6,7 +6,6 @@ import pandas as pd
 
 from experiments.gates import Beats, SeesTokens, Solves, Trains, UsesContext
 from experiments.planning.looks import LOOKS, look_number
-from experiments.planning.plan import FIRST_SEED
 from experiments.planning.tuning import TUNING_SEEDS
 from experiments.records.run_folder import FINISHED
 from experiments.sources import papers_in
@@ -154,9 +153,9 @@ def _seeds(tables: Tables) -> str:
         "All variants of a seed see the same batches in the same order, and start from the same"
         " random state. The effect of a claim is the mean over seeds of the difference between the"
         f" runs of one seed, in the direction of the claim. Planned are {core}{others}, from seed"
-        f" {FIRST_SEED} on. Of the study's seeds, {tables.complete_seeds()} are complete. A run"
-        " whose loss becomes infinite has diverged. It counts as a uniform guess where a claim is"
-        " about the loss."
+        f" {study.first_seed} on. Of the study's seeds, {tables.complete_seeds()} are complete. A"
+        " run whose loss becomes infinite has diverged. It counts as a uniform guess where a claim"
+        " is about the loss."
     )
 
 
