@@ -1,5 +1,6 @@
 """Publishing: a finished study becomes the reference, and the README agrees with its tables."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ from experiments.fingerprint import code_fingerprint
 from experiments.records.collect import collect, read_table, write_table
 from report.page.publish import publish
 from report.page.published import against_reference, identical_runs
-from report.page.readme import filled
+from report.page.readme import cost, filled
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables, records
 
@@ -100,6 +101,15 @@ def test_computed_part_of_the_readme_is_replaced_and_stays_the_same_when_repeate
     assert filled(once, tables) == once
     with pytest.raises(KeyError):
         filled("<!-- unknown -->\n<!-- end -->", tables)
+
+
+def test_cost_on_cards_is_the_steps_of_all_runs_by_the_measured_speed(tmp_path, monkeypatch):
+    tables = Tables.load(finished_study(tmp_path, monkeypatch))
+    runs = tables.runs.assign(steps=[6040, *[0] * (len(tables.runs) - 1)])
+    monkeypatch.setattr("report.page.readme.SMALL_STEPS", {"CARD": 10})
+    text = cost(dataclasses.replace(tables, runs=runs))
+    assert "have 6,040 training steps; one CARD trains 10 steps" in text
+    assert text.endswith("about 10 min 4 s, and eight of them 1 min 16 s.")
 
 
 def test_readme_agrees_with_the_published_tables():
