@@ -149,7 +149,9 @@ class Claim:
             return
         if not 0 < self.seed_margin < math.inf:
             raise ValueError(f"{owner}: seed_margin={self.seed_margin!r} must be above 0")
-        if self.check or self.metric in (*COUNTED_METRICS, *BLOCK_METRICS, *TIMED):
+        if self.check:
+            raise ValueError(f"{owner} has a check, so seed_margin has no meaning")
+        if self.metric in (*COUNTED_METRICS, *BLOCK_METRICS, *TIMED):
             raise ValueError(
                 f"{owner}: seed_margin is for a metric that has a value per seed; {self.metric} is"
                 " counted already, or measured in blocks"
@@ -161,10 +163,13 @@ class Claim:
         return self.metric in COUNTED_METRICS or self.seed_margin is not None
 
     @property
-    def in_nats(self) -> bool:
-        """Whether the effect is a difference in nats per character or per target."""
-        of_loss = METRICS.get(self.metric, "").startswith("nats per")
-        return of_loss and bool(self.effect) and not self.log and not self.counted
+    def margin_in_nats(self) -> float | None:
+        """The smallest difference in nats that counts, in a seed if the claim is counted; None for
+        effects in another unit.
+        """
+        if not self.effect or self.log or not METRICS.get(self.metric, "").startswith("nats per"):
+            return None
+        return self.margin if self.seed_margin is None else self.seed_margin
 
     @property
     def learnt(self) -> bool:

@@ -194,6 +194,6 @@ def with_seeds(study: Study, candidates: Iterable[Candidate]) -> Study:
     """The study, with the seeds of the candidates added."""
     added = {claim: dict(numbers) for claim, numbers in study.added.items()}
     for each in candidates:
-        if each.seeds:
-            added.setdefault(each.claim, {})[str(each.budget)] = each.seeds
+        numbers = added.setdefault(each.claim, {})
+        numbers[str(each.budget)] = max(each.seeds or 0, numbers.get(str(each.budget), 0))
     return dataclasses.replace(study, added=added)

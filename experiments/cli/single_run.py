@@ -27,7 +27,6 @@ from experiments.cli.options import (
 )
 from experiments.data.corpus import Corpus, find_corpus
 from experiments.errors import UserError
-from experiments.planning.plan import FIRST_SEED
 from experiments.records.provenance import environment
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
@@ -228,8 +227,10 @@ def find_run(name: str, folder: Path) -> RunSpec:
     """
     if "/" in name:
         ablation, variant, *seed = name.split("/")
-        wanted = f"{ablation}/{variant}/{(seed or [str(FIRST_SEED)])[0].removeprefix('seed-')}"
-        members = Study.load(folder).plan(folder).comparison_runs
+        study = Study.load(folder)
+        wanted_seed = (seed or [str(study.first_seed)])[0].removeprefix("seed-")
+        wanted = f"{ablation}/{variant}/{wanted_seed}"
+        members = study.plan(folder).comparison_runs
         specs = {f"{m.ablation}/{m.variant}/{m.spec.seed}": m.spec for m in members}
         check_known("run", [wanted], specs)
         return dataclasses.replace(specs[wanted], probes=())

@@ -177,6 +177,5 @@ def _arms(ablation: Ablation) -> dict[str, float]:
 
 def _margin(claim: Claim) -> float:
     """A claim's margin in nats per character, or a usual one where it is in another unit."""
-    if claim.seed_margin is not None and claim.metric == "val_loss_per_character":
-        return claim.seed_margin
-    return claim.margin if claim.in_nats else _ENOUGH
+    margin = claim.margin_in_nats
+    return _ENOUGH if margin is None else margin

@@ -83,7 +83,9 @@ def with_looks(study: Study, folder: Path) -> Study:
 
 
 def _still_added(study: Study, added: Added) -> dict[str, dict[str, int]]:
-    """The numbers of added seeds that are above those of the claims' ablations."""
+    """The numbers of added seeds that are above those of the claims' ablations, and those of `make
+    trends`, which were a look of their own.
+    """
     counts = study.seed_counts
     ablations = {
         claim.id: ablation for ablation in study.ablations.values() for claim in ablation.claims
@@ -92,7 +94,9 @@ def _still_added(study: Study, added: Added) -> dict[str, dict[str, int]]:
         claim: {
             budget: n
             for budget, n in numbers.items()
-            if claim not in ablations or n > counts.of_ablation(ablations[claim], int(budget))
+            if n < LOOKS[0]
+            or claim not in ablations
+            or n > counts.of_ablation(ablations[claim], int(budget))
         }
         for claim, numbers in added.items()
     }

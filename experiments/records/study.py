@@ -126,9 +126,14 @@ class Study:
         """Numbers of seeds of ablations, variants and claims."""
         return SeedCounts(self.seeds, self.fewer_seeds, self.added, self.budgets)
 
-    def look(self, claim: str, budget: int | None) -> int:
-        """The number of the look at a claim at a budget, from 1 on."""
-        return look_number(self.added.get(claim, {}).get(str(budget), 0), self.looks)
+    def look(self, claim: str, budget: int | None, usual: int) -> int:
+        """The number of the look at a claim at a budget, from 1 on.
+
+        `usual` is the number of seeds of the claim's ablation there. A claim that was judged with
+        the fewer seeds of `make trends` before its ablation was trained there is at a further look.
+        """
+        added = self.added.get(claim, {}).get(str(budget), 0)
+        return look_number(added, self.looks) + (0 < added < usual)
 
     @property
     def token(self) -> str:

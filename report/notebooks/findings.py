@@ -28,7 +28,7 @@ from report.page.verdict_map import verdict_map
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
-claims, second = claims_of(Path(results)), second_verdicts(Path(results))
+claims, second = claims_of(Path(results)), second_verdicts(tables)
 
 # %%
 opening(tables, claims)

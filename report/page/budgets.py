@@ -33,7 +33,7 @@ def budget_head(tables: Tables, budget: int) -> tuple[str, str]:
 def progress(tables: Tables) -> list[tuple[str, str]]:
     """Name and state of each budget of the study: how many of its planned runs have a result."""
     rows = []
-    for budget in tables.study.budgets:
+    for budget in tables.budgets:
         members = tables.members[tables.members["budget"] == budget]
         run_ids = members["run_id"]  # null for a run whose learning rate is not chosen yet
         members = members[~(run_ids.duplicated() & run_ids.notna())]
@@ -126,7 +126,7 @@ def _gap(tables: Tables, ablation: str, variant: str, chosen: pd.DataFrame) -> f
 def gaps_within_margin(tables: Tables) -> str:
     """Number of arms whose comparison ends within the margin of their trials, by budget."""
     texts = []
-    for budget in tables.study.budgets:
+    for budget in tables.budgets:
         gaps = [
             abs(gap) <= least_margin(tables, ablation)
             for ablation in tables.present()
@@ -143,8 +143,8 @@ def gaps_within_margin(tables: Tables) -> str:
 
 def least_margin(tables: Tables, ablation: str) -> float:
     """The least margin in nats of an ablation's claims about loss, or two hundredths of a nat."""
-    margins = [claim.margin for claim in tables.ablations[ablation].claims if claim.in_nats]
-    return min(margins, default=0.02)
+    margins = [claim.margin_in_nats for claim in tables.ablations[ablation].claims]
+    return min((margin for margin in margins if margin is not None), default=0.02)
 
 
 def tuning_share(tables: Tables) -> str:

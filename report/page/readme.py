@@ -28,7 +28,7 @@ def refresh(root: Path, folder: Path) -> None:
     tables = Tables.load(folder)
     readme = root / "README.md"
     write_atomically(readme, filled(readme.read_text(), tables).encode())
-    figure = draw_verdict_map(tables, claims_of(folder), second_verdicts(folder))
+    figure = draw_verdict_map(tables, claims_of(folder), second_verdicts(tables))
     figure.savefig(folder / "map.svg", bbox_inches="tight", metadata={"Date": None})
     write_atomically(folder / "network.svg", drawing(tables).encode())
 
@@ -51,12 +51,12 @@ def filled(readme: str, tables: Tables) -> str:
 def findings(tables: Tables) -> str:
     """Counts of the verdicts, and the claims by how their verdicts go on with the budget."""
     claims, study, base = claims_of(tables.results), tables.study, tables.study.base
-    _, rows = map_rows(claims, second_verdicts(tables.results))
+    _, rows = map_rows(claims, second_verdicts(tables))
     several = [row for row in rows if sum(cell is not None for cell in row.cells) > 1]
     texts = {
         "Holds at every budget": (Course.ALWAYS,),
         "Appears with training": (Course.APPEARS,),
-        "Does not hold at the deepest budget": (Course.NEVER, Course.DISAPPEARS),
+        "Negligible or reversed at the deepest budget": (Course.NEVER, Course.DISAPPEARS),
     }
     return "\n".join(
         [
@@ -86,7 +86,9 @@ def duration(tables: Tables) -> str:
 
 
 def cost(tables: Tables) -> str:
-    """Estimated duration of the study on graphics cards."""
+    """Estimated duration of a study with the networks of the profile `cpu` on graphics cards."""
+    if tables.study.profile_name != "cpu":
+        return ""
     steps = int(tables.runs["steps"].sum())
     texts = [
         f"one {card} trains {speed:,} steps of such networks per second with sixteen runs at once,"

@@ -4,7 +4,10 @@
 its verdicts to the tables of the study in results/cpu.
 """
 
+import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +16,8 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.errors import UserError
+from experiments.files import sha256
+from experiments.records.claim_seals import stated
 from experiments.records.collect import collect, is_measured, read_table, write_table
 from experiments.records.run_folder import FINISHED
 from experiments.records.study import Study
@@ -24,35 +29,63 @@ from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_interval, format_number, join_words, plural
 
 ALIKE, OTHERWISE = "=", "≠"  # marks of a verdict that second studies decide alike, or otherwise
-_COPIED = ("claim", "budget", "verdict", "effect", "low", "high", "n")
+_COPIED = ("claim", "budget", "verdict", "fragile", "effect", "low", "high", "n")
 
 
 def main(results: Path, others: Sequence[Path]) -> int:
-    """Compare studies, and return the exit status."""
+    """Compare studies, print what was compared, and return the exit status."""
     try:
-        write_verdicts(results, others)
+        for line in write_verdicts(results, others):
+            print(line)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def write_verdicts(results: Path, others: Sequence[Path]) -> None:
-    """Write the table "second" of a study: the verdicts of other studies of its profile.
+def write_verdicts(results: Path, others: Sequence[Path]) -> list[str]:
+    """Write the table "second" of a study: the verdicts of other studies of its profile. Verdicts
+    that the table had before are replaced. Returns a line on each study.
+
+    Nothing is written into the folders of the other studies.
 
     Raises:
-        UserError: another study has no results, or another profile.
+        UserError: another study has no verdicts or another profile, or shares runs with the study.
     """
-    profile = Study.load(results).profile_name
+    here = Study.load(results)
+    runs = read_table(results, "runs")
     rows: list[dict[str, Any]] = []
+    lines = []
     for other in others:
-        if Study.load(other).profile_name != profile:
-            raise UserError(f"{other} is not a study of the profile {profile}")
-        if (other / "runs").exists():
-            collect(other)
-        judge_all(other)
-        rows += _verdicts(Tables.load(other))
+        if Study.load(other).profile_name != here.profile_name:
+            raise UserError(f"{other} is not a study of the profile {here.profile_name}")
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = shutil.copytree(other, Path(scratch) / other.name)
+            if (copy / "runs").exists():
+                collect(copy)
+            judge_all(copy)
+            tables = Tables.load(copy)
+            verdicts = _verdicts(tables)
+        if not verdicts:
+            raise UserError(f"{other} has no verdict on a claim about training")
+        _check_apart(other, tables.runs, runs)
+        runs = pd.concat([runs, tables.runs[list(runs)]])
+        rows += verdicts
+        lines.append(f"{other}: {plural(len(verdicts), 'verdict')}")
     write_table(results, "second", rows)
+    return lines
+
+
+def _check_apart(other: Path, theirs: pd.DataFrame, known: pd.DataFrame) -> None:
+    """Refuse a study with runs that were compared already: same corpus, seed and kind of device."""
+    of_comparison = theirs[~theirs["tuning"].fillna(False).astype(bool)]
+    places = ["run_id", "device_name"]
+    common = of_comparison[places].dropna().merge(known[places].drop_duplicates())
+    if len(common):
+        raise UserError(
+            f"{other} is no second study: it shares {plural(len(common), 'run')} with what it is"
+            " compared with (FIRST_SEED and CORPUS choose others)"
+        )
 
 
 def _verdicts(tables: Tables) -> list[dict[str, Any]]:
@@ -66,18 +99,31 @@ def _verdicts(tables: Tables) -> list[dict[str, Any]]:
         "device_name": join_words(sorted(set(compared["device_name"].dropna()))),
         "git_revision": join_words(sorted(set(compared["git_revision"].dropna()))),
     }
+    rules = _rules(tables)
     return [
-        facts | {name: row[name] for name in _COPIED}
+        facts | {name: row[name] for name in _COPIED} | {"stated": rules[row["claim"]]}
         for row in records(claims_of(tables.results).dropna(subset=["budget"]))
         if row["verdict"] != Verdict.NOT_RUN
     ]
 
 
-def second_verdicts(results: Path) -> pd.DataFrame:
-    """The table "second" of a study; empty if no study was compared with it."""
-    if not is_measured(results, "second"):
-        return pd.DataFrame(columns=["claim", "budget", "verdict"])
-    return read_table(results, "second")
+def _rules(tables: Tables) -> dict[str, str]:
+    """By claim, the hash of all that decides its verdict."""
+    return {
+        claim.id: sha256(json.dumps(stated(claim, ablation.variants)).encode())[:12]
+        for ablation in tables.ablations.values()
+        for claim in ablation.claims
+    }
+
+
+def second_verdicts(tables: Tables) -> pd.DataFrame:
+    """The table "second" of a study, without verdicts on claims that were changed afterwards; empty
+    if no study was compared with it.
+    """
+    if not is_measured(tables.results, "second"):
+        return pd.DataFrame(columns=["claim", "budget", "verdict", "fragile"])
+    second = read_table(tables.results, "second")
+    return second[second["stated"] == second["claim"].map(_rules(tables))]
 
 
 def compared_marks(claims: pd.DataFrame, second: pd.DataFrame) -> dict[tuple[str, int], str]:
@@ -96,13 +142,16 @@ def compared_marks(claims: pd.DataFrame, second: pd.DataFrame) -> dict[tuple[str
 
 
 def _decided_twice(claims: pd.DataFrame, second: pd.DataFrame) -> list[dict[str, Any]]:
-    """Claims and budgets that two studies decide, with the columns of both."""
+    """Claims and budgets that two studies decide, with the columns of both. A fragile verdict
+    decides nothing.
+    """
     if second.empty:
         return []
     both = claims.dropna(subset=["budget"]).merge(
         second, on=["claim", "budget"], suffixes=("", "_second")
     )
     decided = both["verdict"].isin(DECIDED) & both["verdict_second"].isin(DECIDED)
+    decided &= ~(both["fragile"].fillna(False) | both["fragile_second"].fillna(False)).astype(bool)
     return records(both[decided])
 
 
@@ -121,7 +170,7 @@ STUDY_HEAD = ("corpus", "seeds", "device", "verdicts", "decided alike", "decided
 VERDICT_HEAD = ("claim", "budget", "verdict", "effect", "second verdict", "effect", "corpus")
 STUDY_NOTE = (
     "The same rules, on another corpus, with other seeds or on another machine. Verdicts that"
-    " one of the two studies leaves undecided are neither alike nor otherwise."
+    " one of the two studies leaves undecided or fragile are neither alike nor otherwise."
 )
 
 

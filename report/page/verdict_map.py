@@ -33,11 +33,11 @@ class Course(StrEnum):
     """How the verdict on a claim goes on from the lowest budget to the deepest."""
 
     ALWAYS = "supported at every budget"
-    APPEARS = "supported at the deepest budget, but not at every one"
-    DISAPPEARS = "supported before, but no longer at the deepest budget"
-    NEVER = "negligible or reversed at the deepest budget and never supported"
-    OPEN = "undecided at the deepest budget"
-    UNTESTABLE = "testable at no budget"
+    APPEARS = "supported at the deepest budget, but not at the lowest"
+    RETURNS = "supported at the lowest budget and at the deepest, but not between"
+    DISAPPEARS = "supported before, but negligible or reversed at the deepest budget"
+    NEVER = "negligible or reversed at the deepest budget, and never supported"
+    OPEN = "undecided or not testable at the deepest budget"
 
 
 @dataclass(frozen=True)
@@ -54,30 +54,33 @@ class MapRow:
     cells: list[dict[str, Any] | None]
 
     @property
-    def rank(self) -> int:
-        """Place of the claim's verdict at the deepest budget at which it is testable."""
-        verdicts = self.testable or [cell["verdict"] for cell in self.cells if cell]
-        return list(MARKS).index(verdicts[-1])
+    def judged(self) -> list[Verdict]:
+        """The verdicts at the budgets at which the claim was judged. A fragile one is undecided."""
+        verdicts = [
+            Verdict.UNDECIDED if cell.get("fragile") else Verdict(cell["verdict"])
+            for cell in self.cells
+            if cell
+        ]
+        return [verdict for verdict in verdicts if verdict != Verdict.NOT_RUN]
 
     @property
-    def testable(self) -> list[Verdict]:
-        """The verdicts at the budgets at which the claim is testable."""
-        verdicts = [Verdict(cell["verdict"]) for cell in self.cells if cell]
-        return [verdict for verdict in verdicts if verdict in _TESTABLE]
+    def rank(self) -> int:
+        """Place of the claim's verdict at the deepest budget at which it is testable."""
+        testable = [verdict for verdict in self.judged if verdict in _TESTABLE]
+        last = (testable or self.judged or [Verdict.NOT_RUN])[-1]
+        return list(MARKS).index(last)
 
     @property
     def course(self) -> Course:
         """How the claim's verdict goes on from the lowest budget to the deepest."""
-        if not self.testable:
-            return Course.UNTESTABLE
-        *before, last = self.testable
-        judged = sum(cell is not None for cell in self.cells)
-        if last == Verdict.SUPPORTED:
-            always = self.testable.count(last) == judged
-            return Course.ALWAYS if always else Course.APPEARS
-        if last == Verdict.UNDECIDED:
+        if not self.judged or self.judged[-1] in (Verdict.UNDECIDED, Verdict.NOT_TESTABLE):
             return Course.OPEN
-        return Course.DISAPPEARS if Verdict.SUPPORTED in before else Course.NEVER
+        first, last = self.judged[0], self.judged[-1]
+        if last != Verdict.SUPPORTED:
+            return Course.DISAPPEARS if Verdict.SUPPORTED in self.judged else Course.NEVER
+        if first != Verdict.SUPPORTED:
+            return Course.APPEARS
+        return Course.ALWAYS if {*self.judged} == {first} else Course.RETURNS
 
 
 def map_rows(

@@ -27,7 +27,7 @@ def paper_of(tables: Tables, claims: pd.DataFrame) -> Paper:
 
     claims: the table "claims".
     """
-    second = second_verdicts(tables.results)
+    second = second_verdicts(tables)
     byline = (
         f"{plural(len(tables.runs), 'run')}, {run_dates(tables.runs)}, commit"
         f" {distinct(tables.runs, 'git_revision')}"

@@ -100,11 +100,12 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
     """
     if claim.check or claim.metric in BLOCK_METRICS:
         return [judge(tables, ablation, claim)]
+    counts = tables.study.seed_counts
     rows, effects = list[dict[str, Any]](), dict[int, "pd.Series[float]"]()
     for budget in tables.budgets_of(ablation) or [tables.study.budgets[0]]:
-        at_budget = tables.of_claim(ablation, claim, budget)
-        if rows and not {*claim.effect} <= {*at_budget.of(ablation)["variant"]}:
+        if rows and not counts.of_claim(tables.ablations[ablation], claim, budget):
             continue  # other claims alone are trained at this budget
+        at_budget = tables.of_claim(ablation, claim, budget)
         row = judge(at_budget, ablation, claim) | {"budget": budget}
         rows.append(row)
         if row["verdict"] not in (Verdict.NOT_TESTABLE, Verdict.NOT_RUN) and not row["interim"]:
@@ -129,7 +130,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     """A claim's row of the table `claims` at the budget of the tables, without its trend and what
     depends on other claims.
     """
-    by_block, look = claim.metric in BLOCK_METRICS, _look(tables, claim)
+    by_block, look = claim.metric in BLOCK_METRICS, tables.look(ablation, claim)
     level = look_level(look)
     stated: dict[str, Any] = {
         "claim": claim.id,
@@ -177,7 +178,7 @@ def _judge_effects(
     sample: Sample,
 ) -> dict[str, Any]:
     """The verdict on the effects of a claim, one for each seed or block."""
-    n, look = len(effects), _look(tables, claim)
+    n, look = len(effects), tables.look(ablation, claim)
     level = look_level(look)
     to_loss, seeds = claim.metric.endswith("_to_loss"), _planned_seeds(needed, claim)
     if claim.metric in BLOCK_METRICS:
@@ -226,11 +227,6 @@ def _interim(
     unjudged = row | _UNJUDGED | {"verdict": Verdict.UNDECIDED}
     why = f"interim, with {sample.progress(row['n'])}: {numbers(unjudged, claim)}{further}"
     return unjudged | {"why": why}
-
-
-def _look(tables: Tables, claim: Claim) -> int:
-    """The look at a claim's data. As many blocks are measured, however many seeds there are."""
-    return 1 if claim.metric in BLOCK_METRICS else tables.study.look(claim.id, tables.budget)
 
 
 def _tested(

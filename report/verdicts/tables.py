@@ -11,6 +11,7 @@ import pandas as pd
 
 from experiments.ablation import Ablation, Claim, Variant
 from experiments.catalogue import load_ablations
+from experiments.metrics import BLOCK_METRICS
 from experiments.records.collect import read_table
 from experiments.records.run_folder import FINISHED
 from experiments.records.study import Study
@@ -102,8 +103,21 @@ class Tables:
         at_budget = self.at(budget)
         seeds = sorted(set(at_budget.of(ablation)["seed"]))
         planned = self.study.seed_counts.of_claim(self.ablations[ablation], claim, budget)
-        members = self.members[self.members["seed"].isin(seeds[:planned] if planned else seeds)]
+        members = self.members[self.members["seed"].isin(seeds[:planned])]
         return dataclasses.replace(at_budget, members=members)
+
+    def look(self, ablation: str, claim: Claim) -> int:
+        """The look at a claim's data. As many blocks are measured, however many seeds there are."""
+        if claim.metric in BLOCK_METRICS:
+            return 1
+        budget = self.budget or self.shown_budget(ablation)
+        usual = self.study.seed_counts.of_ablation(self.ablations[ablation], budget)
+        return self.study.look(claim.id, self.budget, usual)
+
+    @property
+    def budgets(self) -> list[int]:
+        """The budgets at which runs are compared: the study's, and those of single claims."""
+        return sorted({*self.study.budgets, *map(int, self.members["budget"].dropna())})
 
     def of(self, ablation: str) -> pd.DataFrame:
         """The members of an ablation at its budget."""

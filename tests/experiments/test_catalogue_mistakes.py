@@ -190,6 +190,12 @@ MISTAKES = [
         "14",
         "claim 'mine': seed_margin is for a metric that has a value per seed; tokens_per_second",
     ),
+    (
+        'effect={"small": 1, "rms": -1}',
+        'check="head-cost", seed_margin=0.1',
+        "14",
+        "claim 'mine' has a check, so seed_margin has no meaning",
+    ),
     ("margin=0.1", 'margin=2, metric="trains"', "14", "claim 'mine' is counted in seeds: its mar"),
     (
         "margin=0.1",

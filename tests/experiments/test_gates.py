@@ -127,13 +127,17 @@ def test_a_claim_about_speed_gradients_or_heads_and_one_without_training_need_no
 
 def test_margins_in_nats_are_those_of_differences_of_losses():
     gates = [Trains("small")]
-    in_nats = {name for name in METRICS if Claim(**CLAIM, metric=name, requires=gates).in_nats}
+    in_nats = {
+        name for name in METRICS if Claim(**CLAIM, metric=name, requires=gates).margin_in_nats
+    }
     assert in_nats == {name for name in METRICS if "loss" in name and "_to_" not in name} | {
         *(f"rise_beyond_{n}x_per_character" for n in (2, 4, 8)),
         "context_gain_per_character",
     }
-    assert not Claim(**CLAIM, metric="val_loss", requires=gates, log=True).in_nats
-    assert not Claim(id="c", sentence="", said_by="nobody", check="head-cost").in_nats
+    assert Claim(**CLAIM, metric="val_loss", requires=gates, log=True).margin_in_nats is None
+    assert Claim(id="c", sentence="", said_by="nobody", check="head-cost").margin_in_nats is None
+    counted = Claim(**CLAIM | {"margin": 0.25}, seed_margin=0.02, requires=gates)
+    assert counted.margin_in_nats == 0.02
 
 
 def test_every_claim_of_the_catalogue_that_is_about_learning_has_a_gate():

@@ -97,7 +97,7 @@ def ablation(*claims: Claim, variants: Sequence[str] = ("a", "b"), **changes: An
     """An ablation of variants that only have names."""
     stated: dict[str, Any] = {"title": "Planted", "question": "Is it so?", "baseline": variants[0]}
     stated |= {"variants": [Variant(name) for name in variants], "claims": claims}
-    return Ablation(**stated | {"probes": ["positions"]} | changes)
+    return Ablation(**stated | {"probes": ["positions"], "budgets": [1, 4, 16]} | changes)
 
 
 def write_study(

@@ -106,10 +106,10 @@ def test_more_seeds_replace_as_many_added_ones_and_are_a_look_after_all_looks(
     study: Study, added: Study, tmp_path: Path
 ):
     """The claim with 12 seeds was at look 3, so that another look at the data is look 4."""
-    assert added.look("in-core", 4) == 3
+    assert added.look("in-core", 4, 5) == 3
     now = with_looks(with_seeds(study, 8, 3), tmp_path)
     assert (now.looks, now.added) == (4, {"in-core": {"4": 12}, "planted": {"1": 8}})
-    assert [now.look("in-core", budget) for budget in (1, 4, None)] == [4, 6, 4]
+    assert [now.look("in-core", budget, 5) for budget in (1, 4, None)] == [4, 6, 4]
     assert with_looks(with_seeds(study, 20, 20), tmp_path).added == {}
 
 

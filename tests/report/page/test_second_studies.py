@@ -10,7 +10,7 @@ from by_hand import Run, ablation, claim, runs_of, write_study
 from experiments.cli.options import StudyOptions
 from experiments.cli.report import PageBuilder, compare
 from experiments.errors import UserError
-from experiments.records.collect import read_table, write_missing
+from experiments.records.collect import read_table, write_missing, write_table
 from experiments.records.study import Study
 from report.page.second_studies import (
     compared_marks,
@@ -21,7 +21,7 @@ from report.page.second_studies import (
 )
 from report.page.verdict_map import verdict_map
 from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables
+from report.verdicts.tables import Tables, records
 
 CLAIMS = [
     claim(id="same"),
@@ -50,7 +50,7 @@ def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_verdicts_that_both_studies_decide_are_marked_alike_or_otherwise(studies):
-    claims, second = read_table(studies, "claims"), second_verdicts(studies)
+    claims, second = read_table(studies, "claims"), second_verdicts(Tables.load(studies))
     assert compared_marks(claims, second) == {("same", 1): "=", ("other", 1): "≠"}
     html = verdict_map(Tables.load(studies), claims, second).data
     assert re.findall(r'<b title="([^"]*)">(.)</b>', html) == [
@@ -65,12 +65,12 @@ def test_a_verdict_that_one_of_two_second_studies_decides_otherwise_is_marked_so
     study(tmp_path / "third" / "cpu", monkeypatch, HERE)
     for others in (["second", "third"], ["third", "second"]):
         write_verdicts(studies, [tmp_path / name / "cpu" for name in others])
-        marks = compared_marks(read_table(studies, "claims"), second_verdicts(studies))
+        marks = compared_marks(read_table(studies, "claims"), second_verdicts(Tables.load(studies)))
         assert marks == {("same", 1): "=", ("other", 1): "≠", ("open", 1): "="}
 
 
 def test_the_page_lists_second_studies_and_what_they_decide_otherwise(studies):
-    html = second_studies(read_table(studies, "claims"), second_verdicts(studies)).data
+    html = second_studies(read_table(studies, "claims"), second_verdicts(Tables.load(studies))).data
     assert "1 verdict decided otherwise" in html
     cells = re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", html)
     assert cells[6:12] == ["planted", "0 to 2", "", "3", "1", "1"]
@@ -80,10 +80,60 @@ def test_the_page_lists_second_studies_and_what_they_decide_otherwise(studies):
     ]
 
 
+def test_a_verdict_by_another_rule_is_not_shown_until_it_is_compared_again(
+    tmp_path, monkeypatch, studies
+):
+    """The margin of every claim is ten times as large now, and every effect within it."""
+    changed = [dataclasses.replace(each, margin=1.0) for each in CLAIMS]
+    known = {"planted": ablation(*changed, variants=tuple(HERE))}
+    monkeypatch.setattr("report.verdicts.tables.load_ablations", lambda: known)
+    judge_all(studies)
+    assert len(read_table(studies, "second")) == 3
+    assert second_verdicts(Tables.load(studies)).empty
+    write_verdicts(studies, [tmp_path / "second" / "cpu"])
+    marks = compared_marks(read_table(studies, "claims"), second_verdicts(Tables.load(studies)))
+    assert marks == {("same", 1): "=", ("other", 1): "=", ("open", 1): "="}
+
+
+def test_a_study_that_shares_runs_is_no_second_study(tmp_path, monkeypatch):
+    """On the same device, equal runs are the same runs. On another one, they are trained again."""
+    folders = [study(tmp_path / name / "cpu", monkeypatch, HERE) for name in ("one", "two", "card")]
+    for folder, device in zip(folders, ("a processor", "a processor", "a card"), strict=True):
+        rows = [row | {"device_name": device} for row in records(read_table(folder, "runs"))]
+        write_table(folder, "runs", rows)
+    for others in ([folders[0]], [folders[1]], [folders[2], folders[2]]):
+        with pytest.raises(UserError, match="shares 12 runs with what it is compared with"):
+            write_verdicts(folders[0], others)
+        assert read_table(folders[0], "second").empty
+    assert write_verdicts(folders[0], [folders[2]]) == [f"{folders[2]}: 3 verdicts"]
+
+
+def test_nothing_is_written_into_the_folder_of_a_second_study(tmp_path, monkeypatch):
+    here = study(tmp_path / "cpu", monkeypatch, HERE)
+    other = study(tmp_path / "second" / "cpu", monkeypatch, THERE)
+    before = {file: file.read_bytes() for file in other.iterdir()}
+    write_verdicts(here, [other])
+    assert {file: file.read_bytes() for file in other.iterdir()} == before
+
+
+def test_a_study_without_verdicts_is_refused(tmp_path, monkeypatch):
+    here = study(tmp_path / "cpu", monkeypatch, HERE)
+    planted = ablation(*CLAIMS, variants=tuple(HERE))
+    write_study(tmp_path / "empty" / "cpu", monkeypatch, planted, [])
+    with pytest.raises(UserError, match="has no verdict on a claim about training"):
+        write_verdicts(here, [tmp_path / "empty" / "cpu"])
+
+
+def test_a_fragile_verdict_decides_nothing(studies):
+    claims, second = read_table(studies, "claims"), second_verdicts(Tables.load(studies))
+    for frames in ((claims.assign(fragile=True), second), (claims, second.assign(fragile=True))):
+        assert compared_marks(*frames) == {}
+
+
 def test_without_a_second_study_the_map_has_no_marks(tmp_path, monkeypatch):
     results = study(tmp_path / "cpu", monkeypatch, HERE)
     for _ in range(2):  # without the table, and with an empty one
-        claims, second = read_table(results, "claims"), second_verdicts(results)
+        claims, second = read_table(results, "claims"), second_verdicts(Tables.load(results))
         assert second_studies(claims, second).data == ""
         assert "second study" not in verdict_map(Tables.load(results), claims, second).data
         write_missing(results)

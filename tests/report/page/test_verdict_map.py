@@ -61,17 +61,32 @@ def test_the_course_of_a_claim_is_that_of_its_verdicts_over_the_budgets(tmp_path
     ("verdicts", "course"),
     [
         (["supported", None, "supported"], Course.ALWAYS),  # not trained at the second budget
-        (["supported", "undecided", "supported"], Course.APPEARS),
-        (["negligible", "supported", "not testable"], Course.APPEARS),
+        (["supported", "not run"], Course.ALWAYS),
+        (["supported", "undecided", "supported"], Course.RETURNS),
+        (["supported", "not testable", "supported"], Course.RETURNS),
+        (["negligible", "supported"], Course.APPEARS),
+        (["not testable", "supported", "supported"], Course.APPEARS),
+        (["undecided", "supported"], Course.APPEARS),
         (["supported", "negligible"], Course.DISAPPEARS),
         (["supported", "reversed", "not run"], Course.DISAPPEARS),
         (["undecided", "reversed"], Course.NEVER),
         (["supported", "undecided"], Course.OPEN),
-        (["not testable", "not run"], Course.UNTESTABLE),
+        (["supported", "not testable"], Course.OPEN),
+        (["not testable", "not run"], Course.OPEN),
+        (["not run"], Course.OPEN),
     ],
 )
 def test_courses(verdicts: list[str | None], course: Course):
     cells = [verdict and {"verdict": verdict} for verdict in verdicts]
+    assert MapRow("claim", "ablation", "sentence", cells).course == course
+
+
+@pytest.mark.parametrize(
+    ("fragile", "course"),
+    [([True, False], Course.APPEARS), ([False, True], Course.OPEN), ([True, True], Course.OPEN)],
+)
+def test_a_fragile_verdict_counts_as_undecided(fragile: list[bool], course: Course):
+    cells = [{"verdict": "supported", "fragile": each} for each in fragile]
     assert MapRow("claim", "ablation", "sentence", cells).course == course
 
 
