@@ -46,7 +46,7 @@ deeper: $(installed) ## Finish the study, and train it at the next budget
 	@$(python) -m experiments deeper
 decide: $(installed) ## Add seeds to undecided claims that they would decide: make decide HOURS=2
 	@$(python) -m experiments decide
-trends: $(installed) ## Train claims whose effect still changes at the next budget, three seeds
+trends: $(installed) ## Train at the next budget, with three seeds, claims whose effect still changes
 	@$(python) -m experiments trends
 $(ABLATIONS): $(installed)
 	@$(python) -m experiments run $@

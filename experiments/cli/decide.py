@@ -68,8 +68,8 @@ def trends(
     workers: WorkerOptions = WorkerOptions(),
     training: TrainingOptions = TrainingOptions(),
 ) -> int:
-    """Train the claims whose effect still changes at the deepest budget at the next one, too: their
-    arms alone, with three seeds.
+    """Train at the next budget the claims whose effect still changes at the deepest one: their arms
+    alone, with three seeds. Claims that are counted in seeds have no trend.
     """
     if training.seeds is not None or training.budgets is not None:
         raise UserError("`make trends` chooses the seeds: SEEDS and BUDGETS are for `make all`")
@@ -79,6 +79,13 @@ def trends(
         chosen = _changing(session)
         session = dataclasses.replace(session, study=with_seeds(session.study, chosen))
         session.study.save(session.folder)
+        plan = session.study.plan(session.folder)
+        trials = len(unfinished(unique_runs(plan.trials), session.folder))
+        runs = len(unfinished(unique_runs(plan.comparison_runs), session.folder))
+        print(
+            f"{plural(trials, 'trial')} of learning rates, and what follows from them;"
+            f" {plural(runs + len(plan.untuned), 'run')} to compare"
+        )
         outcome, asked = train_in_turn(session, page)
         return session.finish(page, outcome, asked)
 

@@ -282,7 +282,31 @@ def test_trends_trains_the_arms_of_changing_claims_alone_at_the_next_budget(
     rows = records(read_table(finished.results, "claims"))
     assert [row["claim"] for row in rows if row["budget"] == further] == ["decided"]
     changing.clear()
-    assert finished("trends")[0] == 2
+    status, _, errors = finished("trends")
+    assert status == 2
+    assert "no claim's effect is known to change still" in errors
+
+
+def test_trends_takes_no_seeds_back_and_judges_no_claim_that_only_shares_the_arms(
+    finished: Program, monkeypatch: pytest.MonkeyPatch
+):
+    """The claim "never" has the arms of "undecided"."""
+    monkeypatch.setitem(
+        PROFILES, "smoke", dataclasses.replace(PROFILES["smoke"], budgets=(1, 2, 4))
+    )
+    monkeypatch.setattr("experiments.cli.decide.changing_claims", lambda *_: ["undecided"])
+    study, deepest = finished.study, finished.study.budgets[-1]
+    further = next(budget for budget in (1, 2, 4) if budget > deepest)
+    added = {"undecided": {str(further): 12}}
+    dataclasses.replace(study, added=added).save(finished.results)
+    assert finished("trends")[0] == 0
+    assert finished.study.added == added
+    collect(finished.results)
+    judge_all(finished.results)
+    rows = records(read_table(finished.results, "claims"))
+    assert [(row["claim"], row["n"]) for row in rows if row["budget"] == further] == [
+        ("undecided", 12)
+    ]
 
 
 @pytest.mark.parametrize("words", [["trends", "--seeds=3"], ["trends", "--budgets=1"]])

@@ -113,6 +113,18 @@ def test_more_seeds_replace_as_many_added_ones_and_are_a_look_after_all_looks(
     assert with_looks(with_seeds(study, 20, 20), tmp_path).added == {}
 
 
+def test_seeds_of_a_followed_trend_are_a_look_of_their_own(
+    study: Study, added: Study, tmp_path: Path
+):
+    """The claim was judged with three seeds at budget 16. Then the core is trained there too."""
+    followed = dataclasses.replace(study, added={"in-core": {"16": 3}})
+    assert followed.look("in-core", 16, 0) == 1
+    followed.save(tmp_path)
+    deeper = with_looks(dataclasses.replace(study, budgets=[1, 4, 16]), tmp_path)
+    assert deeper.added == {"in-core": {"16": 3}}
+    assert deeper.look("in-core", 16, 5) == 2
+
+
 def test_a_study_keeps_its_first_seed_and_a_new_one_has_the_usual_or_the_chosen_one(
     study: Study, tmp_path: Path
 ):
