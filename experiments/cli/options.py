@@ -1,7 +1,7 @@
 """Every option of the command line, declared once, in groups that commands share.
 
 A command names the groups that it uses in its signature, and refuses every other option. All
-options but the two folders can also be set as environment variables.
+options but the folder of corpora can also be set as environment variables.
 """
 
 import math

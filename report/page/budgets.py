@@ -45,7 +45,7 @@ def progress(tables: Tables) -> list[tuple[str, str]]:
 def shown_note(tables: Tables, ablation: str) -> HTML:
     """The budget that the figures and tables of a section are about."""
     shown, budgets = tables.shown_budget(ablation), tables.budgets_of(ablation)
-    if len(tables.study.budgets) == 1:
+    if len(tables.budgets) == 1:
         return EMPTY
     text = f"Figures and tables in this section: {budget_text(tables, shown)}."
     if others := [budget_text(tables, budget) for budget in budgets if budget != shown]:

@@ -78,7 +78,7 @@ def _facts(tables: Tables) -> list[tuple[str, str]]:
         ("runs", join_words(runs)),
         *progress(tables),
         ("learning-rate search", tuning_share(tables)),
-        ("comparison within the margin of tuning", gaps_within_margin(tables)),
+        ("arms that end within the margin of their trials", gaps_within_margin(tables)),
         ("failed", plural(int(counts.get(Status.FAILED, 0)), "run")),
         ("seeds", _seeds(tables)),
         ("run dates", run_dates(trained)),
@@ -91,7 +91,7 @@ def _seeds(tables: Tables) -> str:
     """
     study = tables.study
     look = f", look {study.looks}" if study.looks > 1 else ""
-    added = f", more for {plural(len(study.added), 'claim')}" if study.added else ""
+    added = f", other numbers for {plural(len(study.added), 'claim')}" if study.added else ""
     return f"{tables.complete_seeds()} complete of {study.seeds} planned{look}{added}"
 
 

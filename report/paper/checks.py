@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from experiments.planning.looks import LOOKS
+from experiments.planning.plan import FIRST_SEED
 from experiments.records.run_folder import FINISHED, Status
 from model.accounting import parameter_count
 from report.figures.calibration import HEAD, NOTE, cells, recipes_of
@@ -47,7 +49,7 @@ def checks(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> Sectio
             Paragraph(_repeated(tables.verified), "Repeated runs"),
             *_second_studies(claims, second),
             Paragraph(_identities(tables), "Identities"),
-            Paragraph(_ended(tables), "Runs without a result"),
+            Paragraph(_ended(tables), "How the runs ended"),
         ],
     )
 
@@ -111,7 +113,7 @@ def missing_runs(tables: Tables) -> int:
 def limits(tables: Tables, claims: pd.DataFrame) -> Section:
     """What the study cannot say, as far as it can be computed."""
     study, base = tables.study, tables.study.base
-    last = study.budgets[-1]
+    last = tables.budgets[-1]
     tokens = tokens_at(tables, last)
     verdicts = deepest(claims)["verdict"].value_counts()
     counts = [
@@ -127,15 +129,17 @@ def limits(tables: Tables, claims: pd.DataFrame) -> Section:
                 [
                     f"One network size: {plural(base.n_layers, 'layer')} of width {base.d_model},"
                     f" {parameter_count(base):,} parameters.",
-                    f"One corpus: {study.corpus_name}, in {study.token}s.",
+                    f"One corpus for all verdicts of the map: {study.corpus_name}, in"
+                    f" {study.token}s.",
                     f"Short trainings: at budget {last}, {tokens:,} tokens, which are"
                     f" {tokens / parameter_count(base):,.1f} for each parameter.",
                     f"Few seeds: {study.seeds} planned. {_undecided(claims)}",
-                    f"Claims without an answer at their deepest budget: {join_words(counts)}."
+                    "Claims without an answer at the deepest budget at which they are testable:"
+                    f" {join_words(counts)}."
                     if counts
-                    else "Every claim has an answer at its deepest budget.",
+                    else "Every claim has an answer at the deepest budget at which it is testable.",
                     f"Times are those of {join_words(machines) or 'no machine'}.",
-                    "A variant without a learning rate of its own has the rate of the base, so its"
+                    "A variant without a learning rate of its own has that of another arm, so its"
                     " ablation shows what a change does to this recipe.",
                     "The report states the limits of each ablation in its section.",
                 ]
@@ -160,14 +164,14 @@ def _undecided(claims: pd.DataFrame) -> str:
 def rerun(tables: Tables) -> Section:
     """The commands that make the study again, and what it was made from."""
     facts = dict(fact_rows(tables))
-    more = " The command “make decide” added seeds to single claims." if tables.study.added else ""
     return Section(
         "How to rerun",
         [
             Paragraph(
                 "All numbers of this paper are computed from the tables of the results folder, and"
                 " the commands below make the tables again. A study that was stopped goes on where"
-                f" it was.{more} The report, “make report”, has one section for each ablation."
+                f" it was.{_added(tables)} The report, “make report”, has a section for each"
+                " ablation."
             ),
             Commands(_commands(tables)),
             Table(
@@ -181,18 +185,34 @@ def rerun(tables: Tables) -> Section:
 
 
 def _commands(tables: Tables) -> list[str]:
-    study = tables.study
+    study, profile = tables.study, tables.study.profile
     latest = records(tables.runs.dropna(subset=["started"]).sort_values("started").tail(1))
     revision = latest[0]["git_revision"] if latest else None
-    options = [f"PROFILE={study.profile_name}", f"CORPUS={study.corpus_name}"]
-    options += [f"PRECISION={study.precision}", f"BUDGETS={','.join(map(str, study.budgets))}"]
+    same = [f"PROFILE={study.profile_name}", f"CORPUS={study.corpus_name}"]
     if study.tokenizer == "bpe":
-        options += ["TOKENIZER=bpe", f"VOCAB_SIZE={study.vocab_size}"]
+        same += ["TOKENIZER=bpe", f"VOCAB_SIZE={study.vocab_size}"]
+    of_runs = [f"PRECISION={study.precision}", f"BUDGETS={','.join(map(str, study.budgets))}"]
     if study.compiled:
-        options.append("COMPILE=1")
+        of_runs.append("COMPILE=1")
+    if (study.seeds, study.fewer_seeds) != (profile.seeds, profile.fewer_seeds):
+        of_runs.append(f"SEEDS={study.seeds}")
+    if study.first_seed != FIRST_SEED:
+        of_runs.append(f"FIRST_SEED={study.first_seed}")
     return [
         *([f"git checkout {str(revision).removesuffix('+changes')}"] if revision else []),
-        f"make all {' '.join(options)}",
-        f"make verify PROFILE={study.profile_name}",
+        f"make all {' '.join([*same, *of_runs])}",
+        f"make verify {' '.join(same)}",
         f"make paper PROFILE={study.profile_name}",
     ]
+
+
+def _added(tables: Tables) -> str:
+    """Which commands added seeds to single claims, to follow another text; empty if none did."""
+    numbers = [n for of_claim in tables.study.added.values() for n in of_claim.values()]
+    commands = [
+        *(["“make decide”"] if any(n >= LOOKS[0] for n in numbers) else []),
+        *(["“make trends”"] if any(n < LOOKS[0] for n in numbers) else []),
+    ]
+    if not commands:
+        return ""
+    return f" Further seeds of single claims are those of {join_words(commands)}."

@@ -51,7 +51,7 @@ def paper_of(tables: Tables, claims: pd.DataFrame) -> Paper:
 
 def _abstract(tables: Tables, claims: pd.DataFrame) -> str:
     study, base = tables.study, tables.study.base
-    budgets = [f"{tokens_at(tables, budget):,}" for budget in study.budgets]
+    budgets = [f"{tokens_at(tables, budget):,}" for budget in tables.budgets]
     stated = claims.drop_duplicates("claim")
     sentences = [
         f"We test {plural(len(stated), 'claim')} about the transformer in"
@@ -64,7 +64,7 @@ def _abstract(tables: Tables, claims: pd.DataFrame) -> str:
         "A claim counts only where the networks have learnt what it is about.",
         f"{verdict_summary(claims)}.",
     ]
-    if len(study.budgets) > 1:
+    if len(tables.budgets) > 1:
         sentences += [_courses(claims), change_summary(claims)]
     if missing := missing_runs(tables):
         sentences.append(f"The study is not complete: {plural(missing, 'compared run')} missing.")

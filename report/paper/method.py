@@ -36,9 +36,10 @@ def question(tables: Tables, claims: pd.DataFrame) -> Section:
         "Textbooks and papers make claims about the parts of a transformer: that a part helps, that"
         " it does no harm, or that it saves time. The claims were made about different networks,"
         f" often without an interval. Here {plural(len(stated), 'claim')},"
-        f" {named} of which name a paper, are judged by one rule in one setting. The"
-        f" claims belong to {plural(stated['ablation'].nunique(), 'ablation')}. An ablation trains"
-        " networks that differ in one part and in nothing else."
+        f" {named} of which name a paper, are judged in one setting, each by a rule that was"
+        " written down before. The claims belong to"
+        f" {plural(stated['ablation'].nunique(), 'ablation')}. An ablation trains"
+        " networks that differ in what it asks about, and in nothing else."
     )
     parts: list[Paragraph | Items] = [Paragraph(text)]
     if core:
@@ -103,15 +104,15 @@ def _corpus(tables: Tables) -> str:
 def _budgets() -> str:
     return (
         "A budget is a multiple of the profile's steps. A run at a budget is a complete training,"
-        " with its own schedule and its own learning rate, and not a part of a longer one. Every"
-        " claim has a verdict at each budget of its ablation."
+        " with its own schedule and its own learning rate, and not a part of a longer one. A claim"
+        " about training has a verdict at each budget at which its arms are trained."
     )
 
 
 def budget_table(tables: Tables) -> Table:
     """Steps, tokens and tokens per parameter of the base network at each budget, and the runs."""
     rows = []
-    for budget in tables.study.budgets:
+    for budget in tables.budgets:
         members = tables.members[tables.members["budget"] == budget]
         members = members[members["ablation"].isin(tables.ablations)]  # without the yardsticks
         finished = members[members["status"].isin(FINISHED)]
@@ -146,16 +147,18 @@ def _tuning(tables: Tables) -> str:
 
 
 def _seeds(tables: Tables) -> str:
-    study = tables.study
+    study, compared = tables.study, tables.members["seed"]
+    first = study.first_seed if compared.empty else int(compared.min())
     core = f"{plural(study.seeds, 'seed')} for core ablations"
     others = f" and {study.fewer_seeds} for the others" if study.fewer_seeds != study.seeds else ""
     return (
         "All variants of a seed see the same batches in the same order, and start from the same"
         " random state. The effect of a claim is the mean over seeds of the difference between the"
-        f" runs of one seed, in the direction of the claim. Planned are {core}{others}, from seed"
-        f" {study.first_seed} on. Of the study's seeds, {tables.complete_seeds()} are complete. A"
-        " run whose loss becomes infinite has diverged. It counts as a uniform guess where a claim"
-        " is about the loss."
+        " runs of one seed, in the direction of the claim. Where networks end in one of two ways,"
+        " it is the share of seeds in which the difference is as claimed. Planned are"
+        f" {core}{others}, from seed {first} on. Of the study's seeds,"
+        f" {tables.complete_seeds()} are complete. A run whose loss becomes infinite has diverged."
+        " It counts as a uniform guess where a claim is about the loss."
     )
 
 

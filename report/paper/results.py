@@ -80,7 +80,7 @@ def _map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> list[Par
     caption = (
         f"The verdict on {plural(len(rows), 'claim')} about training at"
         f" {plural(len(budgets), 'budget')}, in the order of the verdicts at the deepest budget. A"
-        " claim without a cell at a budget belongs to an ablation that is not trained there."
+        " claim without a cell at a budget has arms that are not trained there."
     )
     return [Picture("verdict-map", draw_verdict_map(tables, claims, second), alt, caption)]
 

@@ -166,7 +166,9 @@ def test_second_studies_are_listed_with_what_they_decide_otherwise(tables, claim
     assert "judged the same claims again" not in texts(paper_of(tables, claims))
     facts = {"corpus": "other & more", "corpus_sha256": "0", "first_seed": 7, "last_seed": 9}
     facts |= {"device_name": "a card", "claim": "planted", "budget": 1, "low": -0.2, "high": -0.1}
-    second = pd.DataFrame([facts | {"verdict": "reversed", "effect": -0.15, "n": 3}])
+    second = pd.DataFrame(
+        [facts | {"verdict": "reversed", "fragile": False, "effect": -0.15, "n": 3}]
+    )
     monkeypatch.setattr("report.paper.content.second_verdicts", lambda results: second)
     paper = paper_of(tables, claims)
     (study,) = rows_of(paper, "The same rules")
@@ -243,3 +245,20 @@ def test_latex_compiles_and_nothing_is_overfull(tables, claims, tmp_path, engine
     log = (tmp_path / "paper.log").read_text(errors="replace")
     assert "Overfull" not in log
     assert "Missing character" not in log
+
+
+def test_the_commands_to_rerun_a_study_have_all_that_is_not_usual(tables, claims):
+    (usual,) = (
+        p for s in paper_of(tables, claims).sections for p in s.parts if p.kind == "commands"
+    )
+    assert not any("SEED" in line for line in usual.lines)
+    changes = {"first_seed": 300, "seeds": 6, "fewer_seeds": 6, "corpus_name": "words.txt"}
+    added = {"planted": {"4": 3}, "planted-equal": {"1": 8}}
+    study = dataclasses.replace(tables.study, **changes, added=added)
+    paper = paper_of(dataclasses.replace(tables, study=study), claims)
+    (commands,) = (p for s in paper.sections for p in s.parts if p.kind == "commands")
+    (all_runs,) = (line for line in commands.lines if line.startswith("make all"))
+    (verify,) = (line for line in commands.lines if line.startswith("make verify"))
+    assert {"CORPUS=words.txt", "SEEDS=6", "FIRST_SEED=300"} <= set(all_runs.split())
+    assert "CORPUS=words.txt" in verify.split()
+    assert "single claims are those of “make decide” and “make trends”." in texts(paper)
