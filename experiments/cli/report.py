@@ -58,6 +58,8 @@ def _shown_folder(study: StudyOptions, reference: bool) -> Path:
         return folder
     published = study.results / "reference"
     profiles = sorted(file.parent.name for file in published.glob("*/study.json"))
+    if not profiles:
+        raise UserError(f"there are no published results in {published}")
     check_known("published profile", [folder.name], profiles)
     shutil.copytree(published, study.results / "published", dirs_exist_ok=True)
     return study.results / "published" / folder.name
