@@ -10,7 +10,7 @@ comma := ,
 NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS FIRST_SEED BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE \
-  SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS RESULTS
+  SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS RESULTS SAMPLE
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -33,7 +33,7 @@ help: ## List all targets
 	  '           TOKENIZER (characters, bpe)  VOCAB_SIZE (of byte pairs)' \
 	  '           SEEDS  FIRST_SEED  BUDGETS (as in 1,4)  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
-	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL (0, 1: verify)  REFERENCE (0, 1: report, paper)' \
+	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, paper)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
 	  '           VENV (folder of the environment)  PYTHON (your own interpreter)'
@@ -64,7 +64,7 @@ paper: $(installed) ## Write up the study as paper.html and LaTeX; REFERENCE=1: 
 	@$(python) -m experiments paper
 retry: $(installed) ## Train the failed runs again
 	@$(python) -m experiments retry
-verify: $(installed) ## Train a sample of finished runs again (ALL=1: all) and compare the results
+verify: $(installed) ## Train SAMPLE=5 finished runs again (ALL=1: all), and compare the results
 	@$(python) -m experiments verify
 calibrate: $(installed) ## Train nanoGPT's recipe with five seeds and compare with its published loss
 	@$(python) -m experiments calibrate

@@ -75,6 +75,10 @@ All = Annotated[
     bool,
     Parameter(env_var="ALL", negative="", help="Train all finished runs again, not a sample."),
 ]
+Sample = Annotated[
+    int,
+    Parameter(env_var="SAMPLE", validator=_POSITIVE, help="Number of runs, drawn at random."),
+]
 Reference = Annotated[
     bool,
     Parameter(env_var="REFERENCE", negative="", help="Show the published results, not your own."),
@@ -283,7 +287,7 @@ def _variables() -> Iterable[str]:
         for group in groups
         for field in fields(group)
     ]
-    for hint in (*hints, All, Reference, NanoGPT, Hours, AblationName):
+    for hint in (*hints, All, Sample, Reference, NanoGPT, Hours, AblationName):
         yield from get_args(hint)[1].env_var or ()
 
 

@@ -3,13 +3,22 @@
 import dataclasses
 import enum
 import math
+import random
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cli.options import All, CorpusOptions, StudyOptions, WorkerOptions
+from experiments.cli.options import (
+    All,
+    Budgets,
+    CorpusOptions,
+    Sample,
+    StudyOptions,
+    WorkerOptions,
+    parse_budgets,
+)
 from experiments.errors import UserError
 from experiments.planning.plan import PlannedRun, run_labels, unique_runs
 from experiments.records.collect import is_measured, read_table, set_aside, write_table
@@ -21,7 +30,6 @@ from experiments.running.job import Job
 from experiments.spec import RunSpec
 
 TOLERANCE = 0.01  # nats of final validation loss, on another machine or with other versions
-_SAMPLE_SIZE = 5
 # Fields of a summary that say where and when a run was trained.
 _NOT_COMPARED = {
     "started",
@@ -81,8 +89,10 @@ def verify(
     corpus: CorpusOptions = CorpusOptions(),
     workers: WorkerOptions = WorkerOptions(),
     all: All = False,
+    sample: Sample = 5,
+    budgets: Budgets = None,
 ) -> int:
-    """Train some finished runs again, and say whether the results are the same."""
+    """Train finished runs again, drawn at random, and say whether the results are the same."""
     executor = workers.start_executor()
     device = executor.resolve_device(study.device)
     profile = study.profile_for(device)
@@ -94,8 +104,9 @@ def verify(
     slots_per_gpu = workers.per_gpu(device)
     slots = executor.slots(device, slots_per_gpu, workers.jobs)
     job = Job(text, folder, environment(), slots_per_gpu=slots_per_gpu)
-    members = plan.runs
-    return 0 if verify_study(members, job, slots, executor, everything=all) else 1
+    chosen = parse_budgets(budgets, profile) or profile.budgets
+    members = [run for run in plan.runs if run.budget in chosen]
+    return 0 if verify_study(members, job, slots, executor, None if all else sample) else 1
 
 
 def verify_study(
@@ -103,10 +114,9 @@ def verify_study(
     job: Job,
     slots: Sequence[str],
     executor: Executor,
-    *,
-    everything: bool,
+    sample: int | None,
 ) -> bool:
-    """Train a sample of a study's finished runs again, or all of them, and print how each compares.
+    """Train a sample of finished runs again, or all of them for None, and print how each compares.
     Return whether all agree as well as they must.
 
     Raises:
@@ -117,7 +127,8 @@ def verify_study(
     finished = [run for run in runs if RunFolder(job.results, run.run_id).finished(run.probes)]
     if not finished:
         raise UserError(f"{job.results} has no finished run: `make all` makes some")
-    specs = finished if everything else sample(finished)
+    n = len(finished) if sample is None else min(sample, len(finished))
+    specs = random.sample(finished, n)
     print(f"training {len(specs)} of {len(finished)} finished runs again")
     results: list[Comparison] = []
     known = {row["run_id"]: row for row in _verified(job.results)}
@@ -160,13 +171,6 @@ def train_again(
             if isinstance(event, Finished):
                 folders = [RunFolder(each.results, event.spec.run_id) for each in (job, second)]
                 yield compare(event.spec, *folders)
-
-
-def sample(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """A few runs, evenly spread over the sequence."""
-    if len(specs) <= _SAMPLE_SIZE:
-        return list(specs)
-    return [specs[i * (len(specs) - 1) // (_SAMPLE_SIZE - 1)] for i in range(_SAMPLE_SIZE)]
 
 
 def compare(spec: RunSpec, first: RunFolder, second: RunFolder) -> Comparison:

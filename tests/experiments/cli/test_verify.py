@@ -2,16 +2,21 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from helping import TIMED
 
 from experiments.cli import verify
-from experiments.cli.verify import Agreement
+from experiments.cli.options import CorpusOptions, StudyOptions
+from experiments.cli.verify import Agreement, Comparison
 from experiments.data.corpus import Corpus
+from experiments.planning.plan import PlannedRun
+from experiments.profiles import PROFILES
 from experiments.records.provenance import environment
 from experiments.records.run_folder import RunFolder
+from experiments.records.study import Study
 from experiments.running.job import Job
 from experiments.running.local import Local
 from experiments.spec import RunSpec
@@ -77,7 +82,45 @@ def test_verify_ignores_the_columns_that_tests_ignore():
     assert TIMED - {"seconds"} < verify._NOT_COMPARED
 
 
-def test_the_sample_of_runs_is_spread_evenly_over_the_study(spec: RunSpec):
-    specs = [dataclasses.replace(spec, seed=seed) for seed in range(100)]
-    assert [chosen.seed for chosen in verify.sample(specs)] == [0, 24, 49, 74, 99]
-    assert verify.sample(specs[:3]) == specs[:3]
+@pytest.mark.parametrize(("asked", "drawn"), [(20, 20), (200, 100), (None, 100)])
+def test_a_sample_is_drawn_at_random_from_all_finished_runs(
+    spec: RunSpec,
+    corpus: Corpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: int | None,
+    drawn: int,
+):
+    job = Job(corpus, tmp_path, {})
+    samples: list[list[int]] = []
+
+    def train_again(specs: Sequence[RunSpec], *_: object) -> list[Comparison]:
+        samples.append([spec.seed for spec in specs])
+        return []
+
+    monkeypatch.setattr(verify, "train_again", train_again)
+    monkeypatch.setattr(RunFolder, "finished", lambda self, probes: True)
+    runs = [PlannedRun("a", "b", dataclasses.replace(spec, seed=seed)) for seed in range(100)]
+    for _ in range(2):
+        assert verify.verify_study(runs, job, ["cpu"], Local(), asked)
+    assert all(len({*seeds}) == drawn and {*seeds} <= {*range(100)} for seeds in samples)
+    assert samples[0] != samples[1]
+
+
+def test_budgets_choose_the_runs_that_are_trained_again(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "smoke").mkdir()
+    Study.of(PROFILES["smoke"], corpus, None).save(tmp_path / "smoke")
+    monkeypatch.setattr(CorpusOptions, "prepare", lambda self: corpus)
+    chosen: list[set[int]] = []
+
+    def verify_study(members: Sequence[PlannedRun], *_: object) -> bool:
+        chosen.append({run.budget for run in members})
+        return True
+
+    monkeypatch.setattr(verify, "verify_study", verify_study)
+    study = StudyOptions(profile="smoke", device="cpu", results=tmp_path)
+    for budgets in (None, "1", "2"):
+        assert verify.verify(study=study, budgets=budgets) == 0
+    assert chosen == [{1}, {1}, set()]  # nothing is trained yet, so budget 2 is not tuned
