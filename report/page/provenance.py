@@ -118,6 +118,15 @@ def _rerun(runs: pd.DataFrame, calls: pd.DataFrame) -> str:
     return f"about {format_duration(seconds)} with {plural(workers, 'worker')}, without the page"
 
 
+def seconds_by_the_clock(runs: pd.DataFrame, calls: pd.DataFrame) -> float:
+    """Time that the commands took. A command that was killed left no record: its runs count with
+    their own time, divided by the number of runs at once.
+    """
+    lost = float(runs["wall_seconds"].fillna(0).sum()) - float(calls["wall_seconds"].sum())
+    workers = 1 if calls.empty else int(calls["workers"].max())
+    return float(calls["seconds"].sum()) + max(0.0, lost) / workers
+
+
 def _elapsed(calls: pd.DataFrame) -> str:
     """Time taken by the commands that trained runs, and the utilisation of their workers."""
     if calls.empty:

@@ -18,6 +18,7 @@ from experiments.records.collect import collect
 from experiments.records.run_folder import FINISHED
 from experiments.records.study import MANIFEST
 from report.page import readme
+from report.page.provenance import seconds_by_the_clock
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables
 
@@ -88,7 +89,7 @@ def _manifest(tables: Tables, folder: Path) -> dict[str, Any]:
         "first_run": str(runs["started"].min()),
         "last_run": str(runs["started"].max()),
         "runs": {str(status): int(n) for status, n in runs["status"].value_counts().items()},
-        "seconds_by_the_clock": round(float(tables.calls["seconds"].sum())),
+        "seconds_by_the_clock": round(seconds_by_the_clock(runs, tables.calls)),
         "environments": environments,
         "tables_sha256": {
             file.name: sha256(file.read_bytes()) for file in sorted(folder.glob("*.parquet"))

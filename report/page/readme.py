@@ -17,6 +17,7 @@ from model.accounting import flops_per_token
 from report.figures.model_diagram import drawing
 from report.figures.speed import baseline, baseline_ratios
 from report.page.claims import claims_of, verdict_summary
+from report.page.provenance import seconds_by_the_clock
 from report.page.second_studies import second_verdicts
 from report.page.verdict_map import Course, MapRow, draw_verdict_map, map_rows
 from report.verdicts.tables import Tables, records
@@ -78,7 +79,7 @@ def duration(tables: Tables) -> str:
     """Duration of the study, hardware and memory."""
     runs = tables.runs
     machines = join_words(sorted(map(str, set(runs["hardware"]))))
-    elapsed = format_duration(float(tables.calls["seconds"].sum()))
+    elapsed = format_duration(seconds_by_the_clock(runs, tables.calls))
     return (
         f"For this study `make all` took {elapsed} ({machines}): {plural(len(runs), 'run')}, each"
         f" with a peak memory of at most {runs['peak_memory'].max() / 1e6:,.0f} MB."

@@ -16,6 +16,7 @@ from experiments.errors import UserError
 from experiments.files import sha256
 from experiments.fingerprint import code_fingerprint
 from experiments.records.collect import collect, read_table, write_table
+from report.page.provenance import seconds_by_the_clock
 from report.page.publish import publish
 from report.page.published import against_reference, identical_runs
 from report.page.readme import cost, filled
@@ -101,6 +102,25 @@ def test_computed_part_of_the_readme_is_replaced_and_stays_the_same_when_repeate
     assert filled(once, tables) == once
     with pytest.raises(KeyError):
         filled("<!-- unknown -->\n<!-- end -->", tables)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "seconds"),
+    [([300.0, 100.0], 210.0), ([300.0], 110.0 + 50.0), ([], 400.0), ([900.0], 110.0)],
+)
+def test_runs_of_a_call_that_was_killed_count_with_their_own_time(
+    recorded: list[float], seconds: float
+):
+    """Two workers; the runs took 400 seconds. A recorded call took ten seconds more and half of the
+    time of its runs.
+    """
+    runs = pd.DataFrame({"wall_seconds": [250.0, 150.0, None]})
+    took = {300.0: 110.0, 100.0: 100.0, 900.0: 110.0}
+    calls = pd.DataFrame(
+        [{"wall_seconds": each, "workers": 2, "seconds": took[each]} for each in recorded],
+        columns=["wall_seconds", "workers", "seconds"],
+    )
+    assert seconds_by_the_clock(runs, calls) == seconds
 
 
 def test_cost_on_cards_is_the_steps_of_all_runs_by_the_measured_speed(tmp_path, monkeypatch):
