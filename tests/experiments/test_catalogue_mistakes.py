@@ -203,12 +203,7 @@ MISTAKES = [
         "14",
         "claim 'mine' is counted in seeds: its margin is a share below 1, and threshold,",
     ),
-    (
-        "margin=0.1",
-        'margin=0.1, metric="trains", no_worse=True',
-        "14",
-        "claim 'mine' is counted in seeds",
-    ),
+    ("margin=0.1", 'margin=0.1, metric="trains", no_worse=True', "14", "is counted in seeds"),
     (
         'effect={"small": 1, "rms": -1},\n            margin=0.1',
         'effect={"attention fused": -1}, margin=0.1, metric="time_exponent"',

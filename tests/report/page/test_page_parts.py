@@ -51,7 +51,7 @@ def test_summary_counts_verdicts_and_names_the_largest_effects(tables: Tables):
     assert "5 complete of 5 planned" in shown
     added = dataclasses.replace(tables.study, looks=2, added={"planted": {"1": 8}})
     again = opening(dataclasses.replace(tables, study=added), claims_of(tables.results)).data
-    assert "5 complete of 5 planned, look 2, more for 1 claim" in again
+    assert "5 complete of 5 planned, look 2, other numbers for 1 claim" in again
     assert "not complete" not in shown
     assert "<script>" not in shown
 
