@@ -178,6 +178,8 @@ def divergence(needed: pd.DataFrame, claim: Claim) -> str:
         counts = {"counted up to the divergence": len(diverged)}
     elif claim.metric == "steps_to_solve":
         counts = {"counted as not solved": len(diverged)}
+    elif claim.metric == "trains":
+        counts = {"counted as not training": len(diverged)}
     else:
         measured = int(diverged[claim.metric].notna().sum()) if claim.metric in diverged else 0
         counts = {

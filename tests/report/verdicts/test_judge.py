@@ -203,6 +203,17 @@ def test_a_diverged_run_counts_as_a_guess_in_losses_only(tmp_path, monkeypatch):
     assert why(0.1).endswith("; 1 run diverged, counted with what was measured")
 
 
+def test_a_diverged_run_does_not_train(tmp_path, monkeypatch):
+    collect(plant(tmp_path, monkeypatch, [0.5, 0.4, "diverged"]))
+    counted = {"metric": "trains", "margin": 0.25, "effect": {"base": 1, ODD_NAME: -1}}
+    claim = dataclasses.replace(planted.ABLATION.claims[0], **counted)
+    tables = Tables.load(tmp_path)
+    assert list(claim_effect(tables, "planted", claim))[-1] == 1
+    assert judge(tables, "planted", claim)["why"].endswith(
+        "; 1 run diverged, counted as not training"
+    )
+
+
 @pytest.mark.parametrize(
     ("task", "vocabulary", "classes", "loss"),
     [
