@@ -23,7 +23,7 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     rows = rows[rows["variant"].isin(at_base_rate)]
     residual = rows["model.residual"].map(lambda used: "residual" if used else "no residual")
     norm = "norm " + rows["model.norm_placement"].astype(str)
-    # Some versions of pandas map an empty column to one of objects, which no text can be added to.
+    # An empty column maps to objects in some versions of pandas, and objects do not add to text.
     rows = rows.assign(kind=norm + ", " + residual.astype(str))
     depths, kinds = rows["model.n_layers"].nunique(), rows["kind"].nunique()
     cells = rows.drop_duplicates(["kind", "model.n_layers"])

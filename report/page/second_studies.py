@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from IPython.display import HTML
 
-from experiments.errors import UserError
+from experiments.errors import UserError, disk_error_message
 from experiments.files import sha256
 from experiments.records.claim_seals import stated
 from experiments.records.collect import collect, is_measured, read_table, write_table
@@ -39,6 +39,9 @@ def main(results: Path, others: Sequence[Path]) -> int:
             print(line)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {disk_error_message(error)}", file=sys.stderr)
         return 2
     return 0
 
@@ -175,7 +178,7 @@ STUDY_NOTE = (
 
 
 def compared(claims: pd.DataFrame, second: pd.DataFrame) -> Compared:
-    """What second studies say about the verdicts of a study.
+    """Rows on the second studies of a study, and on the verdicts that they decide otherwise.
 
     Args:
         claims: the table "claims" of the study.

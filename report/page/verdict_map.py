@@ -30,7 +30,7 @@ _TESTABLE = [Verdict.SUPPORTED, Verdict.NEGLIGIBLE, Verdict.REVERSED, Verdict.UN
 
 
 class Course(StrEnum):
-    """How the verdict on a claim goes on from the lowest budget to the deepest."""
+    """Course of a claim: its verdicts from the lowest training budget to the deepest."""
 
     ALWAYS = "supported at every budget"
     APPEARS = "supported at the deepest budget, but not at the lowest"
@@ -72,7 +72,7 @@ class MapRow:
 
     @property
     def course(self) -> Course:
-        """How the claim's verdict goes on from the lowest budget to the deepest."""
+        """Course of the claim's verdicts over the training budgets."""
         if not self.judged or self.judged[-1] in (Verdict.UNDECIDED, Verdict.NOT_TESTABLE):
             return Course.OPEN
         first, last = self.judged[0], self.judged[-1]

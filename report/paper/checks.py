@@ -16,7 +16,7 @@ from report.verdicts.outcomes import Verdict
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_number, join_words, plural
 
-# Of `fact_rows`, those that a second study needs.
+# Names of the facts of `fact_rows` that a rerun needs.
 _FACTS = (
     "git revision",
     "corpus SHA-256",
@@ -30,8 +30,7 @@ _FACTS = (
 
 
 def checks(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> Section:
-    """What shows that the numbers can be trusted: calibration, repeated runs, second studies, and
-    failed runs.
+    """The section on checks: calibration, repeated runs, second studies, and failed runs.
 
     Args:
         tables: the tables of the study.
@@ -111,7 +110,7 @@ def missing_runs(tables: Tables) -> int:
 
 
 def limits(tables: Tables, claims: pd.DataFrame) -> Section:
-    """What the study cannot say, as far as it can be computed."""
+    """The section on limits. Its numbers are computed from the study and its claims."""
     study, base = tables.study, tables.study.base
     last = tables.budgets[-1]
     tokens = tokens_at(tables, last)
@@ -149,7 +148,7 @@ def limits(tables: Tables, claims: pd.DataFrame) -> Section:
 
 
 def _undecided(claims: pd.DataFrame) -> str:
-    """How wide the intervals of undecided claims about losses are."""
+    """Median half-width of the intervals of undecided verdicts in nats per character."""
     rows = claims[(claims["verdict"] == Verdict.UNDECIDED) & claims["low"].notna()]
     rows = rows[rows["unit"] == "nats per character"]
     if rows.empty:
