@@ -69,9 +69,9 @@ verify: $(installed) ## Train SAMPLE=5 finished runs again (ALL=1: all), and com
 calibrate: $(installed) ## Train nanoGPT's recipe with five seeds and compare with its published loss
 	@$(python) -m experiments calibrate
 publish: $(installed) ## Publish a finished study (PROFILE=cpu) as the reference, and update the README
-	@$(python) -m report.page.publish $(or $(RESULTS),results)/$(or $(PROFILE),cpu)
+	@$(python) -m report.output.publish $(or $(RESULTS),results)/$(or $(PROFILE),cpu)
 readme: $(installed) ## Update the README's computed parts and pictures from the published tables
-	@$(python) -m report.page.readme
+	@$(python) -m report.output.readme
 bench: $(installed) ## Measure training speed; half an hour, nothing else may run
 	@$(python) -m experiments bench
 gpu-check: $(installed) ## Check that a graphics card trains as promised: bits, resume, kernels, speed

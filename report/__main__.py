@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from experiments.errors import UserError, disk_error_message
-from report.page.freshness import is_fresh
+from report.output.freshness import is_fresh
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     if options.if_changed and is_fresh(options.results):
         print(f"report: {options.results / 'report.html'}")
         return 0
-    from report.page.build import build  # papermill and its dependencies take seconds to load
+    from report.output.page import build  # papermill and its dependencies take seconds to load
 
     try:
         page, broken = build(options.results)

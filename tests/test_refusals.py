@@ -172,6 +172,6 @@ def test_a_page_that_cannot_be_written_is_reported_in_one_line(
     def refuse(_: object):
         raise OSError(errno.ENOSPC, "No space left on device", "report.html")
 
-    monkeypatch.setattr("report.page.build.build", refuse)
+    monkeypatch.setattr("report.output.page.build", refuse)
     assert report([str(tmp_path)]) == 2
     assert capsys.readouterr().err == "error: No space left on device: report.html\n"

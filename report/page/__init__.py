@@ -1,1 +1,1 @@
-"""The page: sections, summary and the file that joins them."""
+"""What the page says: claims, tables and sentences, computed from the tables of a study."""

@@ -14,9 +14,9 @@ from planted import plant
 from experiments.errors import UserError
 from experiments.records.collect import collect
 from report.html import render
-from report.page.build import build, page_sections
-from report.page.execute import execute
-from report.page.freshness import is_fresh
+from report.output.execute import execute
+from report.output.freshness import is_fresh
+from report.output.page import build, page_sections
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables
 
@@ -139,7 +139,7 @@ def test_dying_kernel_affects_its_own_section_only(tmp_path, monkeypatch):
     source = (ROOT / "report" / "notebooks" / "method.py").read_text()
     (tmp_path / "dying.py").write_text(source + "\n# %%\nimport os\n\nos._exit(1)\n")
     dying = dataclasses.replace(method, anchor="dying", notebook=str(tmp_path / "dying"))
-    monkeypatch.setattr("report.page.execute.usable_cores", lambda: 1)  # one kernel for both
+    monkeypatch.setattr("report.output.execute.usable_cores", lambda: 1)  # one kernel for both
     dead, whole = execute([dying, method], results)
     assert "DeadKernelError" in dead.error
     html = render("page", title="", sections=[dead])
@@ -155,7 +155,7 @@ def test_missing_results_are_a_user_error(tmp_path: Path):
 
 def test_page_is_stale_when_a_run_a_table_or_the_code_changes(page, monkeypatch):
     _, _, checkout, results = page
-    monkeypatch.setattr("report.page.freshness.ROOT", checkout)  # whose code built it
+    monkeypatch.setattr("report.output.freshness.ROOT", checkout)  # whose code built it
     assert is_fresh(results)
     for file in (next(results.glob("runs/*/summary.json")), results / "costs.parquet"):
         before, content = file.stat(), file.read_bytes()

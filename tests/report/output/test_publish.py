@@ -16,10 +16,10 @@ from experiments.errors import UserError
 from experiments.files import sha256
 from experiments.fingerprint import code_fingerprint
 from experiments.records.collect import collect, read_table, write_table
+from report.output.publish import publish
+from report.output.readme import cost, filled
 from report.page.provenance import seconds_by_the_clock
-from report.page.publish import publish
 from report.page.published import against_reference, identical_runs
-from report.page.readme import cost, filled
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables, records
 
@@ -126,7 +126,7 @@ def test_runs_of_a_call_that_was_killed_count_with_their_own_time(
 def test_cost_on_cards_is_the_steps_of_all_runs_by_the_measured_speed(tmp_path, monkeypatch):
     tables = Tables.load(finished_study(tmp_path, monkeypatch))
     runs = tables.runs.assign(steps=[6040, *[0] * (len(tables.runs) - 1)])
-    monkeypatch.setattr("report.page.readme.SMALL_STEPS", {"CARD": 10})
+    monkeypatch.setattr("report.output.readme.SMALL_STEPS", {"CARD": 10})
     text = cost(dataclasses.replace(tables, runs=runs))
     assert "have 6,040 training steps; one CARD trains 10 steps" in text
     assert text.endswith("about 10 min 4 s, and eight of them 1 min 16 s.")

@@ -1,6 +1,6 @@
 """Publishing a study: its tables become the reference, and the README reports its findings.
 
-`python -m report.page.publish results/<profile>` publishes a study.
+`python -m report.output.publish results/<profile>` publishes a study.
 """
 
 import json
@@ -17,7 +17,7 @@ from experiments.fingerprint import code_fingerprint
 from experiments.records.collect import collect
 from experiments.records.run_folder import FINISHED
 from experiments.records.study import MANIFEST
-from report.page import readme
+from report.output import readme
 from report.page.provenance import seconds_by_the_clock
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables

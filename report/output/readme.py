@@ -1,6 +1,6 @@
 """Computed parts of the README: findings, durations, speed, a sample, and two pictures.
 
-`python -m report.page.readme` updates these parts from the published study.
+`python -m report.output.readme` updates these parts from the published study.
 """
 
 import re

@@ -7,8 +7,8 @@ from experiments.records.collect import collect, write_missing
 from experiments.records.study import Study
 from report.figures.atlas import networks
 from report.html import render
-from report.page.execute import Section, execute
-from report.page.freshness import fingerprint
+from report.output.execute import Section, execute
+from report.output.freshness import fingerprint
 from report.page.summary import title
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables
