@@ -28,7 +28,7 @@ from experiments.metrics import (
     PROBE_OF,
     TIMED,
 )
-from experiments.profiles import are_budgets
+from experiments.profiles import check_budgets
 from experiments.spec import TEXT_TASKS, Probe
 from experiments.variant import Times, Variant, check_names, cross, custom, vary, without_each
 
@@ -177,6 +177,18 @@ class Claim:
         return bool(self.effect) and self.metric in LEARNT_METRICS
 
 
+# Groups of ablations, in the order of the page, with their headings.
+GROUPS = {
+    "trainable": "What keeps a stack trainable",
+    "order": "Order and masks",
+    "attention": "Attention",
+    "details": "Parts that are often changed",
+    "others": "Against other networks and sizes",
+    "tasks": "Encoders, decoders and tasks",
+    "yours": "Yours",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
     """One comparison of variants.
@@ -186,6 +198,12 @@ class Ablation:
     its budgets; any other with `fewer_seeds` and at the first budget. `budgets` replaces this: the
     ablation is trained at those of its numbers that are budgets of the profile, or at the first
     budget where none is.
+
+    The page shows the ablation in its `group`, one of `GROUPS`, and ablations with the same
+    `section` in one section. `why` says in two sentences what is expected and for what reason, and
+    `equation` is a formula for it, in LaTeX. `removals` names parts of the network, each with the
+    variant that has the part and the variant that lacks it. `peeking` lists variants that see the
+    tokens they predict, so that their loss cannot be compared.
 
     Raises:
         ValueError: a name is unknown or used twice, an entry is not a Variant or a Claim, or the
@@ -201,6 +219,12 @@ class Ablation:
     core: bool = False
     budgets: Sequence[int] | None = None
     limits: str = ""
+    group: str = "yours"
+    section: str = ""
+    why: str = ""
+    equation: str = ""
+    removals: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    peeking: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _check_entries("variants", self.variants, Variant)
@@ -210,6 +234,10 @@ class Ablation:
         _check_distinct("claims", [claim.id for claim in self.claims])
         check_names("baseline", "variant", [self.baseline], variants)
         check_names("probes", "probe", self.probes, get_args(Probe))
+        check_names("group", "group", [self.group], GROUPS)
+        check_names("peeking", "variant", self.peeking, variants)
+        for part, arms in self.removals.items():
+            check_names(f"removals: '{part}'", "variant", arms, variants)
         fixed = {variant.name for variant in self.variants if variant.fixed_rate}
         for variant in self.variants:
             if variant.tuned_for:
@@ -259,18 +287,6 @@ class Ablation:
         if self.budgets is None:
             return list(budgets if self.core else budgets[:1])
         return [budget for budget in budgets if budget in self.budgets] or list(budgets[:1])
-
-
-def check_budgets(owner: str, budgets: Sequence[int]) -> None:
-    """Refuse budgets that are not whole, positive and increasing.
-
-    Raises:
-        ValueError: naming the owner and the budgets.
-    """
-    numbers = list(budgets) if isinstance(budgets, Sequence) else []
-    if not are_budgets(numbers):
-        shown = ",".join(map(str, numbers)) if isinstance(budgets, Sequence) else f"{budgets!r:.40}"
-        raise ValueError(f"{owner}={shown} cannot work: budgets are whole, positive and increasing")
 
 
 def _check_entries(field: str, entries: Iterable[object], kind: type) -> None:

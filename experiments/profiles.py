@@ -70,6 +70,18 @@ def are_budgets(values: Sequence[Any]) -> bool:
     return bool(values) and whole and sorted({*values}) == list(values)
 
 
+def check_budgets(owner: str, budgets: Sequence[int]) -> None:
+    """Refuse budgets that are not whole, positive and increasing.
+
+    Raises:
+        ValueError: naming the owner and the budgets.
+    """
+    numbers = list(budgets) if isinstance(budgets, Sequence) else []
+    if not are_budgets(numbers):
+        shown = ",".join(map(str, numbers)) if isinstance(budgets, Sequence) else f"{budgets!r:.40}"
+        raise ValueError(f"{owner}={shown} cannot work: budgets are whole, positive and increasing")
+
+
 # FLOP per second of training the `gpu` profile's base network in bfloat16. The A100's is computed
 # from nanoGPT's published log: 22.4 ms for a step of 1.16e12 FLOPs, compiled. The H200's was
 # measured with `make gpu-check` (PyTorch 2.11): 14.0 ms for that step, not compiled, one run alone.

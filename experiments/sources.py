@@ -39,3 +39,10 @@ def papers_in(text: str) -> list[str]:
 def numbered(text: str) -> str:
     """The papers that a text names and whose numbers are known, with their numbers."""
     return ", ".join(f"{name}: {SOURCES[name]}" for name in papers_in(text) if name in SOURCES)
+
+
+def links(text: str) -> list[tuple[str, str]]:
+    """The papers that a text names and whose numbers are known, each with its address."""
+    places = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
+    known = [(name, SOURCES[name].split(":", 1)) for name in papers_in(text) if name in SOURCES]
+    return [(name, places[kind] + number) for name, (kind, number) in known]

@@ -63,6 +63,12 @@ def details(summary: str, *parts: Markup | str) -> Markup:
     return render("folded", summary=summary, inside=Markup("").join(parts))
 
 
-def heading(anchor: str, words: str) -> Markup:
-    """A heading inside a section, with a link to itself."""
-    return render("heading", anchor=anchor, words=words)
+def side_by_side(*figures: HTML) -> HTML:
+    """Figures in one row where there is room. Empty figures are left out."""
+    shown = [figure.data for figure in figures if figure.data]
+    return HTML(render("pair", figures=shown)) if shown else EMPTY
+
+
+def heading(words: str) -> HTML:
+    """A heading inside a section."""
+    return HTML(render("heading", words=words))

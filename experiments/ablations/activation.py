@@ -7,6 +7,7 @@ CHARACTERS_PER_WORD_PIECE = 4.5  # about, in English text
 ABLATION = Ablation(
     title="Activation",
     question="ReLU of the first transformer, GELU of BERT and GPT, or Llama's gated SwiGLU?",
+    group="details",
     baseline="relu",
     variants=vary("activation", ["relu", "gelu", "swiglu"]),
     claims=[
@@ -39,5 +40,10 @@ ABLATION = Ablation(
     ],
     probes=["samples"],
     budgets=[1],  # the published gaps are below what twenty seeds can decide
+    why=(
+        "ReLU sets half of its inputs to zero, and GELU does so smoothly. A gated unit multiplies "
+        "two linear maps, which one matrix and a fixed function cannot express."
+    ),
+    equation=r"\operatorname{SwiGLU}(x) = \left( x W_1 \odot \sigma(x W_1) \right) \odot x V",
     limits="A short training of a small network.",
 )

@@ -9,6 +9,7 @@ ABLATION = Ablation(
     title="Scaled dot products",
     question="Does learning suffer when scores are not divided by sqrt(d_k), and more so in wide"
     " heads?",
+    group="attention",
     baseline="scaled",
     variants=[
         Variant("scaled", tuned_for="scaled"),
@@ -46,6 +47,16 @@ ABLATION = Ablation(
     ],
     probes=["heads", "samples"],
     budgets=[1, 16],
+    removals={
+        "the scale of the scores, in one wide head": ("one-head-scaled", "one-head-unscaled"),
+    },
+    why=(
+        "The dot product of two vectors of unit variance has the variance of their width. Without "
+        "the scale the scores of a wide head are large, the softmax is nearly one-hot, and its "
+        "gradient nearly zero."
+    ),
+    equation=r"\operatorname{Var}(q \cdot k) = d_k, \qquad"
+    r" \operatorname{softmax}\!\left(\frac{q k^\top}{\sqrt{d_k}}\right)",
     limits="Vaswani's argument assumes inputs of unit variance; the scores of a network start as"
     " small or as large as its weights make them.",
 )

@@ -9,6 +9,8 @@ ABLATION = Ablation(
     title="Families: continuing a text",
     question="Decoders are said to suit generation. At equal parameters, do they continue a text"
     " better than an encoder-decoder that reads the first half in both directions?",
+    group="tasks",
+    section="Encoder, decoder or both",
     baseline="decoder",
     variants=[
         Variant("decoder", TASK),
@@ -29,6 +31,10 @@ ABLATION = Ablation(
         ),
     ],
     budgets=[1, 16],
+    why=(
+        "Text is continued from left to right, so reading the first half in both directions may "
+        "help little. The decoder has twice the layers for both halves."
+    ),
     limits="Only the second half of each window counts, in training and in evaluation. The encoder"
     " and the decoder of the encoder-decoder have half the layers each.",
 )

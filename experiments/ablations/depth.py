@@ -22,6 +22,8 @@ ABLATION = Ablation(
     title="Depth, residual connections and normalisation",
     question="From two layers to two dozen: which stacks train when residual connections, layer"
     " normalisation or both are taken out?",
+    group="trainable",
+    section="Residual connections and layer normalisation",
     baseline="deepest-both",
     variants=[
         *(
@@ -55,6 +57,12 @@ ABLATION = Ablation(
     ],
     probes=["layers"],
     budgets=[1, 16],
+    why=(
+        "Without residual connections the gradient is a product of one Jacobian per layer, which "
+        "vanishes or explodes with the depth. With them each factor is near the identity, so that "
+        "depth costs little."
+    ),
+    equation=r"\frac{\partial x_L}{\partial x_0} = \prod_{l} \left( I + J_l \right)",
     limits="A quarter of the base's tokens. All variants have the base's initialisation; another"
     " initialisation, made for a variant, may rescue it. The claims are judged in the deepest"
     " stacks; all other stacks have the rate of the deepest one with both.",

@@ -12,6 +12,8 @@ ABLATION = Ablation(
     title="Families: telling the genre",
     question="Encoders are said to suit understanding. Does an encoder recognise comedy,"
     " history and tragedy in a passage better than a decoder of the same size?",
+    group="tasks",
+    section="Encoder, decoder or both",
     baseline="decoder",
     variants=[
         Variant("decoder", TASK),
@@ -33,6 +35,10 @@ ABLATION = Ablation(
         ),
     ],
     budgets=[1, 16],
+    why=(
+        "A passage is read whole before its genre is told, so nothing needs to be hidden from a "
+        "token."
+    ),
     limits="The genres are those of the First Folio. The networks are judged on three plays that"
     " they were not trained on, so the manner of a single play matters much. Chance is one third.",
 )

@@ -22,6 +22,8 @@ ABLATION = Ablation(
     title="Gradients at initialisation",
     question="How large are the gradients of an untrained stack, layer by layer, with the norm"
     " before or after the sublayer?",
+    group="trainable",
+    section="Norm placement, warm-up and gradients",
     baseline="pre",
     variants=[
         Variant("pre", PRE),
@@ -74,6 +76,13 @@ ABLATION = Ablation(
     probes=["layers"],
     core=True,
     budgets=[1],  # nothing is trained
+    why=(
+        "Xiong 2020 bounds the gradient of the last layer at initialisation: with the norm after "
+        "the sum the bound does not depend on the depth, with the norm before the sublayer it "
+        "shrinks with it."
+    ),
+    equation=r"\lVert \nabla_{W_L} \rVert_\text{post} = O(1), \qquad \lVert"
+    r" \nabla_{W_L} \rVert_\text{pre} = O\!\left(\frac{1}{\sqrt{L}}\right)",
     limits="This is the theorem's own setting: Xavier weights and embeddings of unit size. A pilot"
     " with GPT-2's small embeddings saw the opposite order. The losses are those of untrained"
     " networks and mean nothing.",

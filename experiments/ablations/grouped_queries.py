@@ -5,6 +5,7 @@ from experiments.ablation import Ablation, Beats, Claim, Variant
 ABLATION = Ablation(
     title="Grouped queries",
     question="What does sharing keys and values among query heads cost?",
+    group="attention",
     baseline="multi-head",
     variants=[
         Variant("multi-head"),
@@ -61,6 +62,15 @@ ABLATION = Ablation(
     ],
     probes=["samples"],
     budgets=[1, 16],
+    removals={
+        "all key and value heads but one": ("multi-head", "multi-query"),
+    },
+    why=(
+        "While generating, each token reads all stored keys and values, and memory is read more "
+        "slowly than it is multiplied. Query heads that share keys and values store and read "
+        "less."
+    ),
+    equation=r"\text{cache} = 2\, n\, L\, h_{kv}\, d_\text{head}",
     limits="Keeping the quality means being no worse. Sharing also removes parameters; one variant"
     " puts them back into the feed-forward network. Generation is timed for one short sequence on"
     " this hardware, where the cache is small.",

@@ -5,6 +5,7 @@ from experiments.ablation import Ablation, Beats, Claim, UsesContext, Variant
 ABLATION = Ablation(
     title="What heads do",
     question="Do heads take on roles, and which of them can be switched off?",
+    group="attention",
     baseline="base",
     variants=[
         Variant("base", tuned_for="base"),
@@ -70,6 +71,10 @@ ABLATION = Ablation(
     ],
     probes=["positions", "heads", "pruning", "samples", "atlas"],
     budgets=[1, 16],
+    why=(
+        "Nothing assigns a role to a head: roles are found in trained networks. A head that can "
+        "be switched off at little loss does what others do too, or little."
+    ),
     limits="Heads are switched off at evaluation, without further training. The order is by the"
     " loss that each head costs alone, the least first. Scores are means over held-out text; the"
     " score of a network is that of its strongest head.",

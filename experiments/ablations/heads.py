@@ -7,6 +7,7 @@ CHARACTERS_PER_WORD_PIECE = 4.5  # about, in English text
 ABLATION = Ablation(
     title="Number of heads",
     question="At equal parameters and equal matrix products, what does splitting attention gain?",
+    group="attention",
     baseline="heads-1",
     variants=[
         *vary("n_heads", [1]),
@@ -59,6 +60,15 @@ ABLATION = Ablation(
     ],
     probes=["heads", "samples"],
     core=True,
+    removals={
+        "all heads but one": ("heads-4", "heads-1"),
+    },
+    why=(
+        "A softmax gives one weighted mean, so one head averages what it attends to. Several "
+        "heads attend to several places at once, each in a part of the width, for the same matrix "
+        "products."
+    ),
+    equation=r"h \cdot n^2 \cdot \frac{d}{h} = n^2 d",
     limits="The width stays the same, so many heads are narrow heads, and RoPE has fewer"
     " frequencies in a narrow head. No claim is about 2 and 8 heads: they have the rate of 4.",
 )

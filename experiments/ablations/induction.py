@@ -18,6 +18,7 @@ ABLATION = Ablation(
     title="Induction",
     question="A random pattern repeats. Which networks learn to find their place in its first"
     " occurrence, and to continue from there?",
+    group="attention",
     baseline="two-layers",
     variants=[
         Variant("one-layer", TASK | {"model.n_layers": 1}),
@@ -57,6 +58,11 @@ ABLATION = Ablation(
         ),
     ],
     budgets=[1, 4, 16],
+    why=(
+        "Copying what followed the last occurrence takes two steps: one head marks each token "
+        "with the one before, a later head looks up that mark. One layer has no place for the "
+        "second step."
+    ),
     limits="Patterns have distinct symbols and many lengths, so that neither a fixed distance nor"
     " the symbol alone tells what comes next. The LSTM has the"
     " base's width in two layers. Whether a network learns the task within this budget depends"

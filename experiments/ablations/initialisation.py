@@ -11,6 +11,7 @@ ABLATION = Ablation(
     title="Initialisation",
     question="Xavier's weights or GPT-2's small ones, and embeddings multiplied by sqrt(d_model) or"
     " not?",
+    group="trainable",
     baseline="gpt2",
     variants=[
         Variant("gpt2", GPT2 | UNSCALED),
@@ -32,5 +33,11 @@ ABLATION = Ablation(
     ],
     probes=["layers", "samples"],
     budgets=[1, 16],
+    why=(
+        "Xavier's weights keep the variance of a signal through a layer. GPT-2's weights are "
+        "smaller, so that each layer of an untrained network adds little to the residual path."
+    ),
+    equation=r"\operatorname{Var}(W_\text{Xavier}) = \frac{2}{n_\text{in}"
+    r" + n_\text{out}}, \qquad \sigma(W_\text{GPT-2}) = 0.02",
     limits="Few steps; GPT-2's weights were made for long trainings of deep stacks.",
 )

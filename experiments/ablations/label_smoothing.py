@@ -5,6 +5,7 @@ from experiments.ablation import Ablation, Beats, Claim, Variant
 ABLATION = Ablation(
     title="Label smoothing",
     question="What does spreading a tenth of the target over all characters do to perplexity?",
+    group="details",
     baseline="none",
     variants=[
         Variant("none", {"recipe.label_smoothing": 0.0}),
@@ -24,5 +25,11 @@ ABLATION = Ablation(
     ],
     probes=["samples"],
     budgets=[1, 16],
+    why=(
+        "A smoothed target asks for a probability below one, so the network that fits it best is "
+        "less certain than the data. Perplexity counts certainty, so it should suffer where "
+        "accuracy does not."
+    ),
+    equation=r"y' = (1 - \epsilon)\, y + \frac{\epsilon}{V}",
     limits="Only perplexity is judged, and not accuracy and calibration, which smoothing is for.",
 )

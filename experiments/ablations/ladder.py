@@ -8,6 +8,7 @@ MLP = {"model.family": "mlp", "recipe.learning_rate": Times(3)}
 ABLATION = Ablation(
     title="The ladder of language models",
     question="Bigram, fixed-window MLP, transformer: how much does each gain on the one before?",
+    group="others",
     baseline="bigram",
     variants=[
         Variant("bigram", {"model.family": "bigram"}),
@@ -36,6 +37,15 @@ ABLATION = Ablation(
     ],
     probes=["positions", "samples"],
     budgets=[1, 16],
+    removals={
+        "attention (a fixed-window MLP instead)": ("transformer", "mlp"),
+    },
+    why=(
+        "A bigram sees one token, a fixed-window MLP a few, each at a place of its own. Attention "
+        "sees the whole context and chooses by content what to read."
+    ),
+    equation=r"p(x_t \mid x_{t-1}) \to p(x_t \mid x_{t-8},"
+    r" \dots, x_{t-1}) \to p(x_t \mid x_1, \dots, x_{t-1})",
     limits="The MLP sees eight characters. The bigram is counted from the same batches, not from"
     " the whole text.",
 )

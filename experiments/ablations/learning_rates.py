@@ -28,6 +28,7 @@ ABLATION = Ablation(
     title="Learning rates that train",
     question="Norms and warm-up are said to make training robust. From a quarter of the base's"
     " learning rate to eight times of it: where does each stack train, and to what loss?",
+    group="trainable",
     baseline="pre-1x",
     variants=[
         Variant(
@@ -73,6 +74,12 @@ ABLATION = Ablation(
             requires=[Trains("post-0.5x")],
         ),
     ],
+    why=(
+        "A step of Adam moves every weight by about the learning rate, whatever the size of its "
+        "gradient. A norm bounds what such a step changes in the output, so that larger rates "
+        "still train."
+    ),
+    equation=r"\Delta w = -\eta\, \frac{\hat m}{\sqrt{\hat v} + \epsilon}",
     limits="A run trains if its loss ends a fifth of a nat below that of the letters' frequencies."
     " A wider range of rates would count more of those at which every stack trains, or none.",
 )

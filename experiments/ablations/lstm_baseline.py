@@ -9,6 +9,7 @@ ABLATION = Ablation(
     title="LSTM baseline",
     question="Same parameters, same tokens in the same order: which network learns more, and"
     " which is faster on this hardware?",
+    group="others",
     baseline="lstm",
     variants=[
         Variant("transformer"),
@@ -96,6 +97,15 @@ ABLATION = Ablation(
     ],
     probes=["positions", "samples"],
     core=True,
+    removals={
+        "attention (an LSTM instead)": ("transformer", "lstm"),
+    },
+    why=(
+        "An LSTM carries the past in a state of fixed size, one step after the other. Attention "
+        "keeps every token and reads all of them in one matrix product, which hardware does well "
+        "and which costs more with the length."
+    ),
+    equation=r"\text{LSTM: } O(n d^2), \qquad \text{attention: } O(n^2 d)",
     limits="The loss to be reached is that of the bigram: a low bar, which both networks pass long"
     " before the schedule lowers their rates, so it says little about the losses at the end. Longer"
     " contexts may change the order. Speed is that of a training step on this hardware, with one"

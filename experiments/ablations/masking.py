@@ -6,6 +6,7 @@ ABLATION = Ablation(
     title="Mask placement",
     question="What goes wrong when the future is set to zero after the softmax instead of to -inf"
     " before it?",
+    group="order",
     baseline="before-softmax",
     variants=[
         Variant("before-softmax", {}),
@@ -34,6 +35,17 @@ ABLATION = Ablation(
     ],
     probes=["samples"],
     budgets=[1, 16],
+    removals={
+        "the mask before the softmax": ("before-softmax", "after-softmax"),
+    },
+    peeking=["after-softmax"],
+    why=(
+        "Minus infinity before the softmax gives the future a weight of zero in the numerator and "
+        "in the sum. Zeros after the softmax leave the future in the sum, so each weight of the "
+        "past tells something of the future."
+    ),
+    equation=r"a_{ij} = \frac{e^{s_{ij}}}{\sum_{k \le i} e^{s_{ik}}} \quad"
+    r" \text{against} \quad a_{ij} = \frac{e^{s_{ij}}}{\sum_{k} e^{s_{ik}}}",
     limits="After the softmax, the weights of the past depend on the scores of the future through"
     " the sum that divides them, in training and in evaluation. The loss is that of a reader who"
     " sees the future, and no text could be generated at that loss.",

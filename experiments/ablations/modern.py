@@ -17,6 +17,7 @@ LLAMA = ROPE | RMSNORM | SWIGLU | GROUPED
 ABLATION = Ablation(
     title="The modern set",
     question="Which of Llama's changes to GPT-2 does the work?",
+    group="details",
     baseline="gpt2-set",
     variants=[
         Variant("gpt2-set", GPT2),
@@ -61,6 +62,11 @@ ABLATION = Ablation(
     ],
     probes=["samples"],
     budgets=[1, 16],
+    why=(
+        "Each of the changes was published with a gain of its own, mostly at a scale far above "
+        "this one. Whether the gains add up is a question for the whole set and for the set "
+        "without each."
+    ),
     limits="The two sets and +rope have learning rates of their own; every other step has the rate"
     " of the one that has the same positions. Grouped queries are the last change, so +swiglu is"
     " the Llama set without them.",

@@ -5,6 +5,7 @@ from experiments.ablation import Ablation, Beats, Claim, vary
 ABLATION = Ablation(
     title="LayerNorm and RMSNorm",
     question="Does a norm need to subtract the mean?",
+    group="details",
     baseline="layernorm",
     variants=vary("norm", ["layernorm", "rmsnorm"]),
     claims=[
@@ -42,6 +43,14 @@ ABLATION = Ablation(
     ],
     probes=["samples"],
     budgets=[1, 16],
+    removals={
+        "the mean of the norm (RMSNorm)": ("layernorm", "rmsnorm"),
+    },
+    why=(
+        "RMSNorm divides by the root mean square and leaves the mean as it is. If only the size "
+        "of a sublayer's input matters, nothing is lost."
+    ),
+    equation=r"\operatorname{RMSNorm}(x) = \frac{x}{\sqrt{\frac{1}{d} \sum_i x_i^2}} \odot g",
     limits="Speed is that of this hardware and of PyTorch's own kernels, with one thread and"
     " nothing else running, for forward and backward pass together: on processors PyTorch composes"
     " the backward pass of RMSNorm of several operations.",

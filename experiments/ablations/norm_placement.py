@@ -9,6 +9,8 @@ NO_WARMUP = {"recipe.warmup_steps": 0}
 ABLATION = Ablation(
     title="Norm placement and warm-up",
     question="Does post-LN, the original placement, need the warm-up that pre-LN can do without?",
+    group="trainable",
+    section="Norm placement, warm-up and gradients",
     baseline="pre",
     variants=[
         Variant("pre", PRE),
@@ -47,6 +49,13 @@ ABLATION = Ablation(
     ],
     probes=["layers", "samples"],
     core=True,
+    why=(
+        "Post-LN normalises the sum, so every layer rescales the residual path and the gradient "
+        "with it. Pre-LN leaves the path untouched, and a warm-up keeps the first steps of "
+        "post-LN small while Adam's estimates are poor."
+    ),
+    equation=r"\text{post: } x_{l+1} = \operatorname{norm}(x_l + f(x_l)),"
+    r" \qquad \text{pre: } x_{l+1} = x_l + f(\operatorname{norm}(x_l))",
     limits="One length of warm-up, a tenth of the training, and dropped at the learning rate that"
     " is best with it. The ablation learning-rates has the other rates.",
 )

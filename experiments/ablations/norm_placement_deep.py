@@ -12,6 +12,8 @@ NO_WARMUP = {"recipe.warmup_steps": 0}
 ABLATION = Ablation(
     title="Norm placement and warm-up in a deep stack",
     question="Does a stack of twice the layers make the placement matter more?",
+    group="trainable",
+    section="Norm placement, warm-up and gradients",
     baseline="pre",
     variants=[
         Variant("pre", PRE),
@@ -43,6 +45,10 @@ ABLATION = Ablation(
         ),
     ],
     budgets=[1, 16],
+    why=(
+        "Each post-LN layer rescales the gradient of the layers below, so the effect is a power "
+        "of the depth. Twice the layers should show it more clearly."
+    ),
     limits="Half of the base's tokens, to make up for the layers; in a longer training the"
     " difference may be smaller or larger. A quarter of the tokens was tried first, with which"
     " post-LN did not train at any learning rate.",

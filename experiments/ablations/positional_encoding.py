@@ -6,6 +6,8 @@ ABLATION = Ablation(
     title="Positional encoding",
     question="Attention by itself does not see order. How much does each way of encoding order"
     " matter?",
+    group="order",
+    section="Positional encoding",
     baseline="none",
     variants=[
         *vary("position", ["none", "sinusoidal"]),
@@ -123,6 +125,15 @@ ABLATION = Ablation(
     ],
     probes=["positions", "lengths", "samples"],
     core=True,
+    removals={
+        "positional encoding": ("rope", "none"),
+    },
+    why=(
+        "Attention is a sum over a set: permuted inputs give permuted outputs. A causal mask "
+        "breaks this, because each place sees a set of another size, and from that a network can "
+        "learn where it is."
+    ),
+    equation=r"\operatorname{attention}(P x) = P \operatorname{attention}(x)",
     limits="Beyond the training length each network is evaluated as it was trained, without any of"
     " the later methods for longer contexts. Learned positions do not exist there; they"
     " have the learning rate of sinusoidal ones.",

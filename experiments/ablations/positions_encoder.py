@@ -14,6 +14,8 @@ ABLATION = Ablation(
     title="Positions in an encoder",
     question="A causal mask tells positions apart; an encoder has none. Does it collapse without"
     " positions?",
+    group="order",
+    section="Positional encoding",
     baseline="none",
     variants=[
         Variant("none", MASKED | {"model.position": "none"}),
@@ -47,6 +49,10 @@ ABLATION = Ablation(
         ),
     ],
     budgets=[1, 16],
+    why=(
+        "An encoder has no causal mask, so without positions all permutations of its input look "
+        "the same. Whatever it predicts then, it predicts from the set of its tokens."
+    ),
     limits="The loss is over the masked characters alone, 15 % of all. A shorter training was tried"
     " first, in which RoPE's loss varied much between seeds.",
 )

@@ -8,6 +8,8 @@ NO_NORM = {"model.norm_placement": "none"}
 ABLATION = Ablation(
     title="Residual connections and layer normalisation",
     question="What does each of the two gain, each variant at its own learning rate?",
+    group="trainable",
+    section="Residual connections and layer normalisation",
     baseline="both",
     variants=[
         Variant("both"),
@@ -38,6 +40,16 @@ ABLATION = Ablation(
     ],
     probes=["layers", "samples"],
     core=True,
+    removals={
+        "residual connections": ("both", "no-residual"),
+        "layer normalisation": ("both", "no-norm"),
+    },
+    why=(
+        "A residual connection adds what a sublayer computes to its input, so the gradient of the "
+        "sum has a path that no sublayer can shrink. A norm keeps the size of a sublayer's input "
+        "the same whatever the layers below do."
+    ),
+    equation=r"x_{l+1} = x_l + f_l(\operatorname{norm}(x_l))",
     limits="All variants have the base's initialisation; another initialisation, made for a"
     " variant, may rescue it.",
 )

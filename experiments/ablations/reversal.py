@@ -17,6 +17,8 @@ ABLATION = Ablation(
     question="Encoder-decoders are said to suit transduction. At equal parameters, do they learn"
     " to reverse random symbols better than a decoder that reads source and answer as one"
     " sequence?",
+    group="tasks",
+    section="Encoder, decoder or both",
     baseline="decoder",
     variants=[
         Variant("decoder", TASK, match_parameters="d_ff"),
@@ -37,6 +39,11 @@ ABLATION = Ablation(
         ),
     ],
     budgets=[1, 4, 16],
+    why=(
+        "An encoder reads the source in both directions before the decoder writes. A decoder that "
+        "reads source and answer as one sequence has no such reading, but all its layers for "
+        "both."
+    ),
     limits="Both networks have learned positions, since rotations do not relate the positions of"
     " two sequences. All sequences have the same length. A shorter training"
     " was tried first, in which one decoder in three did not learn the task.",

@@ -9,6 +9,7 @@ ABLATION = Ablation(
     title="Depth and width",
     question="What is gained by twice the layers or twice the width, at equal tokens and at equal"
     " arithmetic?",
+    group="others",
     baseline="base",
     variants=[
         Variant("base"),
@@ -92,6 +93,12 @@ ABLATION = Ablation(
     ],
     probes=["samples"],
     budgets=[1, 16],
+    why=(
+        "Kaplan 2020 finds the loss to fall with the number of parameters, whatever the shape. At "
+        "equal arithmetic a larger network sees less text, and Hoffmann 2022 finds about twenty "
+        "tokens per parameter to be best."
+    ),
+    equation=r"C \approx 6 N D",
     limits="The learning rates are chosen at equal tokens. Equal arithmetic means fewer steps of"
     " the same batch, with the schedule compressed.",
 )

@@ -14,6 +14,8 @@ ABLATION = Ablation(
     title="Families: sorting a sequence",
     question="Encoder-decoders are said to suit transduction. At equal parameters, do they learn"
     " to sort random symbols better than a decoder that reads source and answer as one sequence?",
+    group="tasks",
+    section="Encoder, decoder or both",
     baseline="decoder",
     variants=[
         Variant("decoder", TASK, match_parameters="d_ff"),
@@ -34,6 +36,10 @@ ABLATION = Ablation(
         ),
     ],
     budgets=[1, 4, 16],
+    why=(
+        "Each symbol of the sorted answer depends on all symbols of the source, none more than "
+        "another."
+    ),
     limits="Both networks have learned positions, since rotations do not relate the positions of"
     " two sequences. All sequences have the same length.",
 )

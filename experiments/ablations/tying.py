@@ -7,6 +7,7 @@ UNTIED = {"model.tie_embeddings": False}
 ABLATION = Ablation(
     title="Tied embeddings",
     question="Does sharing the input and output embeddings cost quality?",
+    group="details",
     baseline="tied",
     variants=[
         Variant("tied", {"model.tie_embeddings": True}),
@@ -39,6 +40,15 @@ ABLATION = Ablation(
     ],
     probes=["samples"],
     budgets=[1, 16],
+    removals={
+        "the tie of the embeddings": ("tied", "untied"),
+    },
+    why=(
+        "Both matrices relate a token to a direction of the same space, one reading and one "
+        "writing. One matrix for both halves these parameters and gives each token the gradients "
+        "of both."
+    ),
+    equation=r"\text{logits} = x E^\top",
     limits="With a vocabulary of characters the matrix is a small part of the"
     " network; with a vocabulary of word pieces it can be half.",
 )

@@ -41,7 +41,7 @@ def viewer(tables: Tables) -> HTML:
             "name": name,
             "passage": _passage(rows),
             "heads": _head_names(rows),
-            "weights": base64.b64encode(_weights(rows).tobytes()).decode(),
+            "weights": base64.b64encode(_causal(_weights(rows)).tobytes()).decode(),
             "scores": _scores(tables, rows),
         }
         for name, rows in by_variant.items()
@@ -134,6 +134,12 @@ def _weights(rows: pd.DataFrame) -> npt.NDArray[np.uint8]:
         for query, values in zip(queries["query"], queries["weights"], strict=True):
             head[query, : query + 1] = np.round(_MAX_BYTE * np.asarray(values))
     return weights
+
+
+def _causal(weights: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The weights of each query for the keys up to itself, one after the other, [heads, pairs]."""
+    time = weights.shape[-1]
+    return np.ascontiguousarray(weights[:, *np.tril_indices(time)])
 
 
 def _scores(tables: Tables, rows: pd.DataFrame) -> list[list[list[str]]]:

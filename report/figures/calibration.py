@@ -10,6 +10,7 @@ from experiments.records.collect import read_table
 from experiments.records.study import MANIFEST
 from report.figures.charts import show
 from report.html import join_html, render, table
+from report.svg import INK, LINE
 from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import records
 from report.verdicts.text import format_estimate, format_number, join_words, plural
@@ -101,8 +102,8 @@ def _figure(runs: pd.DataFrame) -> HTML:
     published, margin = first["published"], first["margin"]
     ours = estimate(list(losses))
     figure, axes = plt.subplots(figsize=(7.5, 1.5))
-    axes.axvspan(published - margin, published + margin, color="0.9", linewidth=0)
-    axes.axvline(published, color="0.3", linewidth=1)
+    axes.axvspan(published - margin, published + margin, color=LINE, linewidth=0)
+    axes.axvline(published, color=INK, linewidth=1)
     axes.plot(losses, [1] * len(losses), "o", alpha=0.6, markersize=5)
     if ours.low is not None and ours.high is not None:
         axes.plot([ours.low, ours.high], [0, 0], color="C0", linewidth=2)

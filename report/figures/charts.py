@@ -1,8 +1,8 @@
 """What all figures share: embedding in the page, colours, lines with intervals, axis labels."""
 
-import base64
 import io
-import re
+import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from report.html import render
+from report.svg import SETTINGS, inline_svg
 from report.verdicts.effects import loss_column
 from report.verdicts.stats import estimate
 from report.verdicts.tables import Tables
@@ -21,47 +22,35 @@ from report.verdicts.text import format_number
 
 matplotlib.use("Agg")
 sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
-plt.rcParams |= {
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-    "font.family": "sans-serif",
-    "svg.hashsalt": "report",
-}
+for setting, value in (SETTINGS | {"pdf.fonttype": 42}).items():
+    plt.rcParams[setting] = value  # type: ignore[index]
 
 Colours = dict[str, tuple[float, float, float]]
 
-_SVG_ONLY_BELOW = 60_000  # bytes; no PNG of a figure was ever smaller
-_PNG_SCALE = 2.5  # PNG pixels per CSS pixel
-_CSS_DPI = 96
-_POINTS_PER_INCH = 72
+_LONGEST_ALT = 299  # characters; a longer text is a burden where it is read aloud
 
 
-def show(figure: Figure, alt: str, caption: str) -> HTML:
-    """The figure as an image for the page, as SVG or PNG, whichever is smaller.
+def show(
+    figure: Figure,
+    alt: str,
+    caption: str,
+    data: pd.DataFrame | None = None,
+    chart: Mapping[str, Any] | None = None,
+) -> HTML:
+    """The figure as inline SVG, with its caption and its data.
 
     Args:
         figure: closed after it is drawn.
-        alt: alternative text for readers who cannot see the image.
-        caption: text below the image.
+        alt: accessible name of the figure, cut after `_LONGEST_ALT` characters.
+        caption: text below the figure.
+        data: the numbers that the figure shows, below the caption as CSV.
+        chart: how the page's script draws the data: the columns "x", of which the reader chooses
+            one, the column "y", and the axis label "unit". The first column tells lines apart.
     """
-    image, kind = saved(figure, "svg", metadata={"Date": None}), "svg+xml"
-    width, height = (
-        round(float(points) * _CSS_DPI / _POINTS_PER_INCH)
-        for points in re.findall(rb'(?:width|height)="([\d.]+)pt"', image[:2000])
-    )
-    if len(image) > _SVG_ONLY_BELOW:
-        png = saved(figure, "png", metadata={"Software": None}, dpi=_PNG_SCALE * _CSS_DPI)
-        if len(png) < len(image):
-            image, kind = png, "png"
+    svg = inline_svg(figure, textwrap.shorten(alt, _LONGEST_ALT, placeholder=" …"))
     plt.close(figure)
-    values: dict[str, Any] = {
-        "kind": kind,
-        "alt": alt,
-        "caption": caption,
-        "width": width,
-        "height": height,
-    }
-    return HTML(render("figure", data=base64.b64encode(image).decode(), **values))
+    rows = "" if data is None else data.to_csv(index=False, float_format="%.5g")
+    return HTML(render("figure", svg=svg, caption=caption, rows=rows, chart=chart))
 
 
 def saved(figure: Figure, kind: str, **options: Any) -> bytes:

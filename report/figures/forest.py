@@ -1,81 +1,106 @@
-"""Forest plot: differences of all variants from their baselines."""
-
-import textwrap
+"""Forest plot: differences in loss of an ablation's variants and of the pairs of its claims."""
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from report.figures.charts import palette, show
-from report.html import join_html, paragraph
-from report.verdicts.effects import difference_estimates, is_text
-from report.verdicts.stats import Estimate
+from report.html import EMPTY, join_html, paragraph
+from report.svg import INK, LINE, SOFT
+from report.verdicts.effects import difference_estimates, loss_column, paired_losses
+from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_estimate, join_words
+from report.verdicts.text import format_estimate
 
 
-def forest(tables: Tables, ablations: list[str]) -> HTML:
-    """Paired differences of every variant from the ablation's baseline, with 95 % intervals."""
-    figure, descriptions = draw_forest(tables, ablations)
-    if not descriptions:
-        plt.close(figure)
+def forest(tables: Tables, ablation: str) -> HTML:
+    """Paired differences of every variant from the baseline and of the pairs that claims are about,
+    with 95 % intervals and the margin.
+    """
+    if not about_losses(tables, ablation):
+        return EMPTY
+    rows = differences(tables, ablation)
+    if rows.empty:
         return join_html(paragraph("No variant can be compared with its baseline yet."))
-    baselines = ", ".join(f"{name}: {tables.ablations[name].baseline}" for name in ablations)
+    baseline, unit = tables.ablations[ablation].baseline, loss_column(tables, ablation).unit
+    texts = [f"{row['difference']} {_text(row)}" for row in records(rows)]
     return show(
-        figure,
-        alt=f"Mean paired differences in {_units(tables, ablations)}: {'; '.join(descriptions)}.",
-        caption="Difference of each variant from its baseline, paired by seed: mean, 95 % interval"
-        f" (if there are at least two seeds) and number of seeds. Baselines: {baselines}.",
+        draw_forest(tables, ablation, rows),
+        alt=f"Mean paired differences in {unit}: {'; '.join(texts)}.",
+        caption=f"Difference in validation loss, in {unit}: variants less {baseline}, and the other"
+        " pairs that claims are about. Mean and 95 % interval over paired seeds"
+        f"{'' if _least_margin(tables, ablation) is None else '; shaded: the margin'}.",
     )
 
 
-def draw_forest(tables: Tables, ablations: list[str]) -> tuple[Figure, list[str]]:
-    """Draw the figure of `forest`. Returns the figure and a description of each row."""
+def about_losses(tables: Tables, ablation: str) -> bool:
+    """Whether an ablation compares what networks learn: a claim is about it, or there is none."""
+    claims = tables.ablations[ablation].claims
+    return not claims or any(claim.learnt for claim in claims)
+
+
+def differences(tables: Tables, ablation: str) -> pd.DataFrame:
+    """A row for each difference: difference, mean, low, high and n; positive where the first of the
+    two variants is worse.
+    """
     rows = [
-        (name, row) for name in ablations for row in records(difference_estimates(tables, name))
+        {"difference": row["variant"]} | {key: row[key] for key in ("mean", "low", "high", "n")}
+        for row in records(difference_estimates(tables, ablation))
     ]
-    figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.26 * len(rows)))
-    colours = _row_colours(tables, ablations)
-    right_of_axes = axes.get_yaxis_transform()
-    labels, descriptions = [], []
-    for y, (ablation, row) in enumerate(rows):
-        variant, low, high = row["variant"], row["low"], row["high"]
-        colour = colours[ablation, variant]
-        if low is not None:
-            axes.plot([low, high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
-        axes.plot(row["mean"], y, "o", color=colour, markersize=5)
-        labels.append(variant if len(ablations) == 1 else f"{ablation}: {variant}")
-        text = format_estimate(Estimate(row["mean"], low, high, row["n"]))
-        note = f"{text} (n {row['n']})"
-        axes.text(1.02, y, note, transform=right_of_axes, va="center", fontsize=8)
-        descriptions.append(f"{labels[-1]} {text}")
-    axes.set_yticks(range(len(rows)), labels)
+    column, baseline = loss_column(tables, ablation).name, tables.ablations[ablation].baseline
+    pairs = [
+        sorted(claim.effect, key=lambda arm: -claim.effect[arm])
+        for claim in tables.ablations[ablation].claims
+        if claim.metric == column and len(claim.effect) == 2 and not claim.log
+    ]
+    for worse, better in pairs:
+        name = f"{worse} less {better}"
+        if baseline in (worse, better) or name in [row["difference"] for row in rows]:
+            continue
+        losses = paired_losses(tables, ablation, [worse, better])
+        if len(losses):
+            result = estimate(list(losses[worse] - losses[better]))
+            values = {key: getattr(result, key) for key in ("mean", "low", "high", "n")}
+            rows.append({"difference": name} | values)
+    return pd.DataFrame(rows, columns=["difference", "mean", "low", "high", "n"])
+
+
+def draw_forest(tables: Tables, ablation: str, rows: pd.DataFrame) -> Figure:
+    """Draw the rows of `differences`."""
+    figure, axes = plt.subplots(figsize=(5.2, 0.8 + 0.22 * len(rows)), layout="constrained")
+    colours = palette([variant.name for variant in tables.ablations[ablation].variants])
+    margin = _least_margin(tables, ablation)
+    if margin is not None:
+        axes.axvspan(-margin, margin, color=LINE, alpha=0.6, linewidth=0)
+    for y, row in enumerate(records(rows)):
+        colour = colours.get(row["difference"], SOFT)
+        if row["low"] is not None:
+            ends = [row["low"], row["high"]]
+            axes.plot(ends, [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+        axes.plot(row["mean"], y, "o", color=colour, markersize=4.5)
+    places, texts = range(len(rows)), [_text(row) for row in records(rows)]
+    axes.set_yticks(places, rows["difference"], parse_math=False)
+    axes.secondary_yaxis("right").set_yticks(places, texts)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.axvline(0, color="0.3", linewidth=1)
-    unit = textwrap.fill(f"({_units(tables, ablations)})", 80)
-    axes.set(xlabel=f"difference in validation loss from the baseline\n{unit}")
-    axes.text(0, 1.01, "← better", transform=axes.transAxes, ha="left", va="bottom")
-    axes.text(1, 1.01, "worse →", transform=axes.transAxes, ha="right", va="bottom")
-    return figure, descriptions
+    for each in (axes, *axes.child_axes):
+        each.tick_params(axis="y", labelsize=8, length=0)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(f"← better · {loss_column(tables, ablation).unit} · worse →")
+    return figure
 
 
-def _row_colours(
-    tables: Tables, ablations: list[str]
-) -> dict[tuple[str, str], tuple[float, float, float]]:
-    """One colour per variant for a single ablation, otherwise one colour per ablation."""
-    variants = {name: [v.name for v in tables.ablations[name].variants] for name in ablations}
-    if len(ablations) == 1:
-        (ablation,) = ablations
-        return {(ablation, name): c for name, c in palette(variants[ablation]).items()}
-    by_ablation = palette(ablations)
-    return {(a, name): by_ablation[a] for a, names in variants.items() for name in names}
+def _text(row: dict[str, float]) -> str:
+    return format_estimate(Estimate(row["mean"], row["low"], row["high"], int(row["n"])))
 
 
-def _units(tables: Tables, ablations: list[str]) -> str:
-    """Unit of the losses of several ablations."""
-    per_target = [name for name in ablations if not is_text(tables, name)]
-    if len(per_target) == len(ablations):
-        return "nats per target"
-    if per_target:
-        return f"nats per character; for {join_words(per_target)}, nats per target"
-    return "nats per character"
+def _least_margin(tables: Tables, ablation: str) -> float | None:
+    """The least margin of the ablation's claims about a difference in loss; None without one."""
+    column = loss_column(tables, ablation).name
+    margins = [
+        claim.margin_in_nats
+        for claim in tables.ablations[ablation].claims
+        if claim.metric == column
+    ]
+    return min((margin for margin in margins if margin is not None), default=None)

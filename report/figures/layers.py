@@ -54,6 +54,9 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     )
 
 
+_MOST_MARKED = 8  # layers; markers of more would be a band
+
+
 def layer_gradients(tables: Tables, ablation: str) -> HTML:
     """Gradients and activations by layer, before the first and after the last step."""
     rows = tables.probe("layers", ablation)
@@ -73,7 +76,8 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
     rows = rows[rows["value"] > 0]  # neither NaN of a diverged run nor underflow of float32
     colours = variant_colours(rows, tables, ablation)
     panels = {"col": "when", "row": "quantity", "facet_kws": {"sharey": "row"}}
-    lines = {"kind": "line", "marker": "o", "errorbar": interval} | by_colour(colours)
+    marker = "o" if rows["layer"].max() <= _MOST_MARKED else None
+    lines = {"kind": "line", "marker": marker, "errorbar": interval} | by_colour(colours)
     grid = sns.relplot(rows, x="layer", y="value", height=3.0, aspect=1.2, **panels, **lines)
     grid.set(yscale="log", xlabel="layer")
     grid.set_titles("{row_name}, {col_name}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from IPython.display import HTML
 
-from experiments.ablation import Ablation
+from experiments.ablation import Ablation, Variant
 from report.html import render
 from report.verdicts.tables import Tables
 
@@ -42,12 +42,19 @@ PART_OF = {
 PARTS = [*dict.fromkeys(PART_OF.values()), NONE]
 
 
-def picture(tables: Tables) -> HTML:
-    """The diagram as HTML, with links to the sections of the ablations."""
+def picture(tables: Tables, costs: Mapping[str, float]) -> HTML:
+    """The diagram as HTML, with links to the sections of the ablations.
+
+    Args:
+        tables: the tables of the study.
+        costs: by part, what its removal costs in nats per character. The more it costs, the darker
+            is the part's box.
+    """
     base, token = tables.study.base, tables.study.token
     titles = {name: ablation.title for name, ablation in tables.ablations.items()}
     parts = _ablations_by_part(tables)
-    return HTML(render("picture", parts=parts, titles=titles, base=base, token=token))
+    heats = {part: 60 * min(1.0, max(0.0, costs.get(part, 0.0))) for part in parts}
+    return HTML(render("picture", parts=parts, titles=titles, base=base, token=token, heats=heats))
 
 
 def drawing(tables: Tables) -> str:
@@ -119,6 +126,17 @@ def parts_of(ablation: Ablation, tables: Tables) -> list[str]:
     if any("recipe.task" in fields for fields in changes):
         parts.add(TASK)
     return [part for part in PARTS if part in parts] or [NONE]
+
+
+def part_of_pair(tables: Tables, first: Variant, second: Variant) -> str:
+    """The part in which two variants differ; of several, the one that `PARTS` names first."""
+    fields = [tables.differing(variant) for variant in (first, second)]
+    changed = {
+        PART_OF.get(field, TRAINING)
+        for field in {*fields[0], *fields[1]}
+        if fields[0].get(field) != fields[1].get(field)
+    }
+    return next((part for part in PARTS if part in changed), NONE)
 
 
 def _varied(changes: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -160,19 +160,19 @@ def speed_by_size(tables: Tables) -> HTML:
         log2_axis(bottom)
     panels[1, -1].legend(frameon=False)
     figure.tight_layout()
-    values = "; ".join(
-        f"{precision} {'/'.join(f'{size:g}' for size in sizes)}:"
-        f" {_median(repeats['tokens_per_second'])} and {_median(repeats['share'])} %"
-        for (precision, *sizes), repeats in rows.groupby(["precision", *_SIZES], sort=False)
-    )
+    settings = ["precision", *_SIZES]
+    medians = rows.groupby(settings, sort=False)[["tokens_per_second", "share"]].median()
+    fastest = medians["tokens_per_second"].idxmax()
     setting = ", ".join(f"{label} {default[size]:g}" for size, label in _SIZES.items())
     return show(
         figure,
-        alt="Tokens per second and percent of the peak, by width/context/batch/runs: " + values,
+        alt=f"Tokens per second and percent of the peak in {len(medians)} settings; at most"
+        f" {medians['tokens_per_second'].max():,.0f} tokens per second, in {fastest[0]}.",
         caption="Training without start-up and evaluation: median and range over repetitions of the"
         f" sum over concurrent runs. One size at a time is varied from {setting}; with the context,"
         " the batch is adapted to keep the number of tokens per step. The peak is the best"
         " square matrix product of one thread in the same precision and the same repetition.",
+        data=rows[[*settings, "repeat", "tokens_per_second", "share"]],
     )
 
 

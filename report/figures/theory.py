@@ -12,9 +12,10 @@ from IPython.display import HTML
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from experiments.records.collect import is_measured, read_table
 from report.figures.charts import show
-from report.html import EMPTY, details, render, table
-from report.verdicts.tables import records
+from report.html import EMPTY, details, join_html, render, table
+from report.verdicts.tables import Tables, records
 from report.verdicts.text import plural
 
 _FOLDED_FROM = 13  # rows
@@ -23,6 +24,32 @@ _KEY = (
     " Points are measurements. Solid lines are predictions; dotted lines connect measurements that"
     " have no prediction."
 )
+
+
+# The topics that explain an ablation.
+TOPICS = {
+    "attention-scale": ["scaled-dot-products", "softmax-saturation"],
+    "residual-norm": ["residual-path"],
+    "positional-encoding": ["permutation"],
+    "ladder": ["factorisation"],
+    "heads": ["head-cost"],
+    "context-length": ["quadratic-cost"],
+    "size": ["parameter-counts"],
+}
+
+
+def theory_of(tables: Tables, ablation: str) -> HTML:
+    """The topics that explain an ablation, with their figure; empty where there are none."""
+    names = TOPICS.get(ablation, [])
+    if not names or not is_measured(tables.results, "theory"):
+        return EMPTY
+    rows = read_table(tables.results, "theory")
+    parts = [topic(rows, name) for name in names]
+    if "softmax-saturation" in names:
+        parts.append(scores_figure(rows))
+    if "residual-path" in names:
+        parts.append(gradient_figure(rows))
+    return join_html(*(Markup(part.data) for part in parts))
 
 
 def topic(rows: pd.DataFrame, name: str) -> HTML:

@@ -1,29 +1,31 @@
-"""Learning curves: validation loss against tokens, seconds and floating-point operations."""
+"""Training curves: the loss over training, and its difference from the baseline's."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from IPython.display import HTML
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+from matplotlib.ticker import EngFormatter
 
 from report.figures.charts import (
     Colours,
-    by_colour,
     draw_lines,
+    interval,
     legend_beside,
     loss_label,
     show,
+    values_at_right_end,
     variant_colours,
 )
+from report.figures.forest import about_losses
 from report.html import EMPTY, join_html, paragraph
-from report.verdicts.effects import curve_points, is_text, loss_column
-from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_number, mean_over_seeds
+from report.svg import INK, SOFT
+from report.verdicts.effects import curve_points, finished, is_text, loss_column
+from report.verdicts.tables import Tables
+from report.verdicts.text import format_number, join_words, mean_over_seeds
 
 
 def learning_curves(tables: Tables, ablation: str) -> HTML:
-    """Validation loss against tokens: mean and 95 % interval over seeds, single seeds faint."""
+    """Validation loss against tokens: mean and 95 % interval over seeds."""
     loss = loss_column(tables, ablation, "loss").name
     points = curve_points(tables, ablation).dropna(subset=[loss])
     if points.empty:
@@ -31,17 +33,12 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     colours = variant_colours(points, tables, ablation)
     ends = _final_losses(points, colours, loss)
     points, above = _up_to(1.5 * tables.uniform_loss, points, loss)
-    figure, axes = plt.subplots(figsize=(7.5, 4.2))
-    single_seeds = {"units": "seed", "estimator": None, "alpha": 0.25, "linewidth": 0.6}
-    sns.lineplot(
-        points, x="tokens", y=loss, ax=axes, legend=False, **by_colour(colours), **single_seeds
-    )
+    figure, axes = plt.subplots(figsize=(7, 3.4))
     draw_lines(axes, points, colours, x="tokens", y=loss)
     axes.set(xlabel="tokens trained on", ylabel=loss_label(tables, ablation))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     caption = "Validation loss during training, for runs with a result: "
-    caption += mean_over_seeds(points)
-    caption += ", single seeds faint." if points["seed"].nunique() > 1 else "."
+    caption += f"{mean_over_seeds(points)}."
     if is_text(tables, ablation):
         caption += _draw_guesses(axes, tables)
     caption += above
@@ -50,13 +47,19 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"Learning curves of {len(colours)} variants. {ends}.",
         caption=caption,
+        data=_means(points, loss),
+        chart={
+            "x": ["tokens", "seconds", "flops"],
+            "y": "loss",
+            "unit": loss_label(tables, ablation),
+        },
     )
 
 
 def _draw_guesses(axes: Axes, tables: Tables) -> str:
     """Draw the losses of a uniform guess and a unigram guess, and describe both lines."""
     for guess in (tables.uniform_loss, tables.unigram_loss):
-        axes.axhline(guess, color="0.4", linestyle=":", linewidth=1)
+        axes.axhline(guess, color=SOFT, linestyle=":", linewidth=1)
     return (
         f" Dotted lines: a uniform guess over all {tables.study.token}s, and a guess by"
         f" {tables.study.token} frequency."
@@ -81,43 +84,70 @@ def _final_losses(points: pd.DataFrame, names: Colours, loss: str) -> str:
     return "; ".join(f"{name} ends at {format_number(means[name])}" for name in names)
 
 
-def learning_curves_by_cost(tables: Tables, ablation: str) -> HTML:
-    """Validation loss against seconds of training, and against FLOPs of training."""
-    loss = loss_column(tables, ablation, "loss").name
-    points = curve_points(tables, ablation).dropna(subset=[loss])
-    # Seconds differ between seeds, so every point is drawn at the mean over seeds.
-    mean_costs = points.groupby(["variant", "step"])[["seconds", "flops"]].transform("mean")
-    points = points.assign(seconds=mean_costs["seconds"], flops=mean_costs["flops"])
-    points = points[(points["step"] > 0) & points["flops"].notna()]
-    points, above = _up_to(1.1 * tables.uniform_loss, points, loss)
-    if points["step"].nunique() < 2:
+def difference_curves(tables: Tables, ablation: str) -> HTML:
+    """Difference of each variant's loss from the baseline's over training, paired by seed and step.
+
+    Differences larger than those of the second half of the training are drawn at the edge.
+    """
+    rows = _differences(tables, ablation)
+    if not about_losses(tables, ablation) or rows.empty or rows["step"].nunique() < 2:
         return EMPTY
-    colours = variant_colours(points, tables, ablation)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
-    for axes, column in ((left, "seconds"), (right, "flops")):
-        costly = points[points[column] > 0]  # a bigram has no operations
-        draw_lines(axes, costly, colours, x=column, y=loss, legend=axes is right)
-        axes.set(ylabel=loss_label(tables, ablation), xscale="log")
-        low, high = axes.get_xlim()
-        subs = (1, 2, 5) if high / low < _WIDE_RANGE else (1,)
-        axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
-        axes.xaxis.set_minor_locator(NullLocator())
-    left.set_xlabel("seconds of training")
-    left.xaxis.set_major_formatter("{x:g}")
-    right.set_xlabel("FLOPs of training")
-    right.xaxis.set_major_formatter(EngFormatter(sep=""))
-    legend_beside(right)
-    last = points.sort_values("step").groupby("variant")[["seconds", "flops"]].last()
-    totals = "; ".join(
-        f"{row['variant']} {format_number(row['seconds'])} s, {row['flops']:.3g} FLOPs"
-        for row in records(last.reset_index())
-    )
+    lost = _diverging(tables, ablation)
+    rows = rows[~rows["variant"].isin(lost)]
+    if rows.empty:
+        return EMPTY
+    colours = variant_colours(rows, tables, ablation)
+    late = rows[rows["step"] >= rows["step"].max() / 2]["difference"]
+    reach = max(1.25 * float(late.abs().max()), 0.02)
+    shown = rows.assign(difference=rows["difference"].clip(-reach, reach))
+    shown = shown[shown["step"] > 0]
+    figure, axes = plt.subplots(figsize=(5.2, 2.4), layout="constrained")
+    draw_lines(axes, shown, colours, x="tokens", y="difference", dashes=False)
+    baseline, unit = tables.ablations[ablation].baseline, loss_column(tables, ablation).unit
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.set(xlabel="tokens trained on", ylabel=f"less {baseline}\n({unit})")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.legend(frameon=False, fontsize=7, title=None, loc="best", ncols=1 + (len(colours) > 8))
+    ends = values_at_right_end(rows, colours, "tokens", "difference")
     return show(
         figure,
-        alt=f"Learning curves against cost. Cost of a complete training: {totals}.",
-        caption="The same losses against the cost of training on this machine, measured while other"
-        f" runs were active: {mean_over_seeds(points)}.{above}",
+        alt=f"Difference from {baseline} during training. At the end: {ends}.",
+        caption=f"Loss during training less that of {baseline} at the same step and seed:"
+        f" {mean_over_seeds(rows)}."
+        + (f" Diverged and not drawn: {join_words(lost)}." if lost else ""),
     )
 
 
-_WIDE_RANGE = 100  # ratio of the axis limits above which ticks at 1, 2 and 5 would overlap
+def _diverging(tables: Tables, ablation: str) -> list[str]:
+    """The variants with a run that diverged, or whose loss rose above that of a uniform guess in
+    the second half of the training.
+    """
+    members = finished(tables, ablation)
+    points = curve_points(tables, ablation)
+    loss = points[loss_column(tables, ablation, "loss").name].astype(float)
+    high = points[(points["step"] >= points["step"].max() / 2) & (loss > tables.uniform_loss)]
+    lost = {*members.loc[members["status"] == "diverged", "variant"], *high["variant"]}
+    return [variant.name for variant in tables.ablations[ablation].variants if variant.name in lost]
+
+
+def _differences(tables: Tables, ablation: str) -> pd.DataFrame:
+    """The differences from the baseline: variant, seed, step, tokens and difference."""
+    loss = loss_column(tables, ablation, "loss").name
+    points = curve_points(tables, ablation).dropna(subset=[loss])
+    places = ["seed", "step"]
+    is_baseline = points["variant"] == tables.ablations[ablation].baseline
+    of_baseline = points.loc[is_baseline, [*places, loss]].rename(columns={loss: "of_baseline"})
+    rows = points[~is_baseline].merge(of_baseline, on=places)
+    return rows.assign(difference=rows[loss].astype(float) - rows["of_baseline"].astype(float))
+
+
+def _means(points: pd.DataFrame, loss: str) -> pd.DataFrame:
+    """Mean and interval of the loss by variant and step, with tokens, seconds and FLOPs."""
+    rows = []
+    for (variant, _), of_step in points.groupby(["variant", "step"], sort=False):
+        low, high = interval(of_step[loss])
+        means = of_step[["tokens", "seconds", "flops"]].mean()
+        rows.append(
+            {"variant": variant, **means, "loss": of_step[loss].mean(), "low": low, "high": high}
+        )
+    return pd.DataFrame(rows)

@@ -14,10 +14,9 @@
 results = "results/smoke"
 ablation = "heads"
 
+
 # %%
 from pathlib import Path
-
-from IPython.display import HTML, display
 
 from report.figures.costs import cost_curves, cost_table
 from report.figures.forest import forest
@@ -25,80 +24,98 @@ from report.figures.heads import head_table, logit_table, pruning_curve
 from report.figures.layers import depth_grid, layer_gradients
 from report.figures.learning_rates import rate_search, schedules
 from report.figures.positions import encodings, loss_by_length, loss_by_position
-from report.figures.training_curves import learning_curves, learning_curves_by_cost
-from report.html import heading
+from report.figures.theory import theory_of
+from report.figures.training_curves import difference_curves, learning_curves
+from report.html import heading, side_by_side
 from report.page.budgets import loss_by_budget, shown_note, tuning_table
-from report.page.claims import claims_of, rules, verdict_table
-from report.page.variant_tables import changes_table, metrics_table, samples
+from report.page.cards import answer, cards, reason
+from report.page.claims import claims_of
+from report.page.variant_tables import changes_table, metrics_table, rerun, samples
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 claims = claims_of(Path(results), ablation)
 
 # %%
+answer(claims)
+
+# %%
+cards(tables, claims)
+
+# %%
+side_by_side(forest(tables, ablation), difference_curves(tables, ablation))
+
+# %%
+reason(tables, ablation)
+
+# %% tags=["folded"]
 shown_note(tables, ablation)
 
-# %%
-HTML(heading(f"{ablation}-differs", "Variants"))
+# %% tags=["folded"]
+heading("Variants")
 
-# %%
+# %% tags=["folded"]
 changes_table(tables, ablation)
 
-# %%
+# %% tags=["folded"]
+rerun(tables, ablation)
+
+# %% tags=["folded"]
 encodings(tables, ablation)
 
-# %%
+# %% tags=["folded"]
 schedules(tables, ablation)
 
-# %%
-if len(claims):
-    display(HTML(heading(f"{ablation}-verdicts", "Verdicts")))
-    display(verdict_table(claims))
-    display(rules(claims))
+# %% tags=["folded"]
+heading("Training")
 
-# %%
-HTML(heading(f"{ablation}-curves", "Training"))
-
-# %%
+# %% tags=["folded"]
 learning_curves(tables, ablation)
 
-# %%
-learning_curves_by_cost(tables, ablation)
-
-# %%
+# %% tags=["folded"]
 rate_search(tables, ablation)
 
-# %%
+# %% tags=["folded"]
 tuning_table(tables, ablation)
 
-# %%
-HTML(heading(f"{ablation}-ends", "Final results"))
+# %% tags=["folded"]
+heading("Final results")
 
-# %%
+# %% tags=["folded"]
 metrics_table(tables, ablation)
 
-# %%
+# %% tags=["folded"]
 loss_by_budget(tables, ablation)
 
-# %%
-forest(tables, [ablation])
+# %% tags=["folded"]
+depth_grid(tables, ablation)
 
-# %%
-further_figures = [
-    figure(tables, ablation)
-    for figure in (
-        depth_grid,
-        cost_curves,
-        cost_table,
-        logit_table,
-        loss_by_position,
-        loss_by_length,
-        layer_gradients,
-        head_table,
-        pruning_curve,
-        samples,
-    )
-]
-if outputs := [figure for figure in further_figures if figure.data]:
-    display(HTML(heading(f"{ablation}-closer", "Further measurements")))
-    display(*outputs)
+# %% tags=["folded"]
+cost_curves(tables, ablation)
+
+# %% tags=["folded"]
+cost_table(tables, ablation)
+
+# %% tags=["folded"]
+logit_table(tables, ablation)
+
+# %% tags=["folded"]
+loss_by_position(tables, ablation)
+
+# %% tags=["folded"]
+loss_by_length(tables, ablation)
+
+# %% tags=["folded"]
+layer_gradients(tables, ablation)
+
+# %% tags=["folded"]
+head_table(tables, ablation)
+
+# %% tags=["folded"]
+pruning_curve(tables, ablation)
+
+# %% tags=["folded"]
+theory_of(tables, ablation)
+
+# %% tags=["folded"]
+samples(tables, ablation)

@@ -24,8 +24,8 @@ tables = Tables.load(Path(results))
 # %%
 viewer(tables)
 
-# %%
+# %% tags=["folded"]
 grids(tables)
 
-# %%
+# %% tags=["folded"]
 scores(tables)

@@ -16,20 +16,22 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
-from IPython.display import HTML
-
 from report.html import heading
 from report.page.provenance import citation, facts, failures, ledger
 from report.page.published import against_reference
+from report.page.summary import study_facts
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
 
 # %%
+study_facts(tables)
+
+# %% tags=["folded"]
 facts(tables)
 
 # %%
-HTML(heading("method-runs", "Runs"))
+heading("Runs")
 
 # %%
 failures(tables)
@@ -38,13 +40,13 @@ failures(tables)
 ledger(tables)
 
 # %%
-HTML(heading("method-reference", "Comparison with the published results"))
+heading("Comparison with the published results")
 
 # %%
 against_reference(tables)
 
 # %%
-HTML(heading("method-cite", "How to cite"))
+heading("How to cite")
 
 # %%
 citation(tables)

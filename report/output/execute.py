@@ -14,7 +14,6 @@ import jupytext
 import nbformat
 import papermill
 from markupsafe import Markup
-from nbconvert import HTMLExporter
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
@@ -22,6 +21,7 @@ from traitlets.config import Config
 import report
 from experiments.files import ROOT
 from experiments.records.provenance import usable_cores
+from report.html import paragraph
 
 NOTEBOOKS = Path(report.__file__).parent / "notebooks"
 
@@ -38,9 +38,15 @@ class Section:
     """Name in report/notebooks; the anchor if empty."""
     parameters: dict[str, str] = field(default_factory=dict)
     limits: str = ""
-    """Limitations, shown at the end."""
+    """Limitations, shown beside the answer."""
+    group: str = ""
+    """Heading of the group that the section belongs to."""
+    chapter: str = ""
+    """Heading over this section and its neighbours with the same chapter; its own if empty."""
     body: Markup | str = ""
     """Output of the executed notebook."""
+    folded: Markup | str = ""
+    """Output of the cells that are tagged "folded", shown on demand."""
     error: str = ""
     """First error of the notebook."""
 
@@ -135,6 +141,16 @@ def _with_output(section: Section, cells: list[nbformat.NotebookNode]) -> Sectio
     for cell in cells:
         kinds = ("display_data", "execute_result")
         cell.outputs = [output for output in cell.outputs if output.output_type in kinds]
-    exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_output_prompt=True)
-    body = Markup(exporter.from_notebook_node(nbformat.v4.new_notebook(cells=cells))[0])
-    return dataclasses.replace(section, body=body, error=errors[0] if errors else "")
+    folded = [cell for cell in cells if "folded" in cell.metadata["tags"]]
+    shown = [cell for cell in cells if cell not in folded]
+    error = errors[0] if errors else ""
+    return dataclasses.replace(section, body=_html(shown), folded=_html(folded), error=error)
+
+
+def _html(cells: list[nbformat.NotebookNode]) -> Markup:
+    """The outputs of executed cells: HTML as it is, and a text where a cell has no HTML."""
+    texts = [output.data for cell in cells for output in cell.outputs]
+    return Markup("\n").join(
+        Markup(data["text/html"]) if "text/html" in data else paragraph(data["text/plain"])
+        for data in texts
+    )

@@ -1,20 +1,22 @@
 """Claims on the page: table of verdicts, and the rule, reason and published result of each."""
 
-from collections.abc import Sequence
+import functools
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from IPython.display import HTML
 
+from experiments.catalogue import load_ablations
+from experiments.metrics import COST_METRICS
 from experiments.records.collect import read_table
 from experiments.sources import numbered
-from report.html import EMPTY, render
 from report.verdicts.outcomes import DECIDED, Verdict
 from report.verdicts.stats import LEVEL
 from report.verdicts.tables import records
 from report.verdicts.text import format_interval, format_number, format_p, join_words, plural
 
+SHARE = "share of seeds"  # the unit of claims that are counted in seeds
+POWER = COST_METRICS["time_exponent"]
 _VERDICT_SENTENCES = {
     Verdict.SUPPORTED: "Supported by the data",
     Verdict.NEGLIGIBLE: "The effect is negligible",
@@ -91,7 +93,7 @@ def with_texts(claims: pd.DataFrame) -> list[dict[str, Any]]:
     return [row | _texts(row) for row in records(claims)]
 
 
-def _texts(row: dict[str, Any]) -> dict[str, str]:
+def _texts(row: dict[str, Any]) -> dict[str, Any]:
     low, high = row["low"], row["high"]
     has_effect, exact = row["effect"] is not None, row["scale"] == "exact"
     unit = row["unit"] if has_effect and row["unit"] else ""
@@ -99,11 +101,23 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
     measured = row["why"]
     look = f", look {row['look']:.0f}" if row["look"] and row["look"] > 1 else ""
     if has_effect and row["scale"] == "ratio":
-        effect = f"×{effect}"
+        effect, unit = f"×{effect}", ""
+        measured = f"{effect} ({interval})"
+    elif has_effect and unit == SHARE:
+        n = row["n"]
+        effect, unit = f"{row['effect'] * n:.0f} of {plural(n, 'seed')}", ""
+        measured = f"{effect}, share {interval}"
+    elif has_effect and unit == POWER:
+        claimed = _claimed_powers()[row["claim"]]
+        effect = format_number(row["effect"] + claimed, low, high)
+        if low is not None and high is not None:
+            interval = format_interval(low + claimed, high + claimed)
+        effect, unit = f"grows as n^{effect}, claimed n^{claimed:g}", ""
         measured = f"{effect} ({interval})"
     elif has_effect:
         measured = f"{effect} {unit} ({interval})"
     return {
+        "counted": row["unit"] == SHARE,
         "effect_text": effect,
         "interval_text": interval,
         "unit": unit,
@@ -120,6 +134,15 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@functools.cache
+def _claimed_powers() -> dict[str, float]:
+    """By id of a claim about an exponent, the power of the length that it claims."""
+    claims = [claim for ablation in load_ablations().values() for claim in ablation.claims]
+    return {
+        claim.id: claim.threshold for claim in claims if COST_METRICS.get(claim.metric) == POWER
+    }
+
+
 def _trend_text(row: dict[str, Any]) -> str:
     """The trend of an effect over budgets, with its change per doubling."""
     if row["trend"] is None:
@@ -128,27 +151,3 @@ def _trend_text(row: dict[str, Any]) -> str:
     sign = "×" if row["scale"] == "ratio" else ""
     change = f"{sign}{format_number(row['change'], low, high)}"
     return f"{row['trend']}: {change} ({format_interval(low, high)}) per doubling"
-
-
-def verdict_table(claims: pd.DataFrame, sections: Sequence[str] | None = None) -> HTML:
-    """Table of claims with verdict, effect, interval, n and p-values.
-
-    Args:
-        claims: rows of the table "claims".
-        sections: ablations that have a section on the page, to which their claims are linked. If
-            given, the table also gets buttons that filter by verdict.
-    """
-    return HTML(
-        render(
-            "verdicts",
-            claims=with_texts(claims),
-            counts={} if sections is None else count_verdicts(claims),
-            sections=sections or (),
-            level=LEVEL,
-        )
-    )
-
-
-def rules(claims: pd.DataFrame) -> HTML:
-    """Each verdict with its rule, its reason, and the published and the measured result."""
-    return HTML(render("rules", claims=with_texts(claims))) if len(claims) else EMPTY

@@ -4,7 +4,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.records.run_folder import FINISHED, Status
-from report.html import details, join_html, paragraph, render, table
+from report.html import join_html, paragraph, render, table
 from report.page.summary import run_dates, title
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_duration, format_number, join_words, plural
@@ -169,26 +169,26 @@ def ledger(tables: Tables) -> HTML:
     order = [Status.FAILED, Status.DAMAGED, Status.IN_FLIGHT, Status.UNFINISHED, Status.DIVERGED]
     rank = {str(status): i for i, status in enumerate(order)}
     runs = sorted(records(tables.runs), key=lambda run: rank.get(run["status"], len(order)))
-    rows = [
-        (
-            f"{run['ablation']}/{run['variant']}",
-            run["seed"],
-            run["status"],
-            format_number(run["val_loss"]),
-            "–" if run["wall_seconds"] is None else f"{run['wall_seconds']:.0f}",
-            run["started"] or "–",
-            run["run_id"],
-            run["reason"] or "",
-        )
+    rows = pd.DataFrame(
+        {
+            "run": f"{run['ablation']}/{run['variant']}",
+            "seed": run["seed"],
+            "status": run["status"],
+            "validation loss": format_number(run["val_loss"]),
+            "seconds": "–" if run["wall_seconds"] is None else f"{run['wall_seconds']:.0f}",
+            "started": (run["started"] or "–").removesuffix("+00:00"),
+            "id": run["run_id"],
+            "reason": run["reason"] or "",
+        }
         for run in runs
-    ]
-    head = ("run", "seed", "status", "validation loss", "seconds", "started", "id", "reason")
+    )
     note = (
         "A run that several ablations share is listed under the first. The validation loss is in"
         " nats per target. Times are in UTC."
     )
-    all_runs = table(head, rows, note, name="All runs")
-    return join_html(details(f"All {plural(len(rows), 'run')}", all_runs))
+    return HTML(
+        render("rows", name="All runs", n=len(rows), csv=rows.to_csv(index=False), note=note)
+    )
 
 
 def citation(tables: Tables) -> HTML:

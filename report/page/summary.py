@@ -1,4 +1,4 @@
-"""Opening of the page: facts about the study, and a summary of the verdicts."""
+"""Opening of the page: what was removed from what, what it costs, and the outcomes counted."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from IPython.display import HTML
 from experiments.fingerprint import code_fingerprint
 from experiments.records.run_folder import FINISHED, Status
 from experiments.records.study import Study
-from report.html import render
+from report.html import render, table
 from report.page.budgets import gaps_within_margin, progress, tuning_share
-from report.page.claims import deepest, verdict_summary, with_texts, wrong_decisions
+from report.page.claims import deepest, verdict_summary, wrong_decisions
+from report.page.removals import in_two_sentences, removals_figure, removals_of
 from report.verdicts.outcomes import Verdict
 from report.verdicts.tables import Tables
 from report.verdicts.text import join_words, plural
@@ -19,26 +20,47 @@ _MOST_EFFECTS = 3
 
 
 def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
-    """Facts about the study, warnings, counts of verdicts, and the most important claims."""
-    rows = with_texts(deepest(claims))
+    """Warnings, what was removed from what, and the number of claims by outcome."""
+    rows = deepest(claims)
     unfinished = _status_counts(tables).drop(labels=list(FINISHED), errors="ignore")
+    removals = removals_of(tables, claims)
     return HTML(
         render(
             "opening",
             smoke=tables.study.profile_name == "smoke",
-            facts=_facts(tables),
             incomplete=bool(unfinished.sum()),
             outdated=_outdated(tables.runs),
             repeated=_repeated(tables.verified),
-            verdicts=f"{verdict_summary(claims)}." if rows else "There are no claims.",
+            sentences=in_two_sentences(tables, removals),
+            removals=removals_figure(removals).data,
+            tiles=tiles(rows),
+            total=len(rows),
+            verdicts=f"{verdict_summary(claims)}." if len(rows) else "There are no claims.",
             wrong=wrong_decisions(claims),
-            largest=largest_effects(rows, Verdict.SUPPORTED),
-            reversed_claims=[
-                row for row in rows if row["verdict"] == Verdict.REVERSED and not row["fragile"]
-            ],
-            sections=tables.present(),
         )
     )
+
+
+def tiles(rows: pd.DataFrame) -> list[tuple[str, int, list[str]]]:
+    """Each outcome in words, with the number of claims that have it and with their verdicts.
+
+    rows: one row of the table "claims" for each claim.
+    """
+    named = {
+        "supported": [Verdict.SUPPORTED],
+        "no difference that counts": [Verdict.NEGLIGIBLE],
+        "reversed": [Verdict.REVERSED],
+        "open": [Verdict.UNDECIDED, Verdict.NOT_TESTABLE, Verdict.NOT_RUN],
+    }
+    return [
+        (words, int(rows["verdict"].isin(verdicts).sum()), [str(v) for v in verdicts])
+        for words, verdicts in named.items()
+    ]
+
+
+def study_facts(tables: Tables) -> HTML:
+    """The state of the study: its runs, budgets, seeds and tuning."""
+    return HTML(table(("fact", "value"), _facts(tables)))
 
 
 def _outdated(runs: pd.DataFrame) -> str:
@@ -130,5 +152,5 @@ def run_dates(runs: pd.DataFrame) -> str:
 
 def title(study: Study) -> str:
     """Title of the page."""
-    name = f"Which parts of a transformer matter? {study.corpus_name}, profile {study.profile_name}"
+    name = "Which parts of a transformer matter?"
     return f"SMOKE TEST, numbers mean nothing: {name}" if study.profile_name == "smoke" else name

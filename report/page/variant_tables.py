@@ -1,5 +1,6 @@
 """Tables of an ablation's variants: changed fields, final metrics, and generated samples."""
 
+import shlex
 from collections.abc import Callable
 
 from IPython.display import HTML
@@ -27,6 +28,21 @@ def changes_table(tables: Tables, ablation: str) -> HTML:
             changes.append(f"recipe.learning_rate = {rate}, the best for {variant.tuned_for}")
         rows.append((variant.name, ", ".join(changes) or "none (the base)"))
     return HTML(table(("variant", "changes from the base"), rows))
+
+
+def rerun(tables: Tables, ablation: str) -> HTML:
+    """The command that trains an ablation's runs again, with the same seeds, and judges them."""
+    study = tables.study
+    parts = {
+        "PROFILE": study.profile_name,
+        "BUDGETS": ",".join(map(str, study.budgets)),
+        "SEEDS": str(max(study.seeds, study.fewer_seeds)),
+        "FIRST_SEED": str(study.first_seed),
+        "CORPUS": study.corpus_name,
+        "RESULTS": "results/again",
+    }
+    options = " ".join(f"{name}={shlex.quote(value)}" for name, value in parts.items())
+    return HTML(render("rerun", command=f"make {ablation} {options}"))
 
 
 _METRICS = {

@@ -14,18 +14,9 @@ from report.html import EMPTY, render
 from report.page.budgets import budget_head
 from report.page.claims import with_texts
 from report.page.second_studies import ALIKE, OTHERWISE, compared_marks
-from report.verdicts.outcomes import Verdict
+from report.verdicts.outcomes import DECIDED, MARKS, Verdict
 from report.verdicts.tables import Tables
 
-# Mark and colour of each verdict. The marks tell the verdicts apart without the colours.
-MARKS = {
-    Verdict.SUPPORTED: ("✓", "#9cc9e8"),
-    Verdict.NEGLIGIBLE: ("≈", "#e8e2cf"),
-    Verdict.REVERSED: ("✗", "#f2bd85"),
-    Verdict.UNDECIDED: ("?", "#ffffff"),
-    Verdict.NOT_TESTABLE: ("–", "#e6e6e6"),
-    Verdict.NOT_RUN: ("", "#ffffff"),
-}
 _TESTABLE = [Verdict.SUPPORTED, Verdict.NEGLIGIBLE, Verdict.REVERSED, Verdict.UNDECIDED]
 
 
@@ -64,11 +55,15 @@ class MapRow:
         return [verdict for verdict in verdicts if verdict != Verdict.NOT_RUN]
 
     @property
-    def rank(self) -> int:
-        """Place of the claim's verdict at the deepest budget at which it is testable."""
+    def last(self) -> Verdict:
+        """The claim's verdict at the deepest budget at which it is testable."""
         testable = [verdict for verdict in self.judged if verdict in _TESTABLE]
-        last = (testable or self.judged or [Verdict.NOT_RUN])[-1]
-        return list(MARKS).index(last)
+        return (testable or self.judged or [Verdict.NOT_RUN])[-1]
+
+    @property
+    def rank(self) -> int:
+        """Place of the claim's last verdict in the order of `MARKS`."""
+        return list(MARKS).index(self.last)
 
     @property
     def course(self) -> Course:
@@ -108,8 +103,15 @@ def map_rows(
     return budgets, sorted(rows, key=lambda row: row.rank)
 
 
+def _without_training(claims: pd.DataFrame) -> list[MapRow]:
+    """The claims that are judged without training, each with one cell."""
+    rows = [row | {"second": ""} for row in with_texts(claims[claims["budget"].isna()])]
+    of_claims = [MapRow(row["claim"], row["ablation"], row["sentence"], [row]) for row in rows]
+    return sorted(of_claims, key=lambda row: row.rank)
+
+
 def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> HTML:
-    """The map as a table; empty where no claim is judged at a budget.
+    """The map as a table, with the claims that need no training at its end; empty without claims.
 
     Args:
         tables: the tables of the study.
@@ -117,6 +119,7 @@ def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> H
         second: the table "second".
     """
     budgets, rows = map_rows(claims, second)
+    rows += _without_training(claims)
     if not rows:
         return EMPTY
     marks = {verdict.value: mark for verdict, (mark, _) in MARKS.items()}
@@ -124,10 +127,13 @@ def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> H
         render(
             "verdict_map",
             heads=[budget_head(tables, budget) for budget in budgets],
-            rows=rows,
+            decided=[row for row in rows if row.last in DECIDED],
+            undecided=[row for row in rows if row.last not in DECIDED],
             marks=marks,
             sections=tables.present(),
+            counts={v.value: n for v in MARKS if (n := sum(row.last == v for row in rows))},
             any_second=any(cell and cell["second"] for row in rows for cell in row.cells),
+            fragile=any(cell and cell["fragile"] for row in rows for cell in row.cells),
         )
     )
 

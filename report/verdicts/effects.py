@@ -227,6 +227,14 @@ def baseline_differences(tables: Tables, ablation: str) -> pd.DataFrame:
     return losses.drop(columns=baseline).sub(losses[baseline], axis=0)
 
 
+def paired_losses(tables: Tables, ablation: str, variants: list[str]) -> pd.DataFrame:
+    """Final validation losses of variants, [seeds, variants], in the unit of `loss_column`, for the
+    seeds in which all of them have a result.
+    """
+    losses = _by_variant(scored(tables, ablation), loss_column(tables, ablation).name)
+    return losses.reindex(columns=variants).dropna()
+
+
 def variant_estimate(tables: Tables, ablation: str, variant: str, column: str) -> Estimate | None:
     """Mean of a column over a variant's finished seeds; None where no seed has a number."""
     rows = scored(tables, ablation)

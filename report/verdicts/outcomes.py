@@ -29,6 +29,17 @@ class Verdict(StrEnum):
     NOT_RUN = "not run"
 
 
+# Mark and colour of each verdict. The marks tell the verdicts apart without the colours.
+MARKS = {
+    Verdict.SUPPORTED: ("✓", "#9cc9e8"),
+    Verdict.NEGLIGIBLE: ("≈", "#e8e2cf"),
+    Verdict.REVERSED: ("✗", "#f2bd85"),
+    Verdict.UNDECIDED: ("?", "#ffffff"),
+    Verdict.NOT_TESTABLE: ("–", "#e6e6e6"),
+    Verdict.NOT_RUN: ("", "#ffffff"),
+}
+
+
 _ZERO = 1e-9  # a weighted sum of counts closer to zero than this is zero
 
 DECIDED = (Verdict.SUPPORTED, Verdict.NEGLIGIBLE, Verdict.REVERSED)

@@ -8,6 +8,7 @@ from pathlib import Path
 import planted
 import pytest
 from by_hand import Trial, ablation, claim, runs_of, write_study
+from IPython.display import HTML
 from planted import ODD_NAME, finish_trial, start, unfinished_trials
 from reading import words
 
@@ -102,8 +103,9 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         runs = runs_of({"a": [2.0], "b": [2.0]})
         tables = write_study(tmp_path, monkeypatch, ablation(claim()), runs, trials)
         figure = rate_search(tables.at(budget), "planted")
-        alt = str(figure.data).partition('alt="')[2].partition('"')[0]
-        return alt, words(figure)
+        alt = str(figure.data).partition('aria-label="')[2].partition('"')[0]
+        caption = str(figure.data).partition("<figcaption>")[2].partition("</figcaption>")[0]
+        return alt, words(HTML(caption))
 
     return draw
 

@@ -3,12 +3,12 @@
 import re
 import xml.dom.minidom
 from pathlib import Path
+from types import SimpleNamespace
 
-import jupytext
 import pandas as pd
 import pytest
 
-import report
+from experiments.catalogue import load_ablations
 from experiments.records.collect import read_table, write_table
 from experiments.theory import random_models as theory_drawn
 from experiments.theory.derivations import TOPICS, rows
@@ -102,22 +102,19 @@ def test_an_empty_table_gives_no_output():
     assert theory.scores_figure(empty).data == theory.gradient_figure(empty).data == ""
 
 
-def test_the_notebook_shows_every_topic_and_describes_its_figures(
+def test_every_topic_explains_one_ablation_and_figures_are_described(
     results: Path, table: pd.DataFrame
 ):
-    notebook = jupytext.read(Path(report.__file__).parent / "notebooks" / "theory.py")
-    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    assert notebook.cells[0].metadata["tags"] == ["parameters"]
-    names: dict[str, object] = {"results": str(results)}
-    exec(cells[1], names)
-    outputs = [eval(cell, names).data for cell in cells[2:]]
-    assert all(outputs)
-    for topic in TOPICS:
-        assert sum(f'<h3 id="theory-{topic}">' in output for output in outputs) == 1
-    html = " ".join(outputs)
+    tables = SimpleNamespace(results=results)
+    assert sorted(name for names in theory.TOPICS.values() for name in names) == sorted(TOPICS)
+    assert {*theory.TOPICS} <= {*load_ablations()}
+    html = "".join(theory.theory_of(tables, name).data for name in theory.TOPICS)
+    assert html.count("<h5>Theory: ") == len(TOPICS)
     for setting, name in (
         ("d_k = 256", "variance of q · k"),
         ("depth = 24, network (gpt2), residual", "network (gpt2), residual"),
     ):
         measured = table.loc[table["setting"] == setting, "measured"].iloc[0]
         assert f"{name} {measured:.4g}" in html  # alternative text of the figure
+    assert theory.theory_of(tables, "masking").data == ""
+    assert theory.theory_of(SimpleNamespace(results=results / "none"), "heads").data == ""

@@ -46,6 +46,11 @@ def record_request(url: str, errors: list[str]) -> None:
         errors.append(url)
 
 
+def unfold(tab: Page, section: str) -> None:
+    """Open what a section shows on demand."""
+    tab.locator(f"#{section} > .more > summary").click()
+
+
 def test_every_link_of_the_contents_leads_to_its_section(opened: Page):
     links = opened.locator("#contents a")
     assert links.count() >= 5
@@ -64,10 +69,10 @@ def test_the_contents_mark_the_section_in_view(opened: Page):
     assert opened.locator("#contents a[aria-current]").count() == 1
 
 
-def test_buttons_filter_the_claims_by_verdict(opened: Page):
-    shown = opened.locator("#findings [data-verdict]:visible")
-    everything = shown.count()
-    assert everything == 7  # three claims at two budgets, and one about speed
+def test_buttons_filter_the_claims_by_verdict_and_the_address_keeps_it(opened: Page):
+    shown = opened.locator("#map [data-verdict]:visible")
+    everything = opened.locator("#map [data-verdict]").count()
+    assert everything == 4
     kinds = set()
     for place in range(1, opened.locator(".filter button").count()):
         button = opened.locator(".filter button").nth(place)
@@ -76,12 +81,14 @@ def test_buttons_filter_the_claims_by_verdict(opened: Page):
         verdicts = [shown.nth(i).get_attribute("data-verdict") for i in range(shown.count())]
         assert verdicts == [verdict] * int(re.sub(r"\D", "", button.inner_text()))
         kinds.add(verdict)
+        assert opened.evaluate("location.hash") == f"#show={verdict.replace(' ', '-')}"
     assert len(kinds) > 1
     opened.locator(".filter button").first.click()
-    assert shown.count() == everything
+    assert shown.count() == opened.locator("#map [data-verdict]:not(details:not([open]) *)").count()
 
 
 def test_a_table_sorts_by_number_in_both_directions(opened: Page):
+    unfold(opened, "atlas")
     opened.get_by_text("Scores of every head", exact=True).click()
     table = opened.locator("table[aria-label='Scores of every head']")
     table.scroll_into_view_if_needed()
@@ -99,7 +106,8 @@ def test_a_table_sorts_by_number_in_both_directions(opened: Page):
 
 
 def test_the_search_field_filters_the_table_of_runs(opened: Page):
-    opened.get_by_text(re.compile(r"^All \d+ runs")).click()
+    unfold(opened, "method")
+    opened.get_by_text(re.compile(r"^All runs")).click()
     rows = opened.locator("table[aria-label='All runs'] tbody tr:visible")
     everything = 11 + 12 + 2 * 6  # at both budgets, and the trials of two arms
     assert rows.count() == everything
@@ -141,7 +149,7 @@ def test_the_atlas_is_operated_by_mouse_and_by_keyboard(opened: Page):
 
 def test_markup_in_names_is_shown_as_text(opened: Page):
     assert "odd <script>alert('x')</script>" in opened.locator("#planted").inner_text()
-    assert "planted <b>corpus</b>" in opened.title()
+    assert "the corpus planted <b>corpus</b>," in opened.locator("#findings .lead").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -165,11 +173,13 @@ def test_the_page_is_accessible_and_does_not_overflow(
 def test_without_scripts_the_page_shows_all_content(browser: Browser, page, errors: list[str]):
     with browser.new_context(java_script_enabled=False) as context:
         tab = opened_in(context.new_page(), page.results, errors)
-        assert tab.locator("#findings [data-verdict]:visible").count() == 7
+        assert tab.locator("#map [data-verdict]").count() == 4
+        assert tab.locator("#map [data-verdict]:visible").count() >= 3
         assert not tab.locator(".filter").is_visible()
         assert not tab.locator("div.atlas").is_visible()
-        assert tab.locator("#atlas img").count() == 2
-        assert "layer 1, head 1" in (tab.locator("#atlas img").first.get_attribute("alt") or "")
+        assert tab.locator("#atlas svg.figure").count() == 2
+        alt = tab.locator("#atlas svg.figure").first.get_attribute("aria-label") or ""
+        assert "layer 1, head 1" in alt
     assert errors == []
 
 
@@ -177,12 +187,106 @@ def test_figures_are_not_cut_off_in_print(opened: Page):
     """No figure is taller or wider than a page of A4 within its margins."""
     opened.emulate_media(media="print")
     opened.set_viewport_size({"width": 680, "height": 960})  # 18 x 25.4 cm
-    boxes = [image.bounding_box() for image in opened.locator("figure img").all()]
+    boxes = [image.bounding_box() for image in opened.locator("figure svg.figure:visible").all()]
     assert len(boxes) > 3
     for box in boxes:
         assert box is not None
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 680
         assert box["height"] <= 960
-    assert opened.pdf(format="A4").startswith(b"%PDF")
+    pdf = opened.pdf(format="A4")
+    assert pdf.startswith(b"%PDF")
+    assert pdf.count(b"/Type /Page\n") <= 12
     assert not opened.locator("nav").is_visible()
+
+
+def test_an_address_opens_the_card_of_its_claim(browser: Browser, page, errors: list[str]):
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.goto((page.results / "report.html").as_uri() + "#claim-planted")
+        card = tab.locator("#claim-planted")
+        assert card.get_attribute("open") is not None
+        assert card.locator("table").is_visible()
+        other = tab.locator(".card:not(#claim-planted)").first
+        other.locator("summary").click()
+        assert tab.evaluate("location.hash") == f"#{other.get_attribute('id')}"
+
+
+def test_words_search_the_claims_and_stand_in_the_address(opened: Page):
+    opened.locator(".filter input").fill("no harm")
+    assert opened.locator("#map [data-verdict]:visible").count() == 1
+    assert opened.evaluate("decodeURIComponent(location.hash)") == "#find=no harm"
+    opened.reload()
+    assert opened.locator(".filter input").input_value() == "no harm"
+    assert opened.locator("#map [data-verdict]:visible").count() == 1
+    assert opened.locator(".filter output").inner_text() == "1 of 4 claims"
+
+
+def test_a_tile_filters_the_claims_of_its_outcome(opened: Page):
+    opened.locator(".tile.reversed").click()
+    shown = opened.locator("#map [data-verdict]:visible")
+    assert {shown.nth(i).get_attribute("data-verdict") for i in range(shown.count())} == {
+        "reversed"
+    }
+
+
+def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
+    unfold(opened, "planted")
+    figure = opened.locator("#planted figure[data-chart]")
+    lines = figure.locator("svg path[stroke-width='1.8']")
+    assert lines.count() == 2
+    before = lines.first.get_attribute("d")
+    figure.get_by_role("button", name="seconds", exact=True).click()
+    assert lines.first.get_attribute("d") != before
+    figure.get_by_role("button", name="log", exact=True).click()
+    assert (
+        figure.get_by_role("button", name="log", exact=True).get_attribute("aria-pressed") == "true"
+    )
+    figure.get_by_role("button", name="base", exact=True).click()
+    assert lines.count() == 1
+    figure.get_by_role("button", name="base", exact=True).click()
+    figure.locator("select").select_option("base")
+    assert "less base" in figure.locator("svg").inner_text()
+
+
+def test_a_chart_says_its_values_to_the_mouse_and_to_the_keyboard(opened: Page):
+    unfold(opened, "planted")
+    figure = opened.locator("#planted figure[data-chart]")
+    readout, chart = figure.locator(".readout"), figure.locator("svg.figure")
+    chart.hover()
+    assert re.search(r"^tokens [\d.e]+: base \d\.\d{3}, odd", readout.inner_text())
+    chart.focus()
+    opened.keyboard.press("ArrowLeft")
+    opened.keyboard.press("ArrowLeft")
+    assert "base" in readout.inner_text()
+
+
+def test_figures_and_tables_are_saved_and_copied(opened: Page, browser: Browser):
+    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    unfold(opened, "planted")
+    figure = opened.locator("#planted figure[data-chart]")
+    figure.locator(".data summary").click()
+    for name, start in (("CSV", "variant,tokens,seconds,flops,loss,low,high\n"), ("SVG", "<svg ")):
+        with opened.expect_download() as download:
+            figure.get_by_role("button", name=name, exact=True).click()
+        assert download.value.suggested_filename == f"planted.{name.lower()}"
+        assert Path(download.value.path()).read_text().startswith(start)
+    opened.locator("#claim-planted summary").click()
+    card = opened.locator("#claim-planted")
+    copied = {}
+    for name in ("Markdown", "LaTeX", "copy link", "copy BibTeX"):
+        card.get_by_role("button", name=name, exact=True).click()
+        copied[name] = opened.evaluate("navigator.clipboard.readText()")
+    assert copied["Markdown"].startswith("| budget | verdict |")
+    assert "\\toprule\nbudget & verdict" in copied["LaTeX"]
+    assert copied["copy link"].endswith("report.html#claim-planted")
+    assert copied["copy BibTeX"].startswith("@misc{transformer-ablations-planted,")
+
+
+def test_a_cell_that_looks_like_a_formula_is_no_formula_in_a_file(opened: Page):
+    rows = '[["a", "=cmd()", "-1.5", "@x", "with, comma"]]'
+    assert opened.evaluate(f"asCsv({rows})") == "a,'=cmd(),-1.5,'@x,\"with, comma\""
+    assert opened.evaluate("fromCsv(asCsv([['x', 'a \"b\"'], ['1', 'two\\nlines']]))") == [
+        ["x", 'a "b"'],
+        ["1", "two\nlines"],
+    ]

@@ -16,7 +16,8 @@ from experiments.records.collect import collect
 from report.html import render
 from report.output.execute import execute
 from report.output.freshness import is_fresh
-from report.output.page import build, page_sections
+from report.output.page import build
+from report.output.story import arranged, page_sections
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables
 
@@ -38,7 +39,7 @@ class Reader(HTMLParser):
         self.references += [values[name] or "" for name in ("href", "src") if name in values]
         if identity := values.get("id"):
             self.ids.add(identity)
-        if tag == "img":
+        if tag == "svg" and values.get("role") == "img":
             self.images.append(values)
 
 
@@ -55,15 +56,16 @@ def test_page_has_no_reference_to_another_file(page):
     reader = Reader(text)
     assert reader.references
     for reference in reader.references:
-        assert reference.startswith(("#", "data:")), reference
-    assert not {"link", "iframe", "object", "embed"} & set(reader.tags)
-    assert not re.search(r"@import|url\(", text)
+        papers = ("https://arxiv.org/abs/", "https://doi.org/")
+        assert reference.startswith(("#", "data:", *papers)), reference
+    assert not {"link", "iframe", "object", "embed", "img"} & set(reader.tags)
+    assert not re.search(r"@import|url\((?!#)", text)
 
 
 def test_every_link_has_a_target_on_the_page(page):
     reader = Reader(page[0])
     for reference in reader.references:
-        if reference.startswith("#"):
+        if reference.startswith("#") and not reference.startswith("#show="):
             assert reference[1:] in reader.ids
 
 
@@ -77,10 +79,11 @@ def test_names_errors_and_corpus_text_are_escaped(page):
 
 
 def test_every_figure_has_an_alt_text_with_numbers(page):
-    alts = [image["alt"] or "" for image in Reader(page[0]).images]
-    assert len(alts) == 6
-    assert sum("odd <script>" in alt for alt in alts) == 5  # one shows the base's heads alone
+    alts = [image["aria-label"] or "" for image in Reader(page[0]).images]
+    assert len(alts) == 8
+    assert sum("odd <script>" in alt for alt in alts) == 6  # not the base's heads, and the tour
     assert all(re.search(r"\d\.\d", alt) for alt in alts)
+    assert all(len(alt) < 300 for alt in alts)
 
 
 def test_page_counts_failed_diverged_and_missing_runs(page):
@@ -98,9 +101,9 @@ def test_page_shows_the_deepest_complete_budget_and_the_verdicts_at_all(page):
     assert f"{note} Verdicts are given for budget 1 (250 steps) too." in text
     counts = "At budget 1, of 3 claims: 3 undecided; at budget 4, of 3 claims: "
     assert f"{counts}1 supported and 2 reversed; without training, of 1 claim: 1 supported" in text
-    assert "(budget 1): " in text
-    assert "budget 1 (250 steps)</dt><dd>10 of 12 runs compared</dd>" in text
-    assert "budget 4 (1,000 steps)</dt><dd>12 of 12 runs compared</dd>" in text
+    assert "Budget 1: not decided by the data: " in text
+    assert "budget 1 (250 steps)</th><td>10 of 12 runs compared</td>" in text
+    assert "budget 4 (1,000 steps)</th><td>12 of 12 runs compared</td>" in text
 
 
 def test_building_twice_gives_the_same_bytes(page):
@@ -142,10 +145,21 @@ def test_dying_kernel_affects_its_own_section_only(tmp_path, monkeypatch):
     monkeypatch.setattr("report.output.execute.usable_cores", lambda: 1)  # one kernel for both
     dead, whole = execute([dying, method], results)
     assert "DeadKernelError" in dead.error
-    html = render("page", title="", sections=[dead])
+    html = render("page", title="", groups=arranged([dead]))
     assert "This section is incomplete because of an error: DeadKernelError" in html
     assert whole.error == ""
     assert "0 runs failed" in whole.body
+
+
+def test_cells_that_are_tagged_folded_are_shown_on_demand(tmp_path, monkeypatch):
+    results = plant(tmp_path, monkeypatch, [0.5, 0.4])
+    collect(results)
+    judge_all(results)
+    _, middle, *_ = page_sections(Tables.load(results))
+    (section,) = execute([middle], results)
+    assert "It hurts." in section.body
+    assert "To run this ablation again" in section.folded
+    assert "To run this ablation again" not in section.body
 
 
 def test_missing_results_are_a_user_error(tmp_path: Path):

@@ -6,14 +6,16 @@ import pandas as pd
 import planted
 import pytest
 from by_hand import Run, ablation, bigrams, claim, judged, runs_of, write_study
+from IPython.display import HTML
 from planted import plant
 from reading import cells, heads, words
 
 from experiments.ablation import Beats, Claim
 from experiments.records.collect import collect
 from report.page.budgets import budget_text, loss_by_budget, progress, shown_note
-from report.page.claims import claims_of, deepest, rules, verdict_summary, verdict_table
-from report.page.summary import opening
+from report.page.cards import answer, cards
+from report.page.claims import claims_of, deepest, verdict_summary
+from report.page.summary import opening, study_facts
 from report.verdicts.tables import Tables
 
 BASE = [2.0, 2.1, 1.9]
@@ -39,24 +41,17 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     return tables
 
 
-def test_the_table_of_verdicts_has_a_row_per_budget_with_the_trend(study: Tables):
-    rows = cells(verdict_table(claims_of(study.results)))
-    shown = [(row[0], row[1], row[2], row[-1]) for row in rows]
-    grows = "growing: 0.100 (0.100 to 0.100) per doubling"
+def test_a_card_has_a_row_per_budget_and_the_trend(study: Tables):
+    html = str(cards(study, claims_of(study.results)).data)
+    first, second, third = html.split('<details class="card"')[1:]
+    rows = [row[:2] for row in cells(HTML(first))]
+    assert rows == [["1", "– not testable"], ["4", "✓ supported"], ["16", "✓ supported"]]
+    assert "Trend over budgets: growing: 0.100 (0.100 to 0.100) per doubling." in first
     # From 0.4 at budget 1: a slope of zero.
-    flat = "0.000 (0.000 to 0.000) per doubling"
-    assert [row[:3] for row in shown] == [
-        ("It hurts. nobody", "1", "not testable"),
-        ("It hurts. nobody", "4", "supported"),
-        ("It hurts. nobody", "16", "supported"),
-        ("It hurts. nobody", "1", "supported"),
-        ("It hurts. nobody", "4", "supported"),
-        ("It hurts. nobody", "16", "supported"),
-        ("It is so. nobody", "–", "not run"),
-    ]
-    assert [row[3] for row in shown[:3]] == [grows] * 3
-    assert all(row[3].endswith(flat) for row in shown[3:6])
-    assert shown[6][3] == "–"
+    assert "0.000 (0.000 to 0.000) per doubling" in second
+    assert [row[1] for row in cells(HTML(second))] == ["✓ supported"] * 3
+    assert "Trend over budgets" not in third
+    assert [row[:2] for row in cells(HTML(third))] == [["–", "not run"]]
 
 
 def test_the_trend_of_a_ratio_is_shown_as_a_factor(tmp_path, monkeypatch):
@@ -69,16 +64,24 @@ def test_the_trend_of_a_ratio_is_shown_as_a_factor(tmp_path, monkeypatch):
     ]
     tables = write_study(tmp_path, monkeypatch, ablation(better), runs)
     judged(tmp_path)
-    (first, last) = cells(verdict_table(claims_of(tables.results)))
-    assert first[-1] == last[-1] == "growing: ×2.000 (2.000 to 2.000) per doubling"
+    shown = words(cards(tables, claims_of(tables.results)))
+    assert "Trend over budgets: growing: ×2.000 (2.000 to 2.000) per doubling." in shown
 
 
-def test_rules_name_the_budget_of_each_verdict_and_what_is_testable(study: Tables):
-    text = words(rules(claims_of(study.results)))
-    assert "“It hurts.” Not testable at this budget (budget 1): a is below the loss of the" in text
+def test_cards_name_the_budget_of_each_verdict_and_what_is_testable(study: Tables):
+    text = words(cards(study, claims_of(study.results)))
+    assert "Budget 1: not testable at this budget: a is below the loss of the" in text
     assert "; testable at budget 4 and 16." in text
-    assert "“It hurts.” Supported by the data (budget 16): effect 0.400" in text
-    assert "“It is so.” Not run: the check has not been run." in text
+    assert "Budget 16: supported by the data: effect 0.400" in text
+    assert "not run: the check has not been run." in text
+
+
+def test_the_answer_states_each_claim_at_its_deepest_testable_budget(study: Tables):
+    text = words(answer(claims_of(study.results)))
+    assert text == (
+        "It hurts: yes, 0.400 nats per character. It hurts: yes, 0.400 nats per character."
+        " 1 of 3 not run."
+    )
 
 
 def test_verdicts_are_counted_for_each_budget(study: Tables, tmp_path, monkeypatch):
@@ -113,13 +116,7 @@ def test_each_claim_is_stated_at_the_deepest_budget_at_which_it_is_testable():
     assert list(shown["verdict"]) == ["undecided", "supported", "not run", "reversed"]
 
 
-def test_the_opening_names_the_largest_effect_of_the_deepest_budget_alone(study: Tables):
-    shown = str(opening(study, claims_of(study.results)).data)
-    assert shown.count("“It hurts.” (0.400)") + shown.count('">0.400</a>') == 2  # of both claims
-    assert "0.200" not in shown
-
-
-def test_the_opening_says_how_many_runs_of_each_budget_have_a_result(tmp_path, monkeypatch):
+def test_the_facts_say_how_many_runs_of_each_budget_have_a_result(tmp_path, monkeypatch):
     runs = runs_of({"a": [2.0, 2.1], "b": [2.5, 2.6]})
     runs += [Run("a", 0, 2.0, 4), Run("a", 1, budget=4, status="diverged")]
     runs += [Run("b", 0, budget=4, status="failed"), Run("b", 1, budget=4, status="missing")]
@@ -129,8 +126,8 @@ def test_the_opening_says_how_many_runs_of_each_budget_have_a_result(tmp_path, m
         ("budget 4 (1,000 steps)", "2 of 4 runs compared"),
     ]
     judged(tmp_path)
-    shown = str(opening(tables, claims_of(tables.results)).data)
-    assert "<dt>budget 4 (1,000 steps)</dt><dd>2 of 4 runs compared</dd>" in shown
+    assert ["budget 4 (1,000 steps)", "2 of 4 runs compared"] in cells(study_facts(tables))
+    assert "The study is not complete" in opening(tables, claims_of(tables.results)).data
 
 
 def test_runs_whose_rate_is_not_chosen_yet_are_counted_one_by_one(tmp_path, monkeypatch):
@@ -172,6 +169,6 @@ def test_the_planted_study_has_a_gate_that_its_rules_state(tmp_path, monkeypatch
     results = plant(tmp_path, monkeypatch, [0.5, 0.4])
     collect(results)
     judged(results)
-    shown = str(rules(claims_of(results, "planted")).data)
+    shown = str(cards(Tables.load(results), claims_of(results, "planted")).data)
     assert shown.count("Testable where base beats a uniform guess by 0.") == 3
     assert sum(bool(each.requires) for each in planted.ABLATION.claims) == 3

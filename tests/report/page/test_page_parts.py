@@ -1,8 +1,8 @@
 """Parts of the page: summary, diagram, figures and encodings."""
 
 import dataclasses
-import itertools
 import math
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from building import judged_study
-from matplotlib.figure import Figure
 from planted import ODD_NAME
 
 from experiments.ablation import Variant
@@ -27,10 +26,12 @@ from report.figures.charts import show
 from report.figures.learning_rates import schedules
 from report.figures.model_diagram import NETWORK, NONE, PART_OF, parts_of, picture
 from report.figures.positions import encodings
-from report.page.claims import claims_of, rules, verdict_table, with_texts
+from report.page.cards import cards
+from report.page.claims import claims_of, with_texts
 from report.page.provenance import citation, facts, failures, ledger
-from report.page.summary import opening
+from report.page.summary import opening, study_facts, tiles
 from report.page.variant_tables import changes_table, metrics_table
+from report.page.verdict_map import verdict_map
 from report.verdicts.tables import Tables
 
 ALL_ABLATIONS = load_ablations()  # before any test plants others
@@ -42,15 +43,17 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     return judged_study(tmp_path / "cpu", monkeypatch, [0.5, 0.52, 0.48, 0.51, 0.49])
 
 
-def test_summary_counts_verdicts_and_names_the_largest_effects(tables: Tables):
-    shown = opening(tables, claims_of(tables.results)).data
+def test_the_opening_counts_verdicts_in_tiles(tables: Tables):
+    claims = claims_of(tables.results)
+    shown = opening(tables, claims).data
     assert "Of 4 claims: 2 supported and 2 reversed." in shown
-    assert '(<a href="#planted">0.500</a>)' in shown  # the largest of those that hold
-    assert shown.count("<li>") == 2  # that the data speak against
-    assert "It makes no difference." in shown
-    assert "5 complete of 5 planned" in shown
+    counts = {words: n for words, n, _ in tiles(claims)}
+    assert list(counts.values()) == [2, 0, 2, 0]
+    assert "<b>2</b> supported</a>" in shown
+    facts = study_facts(tables).data
+    assert "5 complete of 5 planned" in facts
     added = dataclasses.replace(tables.study, looks=2, added={"planted": {"1": 8}})
-    again = opening(dataclasses.replace(tables, study=added), claims_of(tables.results)).data
+    again = study_facts(dataclasses.replace(tables, study=added)).data
     assert "5 complete of 5 planned, look 2, other numbers for 1 claim" in again
     assert "not complete" not in shown
     assert "<script>" not in shown
@@ -69,7 +72,7 @@ def test_summary_says_how_many_sampled_runs_the_present_code_repeats(tables: Tab
     sampled = pd.DataFrame(rows, columns=["same", "code"])
     repeated = "2 of 3 sampled runs repeat bit for bit with the present code."
     shown = opening(dataclasses.replace(tables, verified=sampled), claims).data
-    assert f'<p class="note">{repeated}</p>' in shown
+    assert repeated in shown
     older = tables.runs.assign(code="another")
     outdated = dataclasses.replace(tables, runs=older)
     assert "<code>make verify</code> tells" in opening(outdated, claims).data
@@ -106,9 +109,10 @@ def test_every_part_of_the_page_works_with_one_seed(
     tables = judged_study(tmp_path / "cpu", monkeypatch, [0.5])
     claims = claims_of(tables.results)
     assert "Of 4 claims: 1 supported and 3 undecided." in opening(tables, claims).data
-    assert "an interval needs at least two" in rules(claims).data
-    assert "1/1" in verdict_table(claims).data
-    assert "0.500" in forests.forest(tables, ["planted"]).data
+    shown = cards(tables, claims).data
+    assert "an interval needs at least two" in shown
+    assert "1/1" in shown
+    assert "0.500" in forests.forest(tables, "planted").data
     assert "no interval" in training_curves.learning_curves(tables, "planted").data
     assert "±" not in metrics_table(tables, "planted").data.partition("Mean ±")[0]
 
@@ -133,57 +137,77 @@ def test_losses_of_hundreds_are_drawn_at_the_upper_edge_and_counted(tables: Tabl
 def test_parts_say_that_no_run_has_finished(tables: Tables):
     lost = dataclasses.replace(tables, members=tables.members.assign(status="failed"))
     assert "No run has finished yet." in training_curves.learning_curves(lost, "planted").data
-    assert "No variant can be compared with its baseline" in forests.forest(lost, ["planted"]).data
-    assert training_curves.learning_curves_by_cost(lost, "planted").data == ""
+    assert "No variant can be compared with its baseline" in forests.forest(lost, "planted").data
+    assert training_curves.difference_curves(lost, "planted").data == ""
     assert "5 failed" in metrics_table(lost, "planted").data
 
 
 def test_claims_link_only_to_sections_of_the_page(tables: Tables):
-    claims = claims_of(tables.results)
-    assert verdict_table(claims, ["planted"]).data.count('<a href="#planted">') == 4
-    assert "data-show" in verdict_table(claims, []).data
+    claims, none = claims_of(tables.results), pd.DataFrame(columns=["claim", "budget", "verdict"])
+    shown = verdict_map(tables, claims, none).data
+    assert shown.count('<a href="#claim-') == 4
     elsewhere = dataclasses.replace(tables, members=tables.members.assign(status="missing"))
-    for shown in (verdict_table(claims, []).data, opening(elsewhere, claims).data):
-        assert "It makes no difference." in shown
-        assert "<a" not in shown
+    shown = verdict_map(elsewhere, claims, none).data
+    assert "It makes no difference." in shown
+    assert "<a" not in shown
 
 
-def test_forest_names_the_unit_of_each_ablations_losses(
+def test_forest_names_the_unit_and_the_margin(tables: Tables, monkeypatch: pytest.MonkeyPatch):
+    shown = forests.forest(tables, "planted").data
+    assert "differences in nats per character: " in shown
+    assert "shaded: the margin" in shown
+    sorting = tables.members.assign(**{"recipe.task": "sort"})
+    shown = forests.forest(dataclasses.replace(tables, members=sorting), "planted").data
+    assert "differences in nats per target: " in shown
+    assert "margin" not in shown  # the claims are about another loss
+
+
+def test_forest_has_the_pairs_of_claims_that_are_not_against_the_baseline(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ):
-    assert "differences in nats per character: " in forests.forest(tables, ["planted"]).data
-    monkeypatch.setitem(tables.ablations, "sorted", tables.ablations["planted"])
-    others = tables.members.assign(**{"ablation": "sorted", "recipe.task": "sort"})
-    both = dataclasses.replace(tables, members=pd.concat([tables.members, others]))
-    for names, unit in (
-        (["sorted"], "nats per target"),
-        (["planted", "sorted"], "nats per character; for sorted, nats per target"),
-    ):
-        assert f"differences in {unit}: " in forests.forest(both, names).data
-        figure, _ = forests.draw_forest(both, names)
-        assert f"({unit})" in figure.axes[0].get_xlabel()
+    planted = tables.ablations["planted"]
+    third = dataclasses.replace(planted.variants[1], name="third")
+    other, *_ = planted.claims
+    pair = dataclasses.replace(other, effect={"third": 1, ODD_NAME: -1})
+    stated = dataclasses.replace(planted, variants=[*planted.variants, third], claims=[pair])
+    monkeypatch.setitem(tables.ablations, "planted", stated)
+    odd = tables.members[tables.members["variant"] == ODD_NAME]
+    worse = odd.assign(variant="third", val_loss_per_character=odd["val_loss_per_character"] + 0.25)
+    members = pd.concat([tables.members, worse])
+    rows = forests.differences(dataclasses.replace(tables, members=members), "planted")
+    assert list(rows["difference"]) == [ODD_NAME, "third", f"third less {ODD_NAME}"]
+    assert rows["mean"].iloc[2] == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("span", [8, 90, 1e3, 1e9])
-def test_tick_labels_of_cost_axes_do_not_overlap(
-    tables: Tables, monkeypatch: pytest.MonkeyPatch, span
+def test_no_losses_are_compared_where_no_claim_is_about_what_is_learnt(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+):
+    planted = tables.ablations["planted"]
+    speed = [claim for claim in planted.claims if not claim.learnt]
+    assert speed
+    monkeypatch.setitem(tables.ablations, "planted", dataclasses.replace(planted, claims=speed))
+    assert forests.forest(tables, "planted").data == ""
+    assert training_curves.difference_curves(tables, "planted").data == ""
+
+
+def test_difference_curves_leave_out_and_name_what_diverged(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
 ):
     rows = [
-        {"variant": "base", "seed": 0, "step": step, "loss_per_character": 3.0 - step}
-        | {"seconds": span**step, "flops": 1e9 * span**step}
-        for step in (0.01, 1.0)
+        {"variant": name, "seed": seed, "step": step, "tokens": step, "loss_per_character": loss}
+        for name, losses in (("base", (5, 3, 2)), (ODD_NAME, (5, 3.5, 2.5)), ("high", (5, 9, 99)))
+        for seed in range(2)
+        for step, loss in enumerate(losses)
     ]
+    planted = tables.ablations["planted"]
+    high = dataclasses.replace(planted.variants[1], name="high")
+    stated = dataclasses.replace(planted, variants=[*planted.variants, high])
+    monkeypatch.setitem(tables.ablations, "planted", stated)
     monkeypatch.setattr(training_curves, "curve_points", lambda *_: pd.DataFrame(rows))
-    drawn: list[Figure] = []
-    monkeypatch.setattr(training_curves, "show", lambda figure, **_: drawn.append(figure))
-    training_curves.learning_curves_by_cost(tables, "planted")
-    drawn[0].canvas.draw()
-    for axes in drawn[0].axes:
-        low, high = axes.get_xlim()
-        ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
-        boxes = [label.get_window_extent() for tick, label in ticks if low <= tick <= high]
-        assert len(boxes) >= 2
-        assert all(one.x1 + 4 < next_.x0 for one, next_ in itertools.pairwise(boxes))
+    shown = training_curves.difference_curves(tables, "planted").data
+    assert "Diverged and not drawn: high." in shown
+    assert "At the end: odd" in shown
+    assert "0.500." in shown
 
 
 def test_atlas_names_its_networks_tokens_and_seed(tables: Tables):
@@ -229,24 +253,46 @@ def test_diagram_puts_an_ablation_beside_the_parts_it_changes(tables: Tables, ab
         assert changed_parts == parts
 
 
-def test_diagram_links_each_ablation(tables: Tables):
-    assert picture(tables).data.count('<a href="#planted"') == 1
+def test_diagram_names_each_ablation_and_darkens_what_costs_more(tables: Tables):
+    shown = picture(tables, {"positions": 0.5, "norm": -1.0, "attention": 7.0}).data
+    assert shown.count(">planted</span>") == 1
+    heats = {name: heat for heat, name in re.findall(r'--heat:(\d+)%">([a-z-]+)', shown)}
+    assert (heats["positions"], heats["causal"], heats["layernorm"]) == ("30", "60", "0")
     nothing = dataclasses.replace(
         ALL_ABLATIONS["heads"], baseline="base", variants=[Variant("base")], claims=[]
     )
     assert parts_of(nothing, tables) == [NONE]
 
 
-def test_figure_is_embedded_as_svg_or_png_whichever_is_smaller():
-    kinds = []
-    for points in (10, 20_000):
+def test_figure_is_inline_svg_in_the_colours_of_the_page():
+    figure, axes = plt.subplots()
+    axes.plot([0, 1], [0.123456, 1], label="<line>")
+    axes.legend()
+    data = pd.DataFrame({"x": [0.0, 1.0], "name": ["<b>", "=1"]})
+    html = show(figure, alt="<b>" + "long " * 100, caption="<i>", data=data).data
+    assert "<img" not in html
+    assert 'aria-label="&lt;b&gt;long' in html
+    alt = html.partition('aria-label="')[2].partition('"')[0]
+    assert len(alt) < 310
+    assert alt.endswith("…")
+    assert "&lt;i&gt;" in html
+    assert "&lt;line&gt;" in html
+    assert "currentColor" in html or "var(--line)" in html
+    assert not re.search(r"\d\.\d{2,}", html.partition("<svg")[2].partition("</svg>")[0])
+    assert "x,name\n0,&lt;b&gt;" in html
+
+
+def test_ids_of_different_figures_differ():
+    ids = []
+    for height in (1, 2):
         figure, axes = plt.subplots()
-        axes.plot(*np.random.default_rng(0).random((2, points)), "o")
-        html = show(figure, alt="<b>", caption="<i>").data
-        kinds.append(html.partition("data:image/")[2].partition(";")[0])
-        assert 'alt="&lt;b&gt;"' in html
-        assert "&lt;i&gt;" in html
-    assert kinds == ["svg+xml", "png"]
+        axes.plot([0, 1], [0, height], "o")
+        html = show(figure, alt="", caption="").data
+        ids.append(set(re.findall(r' id="([^"]+)"', html)))
+        references = {*re.findall(r"url\(#([^)]+)\)", html), *re.findall(r'href="#([^"]+)"', html)}
+        assert references == ids[-1]
+    assert ids[0]
+    assert not ids[0] & ids[1]
 
 
 def test_encoding_values_equal_the_formulas_of_the_papers():
@@ -298,7 +344,8 @@ def test_schedules_figure_is_drawn_where_schedules_differ(
 def test_ledger_and_citation_include_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     tables = judged_study(tmp_path / "cpu", monkeypatch, [0.5, "failed", None, "diverged"])
     shown = ledger(tables).data
-    assert shown.count("<tr>") == 1 + 7 + 6  # and the trials
+    (csv,) = re.findall(r'<pre class="rows"[^>]*>(.*?)</pre>', shown, re.DOTALL)
+    assert len(csv.strip().splitlines()) == 1 + 7 + 6  # and the trials
     assert shown.index("failed") < shown.index("diverged") < shown.index("done")
     assert "because &lt;i&gt;planted&lt;/i&gt;" in shown
     text = failures(tables).data

@@ -94,15 +94,30 @@ def test_the_map_of_the_page_shows_every_verdict_and_escapes_sentences(tmp_path,
     claims = claims_at(tmp_path, monkeypatch)
     html = verdict_map(Tables.load(tmp_path), claims, NONE).data
     assert "It needs &lt;b&gt;training" in html
-    assert html.count('href="#planted"') == 3
-    cells = re.findall(r'<td class="([a-z-]+)">', html)
-    assert cells == ["not-testable", *["supported"] * 3, *["reversed"] * 2]
+    assert [html.count(f'href="#claim-{name}"') for name in ("late", "always", "never")] == [1] * 3
+    cells = re.findall(r'<td class="([a-z-]+)"', html)
+    assert cells == ["not-testable", *["supported"] * 3, *["reversed"] * 2, "not-run"]
     assert "0.500" in html
 
 
-def test_there_is_no_map_without_claims_about_training(tmp_path, monkeypatch):
+def test_claims_without_training_have_one_cell_for_all_budgets(tmp_path, monkeypatch):
     claims = claims_at(tmp_path, monkeypatch)
-    assert verdict_map(Tables.load(tmp_path), claims[claims["budget"].isna()], NONE).data == ""
+    html = verdict_map(Tables.load(tmp_path), claims[claims["budget"].isna()], NONE).data
+    assert html.count("<td") == html.count("<small>without training</small>") == 1
+
+
+def test_open_claims_are_folded_and_counted_apart(tmp_path, monkeypatch):
+    claims = claims_at(tmp_path, monkeypatch)
+    decided, _, folded = verdict_map(Tables.load(tmp_path), claims, NONE).data.partition("<details")
+    assert "1 claims that are open" in folded
+    assert "It is exact." in folded
+    assert "It is exact." not in decided
+    assert all(sentence in decided for sentence in ("It always helps.", "It never helps."))
+
+
+def test_there_is_no_map_without_claims(tmp_path, monkeypatch):
+    claims = claims_at(tmp_path, monkeypatch)
+    assert verdict_map(Tables.load(tmp_path), claims.iloc[:0], NONE).data == ""
 
 
 def test_the_drawn_map_marks_every_cell(tmp_path, monkeypatch):

@@ -1,0 +1,145 @@
+"""Claim cards: each claim with its verdict at every budget, its effect and what decides it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from experiments.sources import links
+from report.html import EMPTY, render
+from report.page.claims import deepest, with_texts
+from report.verdicts.outcomes import MARKS, Verdict
+from report.verdicts.tables import Tables
+
+_WIDTH = 160  # of a strip, in its own units
+_ROOM = 1.12  # of a strip's scale beyond the largest number on it
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The effect of a claim with its interval and its margin, as places on a line.
+
+    dot: place of the effect.
+    low, high: ends of its interval; None without one.
+    band: ends of the margin.
+    zero: place of no effect.
+    """
+
+    dot: float
+    low: float | None
+    high: float | None
+    band: tuple[float, float]
+    zero: float
+
+
+def cards(tables: Tables, claims: pd.DataFrame) -> HTML:
+    """A card for each claim of an ablation.
+
+    Args:
+        tables: the tables of the study.
+        claims: rows of the table "claims" of one ablation.
+    """
+    if claims.empty:
+        return EMPTY
+    last = {row["claim"]: row for row in with_texts(deepest(claims))}
+    shown = []
+    for claim, of_claim in claims.groupby("claim", sort=False):
+        rows = with_texts(of_claim)
+        strips = strips_of(rows)
+        shown.append(
+            {
+                **last[str(claim)],
+                "rows": [row | {"strip": strip} for row, strip in zip(rows, strips, strict=True)],
+                "strip": strips[[row["budget"] for row in rows].index(last[str(claim)]["budget"])],
+                "links": links(f"{rows[0]['said_by']}; {rows[0]['published']}"),
+                "restated": rows[0]["restated"],
+            }
+        )
+    marks = {verdict.value: mark for verdict, (mark, _) in MARKS.items()}
+    several = len(tables.budgets) > 1
+    return HTML(render("cards", claims=shown, marks=marks, several=several, width=_WIDTH))
+
+
+def strips_of(rows: list[dict[str, Any]]) -> list[Strip | None]:
+    """A strip for each row of a claim, all on the same scale; None for a row without an effect."""
+    values = [
+        _on_line(row, row[name])
+        for row in rows
+        for name in ("effect", "low", "high")
+        if row["effect"] is not None and row[name] is not None
+    ]
+    if not values:
+        return [None] * len(rows)
+    counted = rows[0]["counted"]
+    margin = _on_line(rows[0], rows[0]["margin"], margin=True)
+    reach = 1.0 if counted else _ROOM * max(margin, *map(abs, values))
+    left = 0.0 if counted else -reach
+
+    def place(value: float) -> float:
+        return round(_WIDTH * (value - left) / (reach - left), 1)
+
+    result: list[Strip | None] = []
+    for row in rows:
+        if row["effect"] is None:
+            result.append(None)
+            continue
+        low, high = (
+            None if row[end] is None else place(_on_line(row, row[end])) for end in ("low", "high")
+        )
+        band = (place(0.0 if counted else -margin), place(margin))
+        result.append(Strip(place(_on_line(row, row["effect"])), low, high, band, place(0.0)))
+    return result
+
+
+def _on_line(row: dict[str, Any], value: float, margin: bool = False) -> float:
+    """A number in the unit of a strip: the logarithm of a ratio, any other number as it is."""
+    if row["scale"] != "ratio":
+        return value
+    return math.log1p(value) if margin else math.log(value)
+
+
+def answer(claims: pd.DataFrame) -> HTML:
+    """One bold sentence with the verdicts on the claims of an ablation, at the deepest budget at
+    which each is testable.
+    """
+    rows = with_texts(deepest(claims))
+    if not rows:
+        return EMPTY
+    decided = [row for row in rows if row["verdict"] in _ANSWERS and not row["fragile"]]
+    decided.sort(
+        key=lambda row: row["scale"] == "exact"
+    )  # what is computed without runs comes last
+    told = decided[:_MOST_TOLD]
+    counts = {
+        "undecided": sum(
+            row["verdict"] == Verdict.UNDECIDED or bool(row["fragile"]) for row in rows
+        ),
+        "not testable": sum(row["verdict"] == Verdict.NOT_TESTABLE for row in rows),
+        "not run": sum(row["verdict"] == Verdict.NOT_RUN for row in rows),
+    }
+    texts = [
+        row | {"words": _ANSWERS[row["verdict"]], "said": row["sentence"].rstrip(".")}
+        for row in told
+    ]
+    further = len(decided) - len(told)
+    return HTML(render("answer", rows=texts, further=further, counts=counts, total=len(rows)))
+
+
+_MOST_TOLD = 3
+_ANSWERS = {
+    Verdict.SUPPORTED: "yes",
+    Verdict.NEGLIGIBLE: "no difference that counts",
+    Verdict.REVERSED: "no, the reverse",
+}
+
+
+def reason(tables: Tables, ablation: str) -> HTML:
+    """What is expected of an ablation and why, with its equation; empty where its file says
+    nothing.
+    """
+    stated = tables.ablations[ablation]
+    if not stated.why:
+        return EMPTY
+    return HTML(render("reason", why=stated.why, equation=stated.equation))

@@ -1,0 +1,91 @@
+"""Tour of the findings: the clearest decided claim of each group, with its effect over budgets."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import HTML
+
+from experiments.ablation import GROUPS
+from report.figures.charts import show
+from report.html import EMPTY, render
+from report.page.claims import with_texts
+from report.svg import INK, LINE
+from report.verdicts.outcomes import DECIDED, Verdict
+from report.verdicts.tables import Tables
+
+_SENTENCES = {
+    Verdict.SUPPORTED: "The data support this",
+    Verdict.NEGLIGIBLE: "The difference is too small to count",
+    Verdict.REVERSED: "The data say the reverse",
+}
+
+
+def tour(tables: Tables, claims: pd.DataFrame) -> HTML:
+    """One finding for each group of ablations that has one.
+
+    Args:
+        tables: the tables of the study.
+        claims: the table "claims".
+    """
+    stops = [
+        {
+            "row": row,
+            "group": GROUPS[group],
+            "words": _SENTENCES[row["verdict"]],
+            "before": before,
+            "figure": _over_budgets(row, rows).data,
+        }
+        for group in GROUPS
+        if (row := clearest(tables, claims, group))
+        for rows in [_rows_of(claims, row["claim"])]
+        for before in [[other for other in rows if other["budget"] < row["budget"]]]
+    ]
+    return HTML(render("tour", stops=stops)) if stops else EMPTY
+
+
+def clearest(tables: Tables, claims: pd.DataFrame, group: str) -> dict[str, Any] | None:
+    """The claim of a group whose effect in nats is the most beyond its margin, or within it, at the
+    deepest budget at which it is decided; None without one. Fragile verdicts, and losses of
+    networks that see what they predict, are left out.
+    """
+    names = [name for name, each in tables.ablations.items() if each.group == group]
+    peeking = [
+        claim.id
+        for name in names
+        for claim in tables.ablations[name].claims
+        if {*claim.effect} & {*tables.ablations[name].peeking}
+    ]
+    rows = claims[
+        claims["ablation"].isin(names)
+        & claims["verdict"].isin(DECIDED)
+        & ~claims["fragile"].fillna(False).astype(bool)
+        & claims["unit"].eq("nats per character")
+        & ~claims["claim"].isin(peeking)
+    ]
+    if rows.empty:
+        return None
+    rows = rows[rows["budget"] == rows["budget"].max()]
+    beyond = (rows["effect"].abs() / rows["margin"]).map(lambda ratio: max(ratio, 1 / ratio))
+    return with_texts(rows.loc[[beyond.idxmax()]])[0]
+
+
+def _rows_of(claims: pd.DataFrame, claim: str) -> list[dict[str, Any]]:
+    rows = claims[(claims["claim"] == claim) & claims["effect"].notna()]
+    return with_texts(rows.sort_values("budget"))
+
+
+def _over_budgets(row: dict[str, Any], rows: list[dict[str, Any]]) -> HTML:
+    """The effect of a claim at each budget, with its interval and its margin."""
+    figure, axes = plt.subplots(figsize=(3.4, 1.5))
+    axes.axhspan(-row["margin"], row["margin"], color=LINE, alpha=0.6, linewidth=0)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    for place, each in enumerate(rows):
+        if each["low"] is not None:
+            axes.plot([place, place], [each["low"], each["high"]], color="C0", linewidth=2)
+        axes.plot(place, each["effect"], "o", color="C0", markersize=5)
+    axes.set_xticks(range(len(rows)), [f"budget {each['budget_text']}" for each in rows])
+    axes.set_xlim(-0.6, len(rows) - 0.4)
+    axes.set_ylabel("nats per character")
+    texts = "; ".join(f"budget {each['budget_text']}: {each['measured']}" for each in rows)
+    return show(figure, alt=f"Effect at each budget. {texts}.", caption="")

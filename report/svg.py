@@ -1,0 +1,129 @@
+"""Figures as inline SVG: text that can be selected, the page's colours, and short coordinates."""
+
+import hashlib
+import io
+import re
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+# Colours of a figure that the page replaces by its own, which differ in light and in dark.
+INK = "#1c1c1d"
+SOFT = "#595956"
+LINE = "#d5d5d1"
+PAPER = "#fdfdfd"
+_PAGE_COLOURS = {
+    INK: "currentColor",
+    SOFT: "var(--soft)",
+    LINE: "var(--line)",
+    PAPER: "var(--paper)",
+}
+
+# Settings of matplotlib for figures that become inline SVG.
+SETTINGS: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": LINE,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": LINE,
+    "legend.facecolor": PAPER,
+    "legend.edgecolor": LINE,
+}
+
+_SVG = "{http://www.w3.org/2000/svg}"
+_HREF = "{http://www.w3.org/1999/xlink}href"
+_CONTAINERS = (f"{_SVG}g", f"{_SVG}defs")
+_IMAGE_DPI = 50  # of heat maps, whose cells are larger than such pixels
+_POINTS_PER_PIXEL = 0.75
+_DEFAULTS = {  # declarations that the page makes for all figures, or that hold anyway
+    "stroke-linecap: round",
+    "stroke-linecap: butt",
+    "stroke-linejoin: miter",
+    "stroke-linejoin: round",
+    "font-family: 'DejaVu Sans', sans-serif",
+    "font-size: 8.8px",
+    f"fill: {INK}",
+}
+
+
+def inline_svg(figure: Figure, alt: str) -> Markup:
+    """A figure as an `svg` element for the page. Ids of different figures differ.
+
+    Args:
+        figure: drawn with `SETTINGS`.
+        alt: accessible name of the figure.
+    """
+    buffer = io.StringIO()
+    box = None if figure.get_constrained_layout() else "tight"
+    figure.savefig(buffer, format="svg", bbox_inches=box, dpi=_IMAGE_DPI, metadata={"Date": None})
+    text = buffer.getvalue()
+    prefix = "s" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    root = ET.fromstring(text)
+    width, height = (float(number) for number in root.attrib["viewBox"].split()[2:])
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', text))
+    _shorten(root, used, prefix)
+    inside = "".join(ET.tostring(child, encoding="unicode") for child in root)
+    inside = re.sub(r' xmlns(:\w+)?="[^"]*"', "", inside).replace("ns0:", "")
+    for colour, replacement in _PAGE_COLOURS.items():
+        inside = inside.replace(colour, replacement)
+    return Markup(
+        '<svg class="figure" role="img" aria-label="{}" viewBox="0 0 {} {}"'
+        ' style="max-width:{:.0f}px">{}</svg>'
+    ).format(alt, f"{width:.1f}", f"{height:.1f}", width / _POINTS_PER_PIXEL, Markup(inside))
+
+
+def _shorten(element: ET.Element, used: set[str], prefix: str) -> None:
+    """Round coordinates, prefix the ids that are used, and leave out what draws nothing."""
+    for child in list(element):
+        _shorten(child, used, prefix)
+        attributes = child.attrib
+        if attributes.get("id") in used:
+            attributes["id"] = f"{prefix}-{attributes['id']}"
+        else:
+            attributes.pop("id", None)
+        if reference := attributes.pop(_HREF, None):  # an image is a data address
+            own = reference.startswith("#")
+            attributes["href"] = f"#{prefix}-{reference[1:]}" if own else reference
+        for name in ("clip-path", "d", "x", "y", "width", "height", "transform", "style"):
+            if name in attributes:
+                attributes[name] = _short(name, attributes[name], prefix)
+                if not attributes[name]:
+                    del attributes[name]
+        if f"stroke:{LINE}" in attributes.get("style", ""):
+            attributes.pop("clip-path", None)  # lines of the grid end at the edge anyway
+        child.tail = ""
+        if not (child.text or "").strip():
+            child.text = ""
+        empty = child.tag in _CONTAINERS and not len(child)
+        empty |= child.tag in (f"{_SVG}metadata", f"{_SVG}style")
+        blank = child.tag == f"{_SVG}path" and attributes.get("style") == "fill:none"
+        place = list(element).index(child)
+        if empty or blank:
+            element.remove(child)
+        elif child.tag == f"{_SVG}g" and not attributes:
+            element[place : place + 1] = list(child)
+
+
+def _short(name: str, value: str, prefix: str) -> str:
+    """The value of an attribute, shorter."""
+    if name == "style":
+        parts = [part.strip() for part in value.split(";")]
+        return ";".join(part.replace(": ", ":") for part in parts if part not in _DEFAULTS)
+    value = value.replace("url(#", f"url(#{prefix}-")
+    if name == "clip-path":
+        return value
+    value = re.sub(r"(\.\d)\d+", r"\1", value)  # a tenth of a point cannot be seen
+    value = re.sub(r"\.0(?!\d)", "", value)
+    if name == "transform":
+        return re.sub(r"^rotate\(-?0 .*\)$", "", value)
+    return re.sub(r"\s+", " ", value).strip()
