@@ -109,7 +109,7 @@ def test_every_topic_explains_one_ablation_and_figures_are_described(
     assert sorted(name for names in theory.TOPICS.values() for name in names) == sorted(TOPICS)
     assert {*theory.TOPICS} <= {*load_ablations()}
     html = "".join(theory.theory_of(tables, name).data for name in theory.TOPICS)
-    assert html.count("<h5>Theory: ") == len(TOPICS)
+    assert html.count("<h4>Theory: ") == len(TOPICS)
     for setting, name in (
         ("d_k = 256", "variance of q · k"),
         ("depth = 24, network (gpt2), residual", "network (gpt2), residual"),

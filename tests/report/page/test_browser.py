@@ -111,7 +111,7 @@ def test_the_search_field_filters_the_table_of_runs(opened: Page):
     rows = opened.locator("table[aria-label='All runs'] tbody tr:visible")
     everything = 11 + 12 + 2 * 6  # at both budgets, and the trials of two arms
     assert rows.count() == everything
-    search = opened.get_by_role("searchbox", name="Search:")
+    search = opened.locator("#method .search input")
     search.fill("script failed")
     assert rows.count() == 1
     assert "because <i>planted</i>" in rows.inner_text()
@@ -188,7 +188,7 @@ def test_figures_are_not_cut_off_in_print(opened: Page):
     opened.emulate_media(media="print")
     opened.set_viewport_size({"width": 680, "height": 960})  # 18 x 25.4 cm
     boxes = [image.bounding_box() for image in opened.locator("figure svg.figure:visible").all()]
-    assert len(boxes) > 3
+    assert len(boxes) >= 2  # the tour's and the forest
     for box in boxes:
         assert box is not None
         assert box["x"] >= 0
@@ -209,7 +209,7 @@ def test_an_address_opens_the_card_of_its_claim(browser: Browser, page, errors: 
         assert card.locator("table").is_visible()
         other = tab.locator(".card:not(#claim-planted)").first
         other.locator("summary").click()
-        assert tab.evaluate("location.hash") == f"#{other.get_attribute('id')}"
+        tab.wait_for_function(f"location.hash === '#{other.get_attribute('id')}'")
 
 
 def test_words_search_the_claims_and_stand_in_the_address(opened: Page):
@@ -235,10 +235,12 @@ def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
     figure = opened.locator("#planted figure[data-chart]")
     lines = figure.locator("svg path[stroke-width='1.8']")
     assert lines.count() == 2
-    before = lines.first.get_attribute("d")
+    assert "tokens" in figure.locator("svg").text_content()
     figure.get_by_role("button", name="seconds", exact=True).click()
-    assert lines.first.get_attribute("d") != before
+    assert "seconds" in figure.locator("svg").text_content()
+    before = figure.locator("svg").text_content()
     figure.get_by_role("button", name="log", exact=True).click()
+    assert figure.locator("svg").text_content() != before  # other ticks
     assert (
         figure.get_by_role("button", name="log", exact=True).get_attribute("aria-pressed") == "true"
     )
@@ -246,7 +248,7 @@ def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
     assert lines.count() == 1
     figure.get_by_role("button", name="base", exact=True).click()
     figure.locator("select").select_option("base")
-    assert "less base" in figure.locator("svg").inner_text()
+    assert "less base" in figure.locator("svg").text_content()
 
 
 def test_a_chart_says_its_values_to_the_mouse_and_to_the_keyboard(opened: Page):

@@ -5,7 +5,6 @@ import math
 import re
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +21,6 @@ from model import ModelConfig
 from report.figures import forest as forests
 from report.figures import training_curves
 from report.figures.atlas import scores, viewer
-from report.figures.charts import show
 from report.figures.learning_rates import schedules
 from report.figures.model_diagram import NETWORK, NONE, PART_OF, parts_of, picture
 from report.figures.positions import encodings
@@ -117,23 +115,6 @@ def test_every_part_of_the_page_works_with_one_seed(
     assert "±" not in metrics_table(tables, "planted").data.partition("Mean ±")[0]
 
 
-def test_losses_of_hundreds_are_drawn_at_the_upper_edge_and_counted(tables: Tables, monkeypatch):
-    """The curves fall from 802 over 402 to 2, in two variants and five seeds. A uniform guess has
-    ln 84.
-    """
-    drawn: list[float] = []
-
-    def draw(_: object, rows: pd.DataFrame, *__: object, y: str, **___: object) -> None:
-        drawn.append(float(rows[y].max()))
-
-    monkeypatch.setattr(training_curves, "draw_lines", draw)
-    monkeypatch.setattr(training_curves, "legend_beside", lambda _: None)
-    shown = training_curves.learning_curves(tables, "planted").data
-    assert "20 losses above 6.6 drawn at 6.6." in shown
-    assert "base ends at 2." in shown
-    assert drawn == pytest.approx([1.5 * math.log(84)])
-
-
 def test_parts_say_that_no_run_has_finished(tables: Tables):
     lost = dataclasses.replace(tables, members=tables.members.assign(status="failed"))
     assert "No run has finished yet." in training_curves.learning_curves(lost, "planted").data
@@ -150,64 +131,6 @@ def test_claims_link_only_to_sections_of_the_page(tables: Tables):
     shown = verdict_map(elsewhere, claims, none).data
     assert "It makes no difference." in shown
     assert "<a" not in shown
-
-
-def test_forest_names_the_unit_and_the_margin(tables: Tables, monkeypatch: pytest.MonkeyPatch):
-    shown = forests.forest(tables, "planted").data
-    assert "differences in nats per character: " in shown
-    assert "shaded: the margin" in shown
-    sorting = tables.members.assign(**{"recipe.task": "sort"})
-    shown = forests.forest(dataclasses.replace(tables, members=sorting), "planted").data
-    assert "differences in nats per target: " in shown
-    assert "margin" not in shown  # the claims are about another loss
-
-
-def test_forest_has_the_pairs_of_claims_that_are_not_against_the_baseline(
-    tables: Tables, monkeypatch: pytest.MonkeyPatch
-):
-    planted = tables.ablations["planted"]
-    third = dataclasses.replace(planted.variants[1], name="third")
-    other, *_ = planted.claims
-    pair = dataclasses.replace(other, effect={"third": 1, ODD_NAME: -1})
-    stated = dataclasses.replace(planted, variants=[*planted.variants, third], claims=[pair])
-    monkeypatch.setitem(tables.ablations, "planted", stated)
-    odd = tables.members[tables.members["variant"] == ODD_NAME]
-    worse = odd.assign(variant="third", val_loss_per_character=odd["val_loss_per_character"] + 0.25)
-    members = pd.concat([tables.members, worse])
-    rows = forests.differences(dataclasses.replace(tables, members=members), "planted")
-    assert list(rows["difference"]) == [ODD_NAME, "third", f"third less {ODD_NAME}"]
-    assert rows["mean"].iloc[2] == pytest.approx(0.25)
-
-
-def test_no_losses_are_compared_where_no_claim_is_about_what_is_learnt(
-    tables: Tables, monkeypatch: pytest.MonkeyPatch
-):
-    planted = tables.ablations["planted"]
-    speed = [claim for claim in planted.claims if not claim.learnt]
-    assert speed
-    monkeypatch.setitem(tables.ablations, "planted", dataclasses.replace(planted, claims=speed))
-    assert forests.forest(tables, "planted").data == ""
-    assert training_curves.difference_curves(tables, "planted").data == ""
-
-
-def test_difference_curves_leave_out_and_name_what_diverged(
-    tables: Tables, monkeypatch: pytest.MonkeyPatch
-):
-    rows = [
-        {"variant": name, "seed": seed, "step": step, "tokens": step, "loss_per_character": loss}
-        for name, losses in (("base", (5, 3, 2)), (ODD_NAME, (5, 3.5, 2.5)), ("high", (5, 9, 99)))
-        for seed in range(2)
-        for step, loss in enumerate(losses)
-    ]
-    planted = tables.ablations["planted"]
-    high = dataclasses.replace(planted.variants[1], name="high")
-    stated = dataclasses.replace(planted, variants=[*planted.variants, high])
-    monkeypatch.setitem(tables.ablations, "planted", stated)
-    monkeypatch.setattr(training_curves, "curve_points", lambda *_: pd.DataFrame(rows))
-    shown = training_curves.difference_curves(tables, "planted").data
-    assert "Diverged and not drawn: high." in shown
-    assert "At the end: odd" in shown
-    assert "0.500." in shown
 
 
 def test_atlas_names_its_networks_tokens_and_seed(tables: Tables):
@@ -259,40 +182,9 @@ def test_diagram_names_each_ablation_and_darkens_what_costs_more(tables: Tables)
     heats = {name: heat for heat, name in re.findall(r'--heat:(\d+)%">([a-z-]+)', shown)}
     assert (heats["positions"], heats["causal"], heats["layernorm"]) == ("30", "60", "0")
     nothing = dataclasses.replace(
-        ALL_ABLATIONS["heads"], baseline="base", variants=[Variant("base")], claims=[]
+        ALL_ABLATIONS["induction"], baseline="base", variants=[Variant("base")], claims=[]
     )
     assert parts_of(nothing, tables) == [NONE]
-
-
-def test_figure_is_inline_svg_in_the_colours_of_the_page():
-    figure, axes = plt.subplots()
-    axes.plot([0, 1], [0.123456, 1], label="<line>")
-    axes.legend()
-    data = pd.DataFrame({"x": [0.0, 1.0], "name": ["<b>", "=1"]})
-    html = show(figure, alt="<b>" + "long " * 100, caption="<i>", data=data).data
-    assert "<img" not in html
-    assert 'aria-label="&lt;b&gt;long' in html
-    alt = html.partition('aria-label="')[2].partition('"')[0]
-    assert len(alt) < 310
-    assert alt.endswith("…")
-    assert "&lt;i&gt;" in html
-    assert "&lt;line&gt;" in html
-    assert "currentColor" in html or "var(--line)" in html
-    assert not re.search(r"\d\.\d{2,}", html.partition("<svg")[2].partition("</svg>")[0])
-    assert "x,name\n0,&lt;b&gt;" in html
-
-
-def test_ids_of_different_figures_differ():
-    ids = []
-    for height in (1, 2):
-        figure, axes = plt.subplots()
-        axes.plot([0, 1], [0, height], "o")
-        html = show(figure, alt="", caption="").data
-        ids.append(set(re.findall(r' id="([^"]+)"', html)))
-        references = {*re.findall(r"url\(#([^)]+)\)", html), *re.findall(r'href="#([^"]+)"', html)}
-        assert references == ids[-1]
-    assert ids[0]
-    assert not ids[0] & ids[1]
 
 
 def test_encoding_values_equal_the_formulas_of_the_papers():

@@ -1,0 +1,39 @@
+"""Figures as inline SVG."""
+
+import re
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from report.figures.charts import show
+
+
+def test_figure_is_inline_svg_in_the_colours_of_the_page():
+    figure, axes = plt.subplots()
+    axes.plot([0, 1], [0.123456, 1], label="<line>")
+    axes.legend()
+    data = pd.DataFrame({"x": [0.0, 1.0], "name": ["<b>", "=1"]})
+    html = show(figure, alt="<b>" + "long " * 100, caption="<i>", data=data).data
+    assert "<img" not in html
+    assert 'aria-label="&lt;b&gt;long' in html
+    alt = html.partition('aria-label="')[2].partition('"')[0]
+    assert len(alt) < 310
+    assert alt.endswith("…")
+    assert "&lt;i&gt;" in html
+    assert "&lt;line&gt;" in html
+    assert "currentColor" in html or "var(--line)" in html
+    assert not re.search(r"\d\.\d{2,}", html.partition("<svg")[2].partition("</svg>")[0])
+    assert "x,name\n0,&lt;b&gt;" in html
+
+
+def test_ids_of_different_figures_differ():
+    ids = []
+    for height in (1, 2):
+        figure, axes = plt.subplots()
+        axes.plot([0, 1], [0, height], "o")
+        html = show(figure, alt="", caption="").data
+        ids.append(set(re.findall(r' id="([^"]+)"', html)))
+        references = {*re.findall(r"url\(#([^)]+)\)", html), *re.findall(r'href="#([^"]+)"', html)}
+        assert references == ids[-1]
+    assert ids[0]
+    assert not ids[0] & ids[1]
