@@ -24,7 +24,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper decide trends list status new-ablation report paper compare retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all deeper decide trends list status new-ablation report notebook paper compare retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ help: ## List all targets
 	  '           TOKENIZER (characters, bpe)  VOCAB_SIZE (of byte pairs)' \
 	  '           SEEDS  FIRST_SEED  BUDGETS (as in 1,4)  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
-	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, paper)' \
+	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, notebook, paper)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
 	  '           VENV (folder of the environment)  PYTHON (your own interpreter)'
@@ -58,6 +58,8 @@ new-ablation: $(installed) ## Write the file of a new ablation: make new-ablatio
 	@$(python) -m experiments new-ablation
 report: $(installed) ## Build the report from the finished runs; REFERENCE=1: from the published tables
 	@$(python) -m experiments report
+notebook: $(installed) ## Write an ablation's section as an executed notebook: make notebook ABLATION=heads
+	@$(python) -m experiments notebook
 compare: $(installed) ## Mark the verdicts that another study decides too: make compare SECOND=results/other
 	@$(python) -m experiments compare $(SECOND)
 paper: $(installed) ## Write up the study as paper.html and LaTeX; REFERENCE=1: the published tables

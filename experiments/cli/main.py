@@ -31,6 +31,7 @@ for _name, _function in {
     "sample": "single_run:sample",
     "evaluate": "single_run:evaluate",
     "report": "report:report",
+    "notebook": "report:notebook",
     "compare": "report:compare",
     "paper": "report:paper",
     "verify": "verify:verify",

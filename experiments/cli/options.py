@@ -96,6 +96,7 @@ Hours = Annotated[
     ),
 ]
 AblationName = Annotated[str, Parameter(env_var="NAME", help="Name of the new ablation.")]
+AblationShown = Annotated[str, Parameter(env_var="ABLATION", help="Name of the ablation.")]
 
 
 @Parameter(name="*")
@@ -287,7 +288,7 @@ def _variables() -> Iterable[str]:
         for group in groups
         for field in fields(group)
     ]
-    for hint in (*hints, All, Sample, Reference, NanoGPT, Hours, AblationName):
+    for hint in (*hints, All, Sample, Reference, NanoGPT, Hours, AblationName, AblationShown):
         yield from get_args(hint)[1].env_var or ()
 
 

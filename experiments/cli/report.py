@@ -1,4 +1,4 @@
-"""`report`, `compare` and `paper`: write the page or the paper, in a process of its own."""
+"""`report`, `notebook`, `compare` and `paper`: write what readers open, in own processes."""
 
 import contextlib
 import math
@@ -11,7 +11,8 @@ from typing import Self
 
 import psutil
 
-from experiments.cli.options import Reference, StudyOptions, check_known
+from experiments.catalogue import load_ablations
+from experiments.cli.options import AblationShown, Reference, StudyOptions, check_known
 from experiments.errors import UserError
 from experiments.running.lock import results_lock
 
@@ -46,6 +47,25 @@ def paper(*, study: StudyOptions = StudyOptions(), reference: Reference = False)
     results.
     """
     command = [sys.executable, "-m", "report.paper.build", str(_shown_folder(study, reference))]
+    return subprocess.run(command, check=False).returncode
+
+
+def notebook(
+    ablation: AblationShown = "",
+    /,
+    *,
+    study: StudyOptions = StudyOptions(),
+    reference: Reference = False,
+) -> int:
+    """Write the section of ABLATION as an executed notebook with its code."""
+    if not ablation:
+        raise UserError("notebook needs ABLATION: `make notebook ABLATION=heads`")
+    check_known("ablation", [ablation], load_ablations())
+    folder = _shown_folder(study, reference)
+    if reference:
+        with PageBuilder(folder) as page:
+            page.build(only_if_changed=True)
+    command = [sys.executable, "-m", "report.output.notebook", str(folder), ablation]
     return subprocess.run(command, check=False).returncode
 
 

@@ -1,4 +1,4 @@
-"""Claims on the page: table of verdicts, and the rule, reason and published result of each."""
+"""Claims on the page: their numbers as text, counts of verdicts, and the budget that is stated."""
 
 import functools
 from pathlib import Path
