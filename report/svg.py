@@ -40,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     "legend.edgecolor": LINE,
 }
 
+_GRID_STYLE = 'style="fill:none;stroke:var(--line);stroke-width:0.8"'
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _CONTAINERS = (f"{_SVG}g", f"{_SVG}defs")
@@ -76,6 +77,7 @@ def inline_svg(figure: Figure, alt: str) -> Markup:
     inside = re.sub(r' xmlns(:\w+)?="[^"]*"', "", inside).replace("ns0:", "")
     for colour, replacement in _PAGE_COLOURS.items():
         inside = inside.replace(colour, replacement)
+    inside = inside.replace(_GRID_STYLE, 'class="grid"').replace(" />", "/>")
     return Markup(
         '<svg class="figure" role="img" aria-label="{}" viewBox="0 0 {} {}"'
         ' style="max-width:{:.0f}px">{}</svg>'

@@ -21,7 +21,7 @@ from report.figures.model_diagram import picture
 from report.page.claims import claims_of
 from report.page.removals import costs_by_part, removals_of
 from report.page.second_studies import second_studies, second_verdicts
-from report.page.summary import opening
+from report.page.summary import glossary, opening
 from report.page.tour import tour
 from report.page.verdict_map import verdict_map
 from report.verdicts.tables import Tables
@@ -34,6 +34,9 @@ opening(tables, claims)
 
 # %%
 verdict_map(tables, claims, second)
+
+# %%
+glossary()
 
 # %%
 tour(tables, claims)

@@ -116,19 +116,17 @@ def removals_figure(removals: list[Removal]) -> HTML:
     ]
     least = min([0.0, *(r.cost.low or r.cost.mean for r in compared)])
     most = max([0.1, *ends])
-    left, width = 300.0, 330.0
 
     def x(value: float) -> float:
-        return round(left + width * (min(value, most) - least) / (most - least), 1)
+        return round(100 * (min(value, most) - least) / (most - least), 1)
 
     rows = []
-    for place, removal in enumerate(removals):
+    for removal in removals:
         cost = removal.cost
         low, high = cost.low, cost.high
         rows.append(
             {
                 "removal": removal,
-                "y": 26 * place + 22,
                 "bar": sorted([x(0), x(cost.mean)]) if removal.counts else None,
                 "range": None if low is None or high is None else (x(low), x(high)),
                 "margin": x(removal.margin),
@@ -141,7 +139,6 @@ def removals_figure(removals: list[Removal]) -> HTML:
             "removals",
             rows=rows,
             zero=x(0),
-            height=26 * len(rows) + 30,
             budgets=join_words([str(budget) for budget in budgets]),
             several=len(budgets) > 1,
         )

@@ -13,6 +13,7 @@ from report.page.budgets import gaps_within_margin, progress, tuning_share
 from report.page.claims import deepest, verdict_summary, wrong_decisions
 from report.page.removals import in_two_sentences, removals_figure, removals_of
 from report.verdicts.outcomes import Verdict
+from report.verdicts.stats import LEVEL
 from report.verdicts.tables import Tables
 from report.verdicts.text import join_words, plural
 
@@ -41,11 +42,19 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
     )
 
 
+def glossary() -> HTML:
+    """The words that the page uses for its verdicts."""
+    return HTML(render("glossary", level=LEVEL))
+
+
 def tiles(rows: pd.DataFrame) -> list[tuple[str, int, list[str]]]:
-    """Each outcome in words, with the number of claims that have it and with their verdicts.
+    """Each outcome in words, with the number of claims that have it and with their verdicts. A
+    fragile verdict leaves its claim open.
 
     rows: one row of the table "claims" for each claim.
     """
+    fragile = rows["fragile"].fillna(False).astype(bool)
+    outcomes = rows["verdict"].mask(fragile, str(Verdict.UNDECIDED))
     named = {
         "supported": [Verdict.SUPPORTED],
         "no difference that counts": [Verdict.NEGLIGIBLE],
@@ -53,7 +62,7 @@ def tiles(rows: pd.DataFrame) -> list[tuple[str, int, list[str]]]:
         "open": [Verdict.UNDECIDED, Verdict.NOT_TESTABLE, Verdict.NOT_RUN],
     }
     return [
-        (words, int(rows["verdict"].isin(verdicts).sum()), [str(v) for v in verdicts])
+        (words, int(outcomes.isin(verdicts).sum()), [str(v) for v in verdicts])
         for words, verdicts in named.items()
     ]
 

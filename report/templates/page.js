@@ -191,6 +191,8 @@ const svgFile = (svg) => {
   const picture = svg.cloneNode(true), style = getComputedStyle(document.documentElement);
   picture.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   picture.setAttribute("color", style.getPropertyValue("--text"));
+  picture.prepend(Object.assign(document.createElementNS("http://www.w3.org/2000/svg", "style"), {
+    textContent: "text { font: 8.8px sans-serif; fill: currentColor } .grid { fill: none; stroke: var(--line); stroke-width: .8 }" }));
   return new XMLSerializer().serializeToString(picture)
     .replace(/var\(--(\w+)\)/g, (_, name) => style.getPropertyValue(`--${name}`));
 };

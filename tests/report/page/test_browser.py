@@ -109,6 +109,7 @@ def test_the_search_field_filters_the_table_of_runs(opened: Page):
     unfold(opened, "method")
     opened.get_by_text(re.compile(r"^All runs")).click()
     rows = opened.locator("table[aria-label='All runs'] tbody tr:visible")
+    rows.first.wait_for()
     everything = 11 + 12 + 2 * 6  # at both budgets, and the trials of two arms
     assert rows.count() == everything
     search = opened.locator("#method .search input")
