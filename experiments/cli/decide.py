@@ -200,7 +200,10 @@ def _with_runs(session: Session, candidate: Candidate, means: dict[Place, float]
 def with_seeds(study: Study, candidates: Iterable[Candidate]) -> Study:
     """The study, with the seeds of the candidates added."""
     added = {claim: dict(numbers) for claim, numbers in study.added.items()}
+    first = {claim: dict(numbers) for claim, numbers in study.first_added.items()}
     for each in candidates:
-        numbers = added.setdefault(each.claim, {})
-        numbers[str(each.budget)] = max(each.seeds or 0, numbers.get(str(each.budget), 0))
-    return dataclasses.replace(study, added=added)
+        numbers, budget = added.setdefault(each.claim, {}), str(each.budget)
+        if 0 < numbers.get(budget, 0) < (each.seeds or 0):
+            first.setdefault(each.claim, {}).setdefault(budget, numbers[budget])
+        numbers[budget] = max(each.seeds or 0, numbers.get(budget, 0))
+    return dataclasses.replace(study, added=added, first_added=first)

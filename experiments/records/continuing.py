@@ -79,7 +79,12 @@ def with_looks(study: Study, folder: Path) -> Study:
         added = [n for numbers in present.added.values() for n in numbers.values()]
         looks = 1 + look_number(max(added, default=0), looks)
         print(f"look {looks}: claims were judged with fewer seeds, and intervals are wider now")
-    return dataclasses.replace(study, looks=looks, added=_still_added(study, present.added))
+    return dataclasses.replace(
+        study,
+        looks=looks,
+        added=_still_added(study, present.added),
+        first_added=present.first_added,
+    )
 
 
 def _still_added(study: Study, added: Added) -> dict[str, dict[str, int]]:

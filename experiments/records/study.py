@@ -49,6 +49,8 @@ class Study:
     looks: int = 1  # number of times that claims were judged, each time with more seeds
     # Numbers of seeds by claim and budget, of claims with more seeds than their ablation.
     added: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    # The numbers in `added` at the first look, where they were replaced by larger ones.
+    first_added: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -133,7 +135,8 @@ class Study:
         the fewer seeds of `make trends` before its ablation was trained there is at a further look.
         """
         added = self.added.get(claim, {}).get(str(budget), 0)
-        return look_number(added, self.looks) + (0 < added < usual)
+        first = self.first_added.get(claim, {}).get(str(budget), added)
+        return look_number(added, self.looks) + (0 < first < usual)
 
     @property
     def token(self) -> str:
@@ -167,7 +170,7 @@ class Study:
         except DamagedError:
             raise UserError(f"{file} is damaged, or of another version: run `make all`") from None
         # A field with a default may be missing: a study from before the field was added.
-        blank = {"first_seed": FIRST_SEED}
+        blank = {"first_seed": FIRST_SEED, "first_added": {}}
         if set(blank | facts) != {field.name for field in dataclasses.fields(cls)}:
             raise UserError(f"{file} is of another version: run `make all`")
         return cls(**facts)

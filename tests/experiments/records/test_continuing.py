@@ -8,6 +8,7 @@ import pytest
 from helping import planted
 
 from experiments.ablation import Variant
+from experiments.cli import decide
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.files import write_sealed
@@ -17,6 +18,7 @@ from experiments.profiles import PROFILES
 from experiments.records.collect import write_table
 from experiments.records.continuing import continued, with_first_seed, with_looks
 from experiments.records.study import Study
+from report.verdicts.further_seeds import Candidate
 
 
 @pytest.fixture
@@ -154,3 +156,19 @@ def test_a_study_from_before_first_seeds_could_be_chosen_has_the_usual_one(
     facts = {k: v for k, v in dataclasses.asdict(study).items() if k != "first_seed"}
     write_sealed(tmp_path / "study.json", facts)
     assert Study.load(tmp_path) == study
+
+
+def test_a_first_look_with_fewer_seeds_counts_after_further_seeds_are_added(
+    study: Study, added: Study, tmp_path: Path
+):
+    """Three seeds for a trend, then five of the whole ablation, then eight to decide: look 3."""
+    looked_at = dataclasses.replace(added, added={"in-core": {"4": 3}})
+    assert [looked_at.look("in-core", 4, usual) for usual in (0, 5)] == [1, 2]
+    further = decide.with_seeds(looked_at, [Candidate("core", "in-core", 4, 5, 8)])
+    assert further.added == {"in-core": {"4": 8}}
+    assert [further.look("in-core", 4, usual) for usual in (0, 5)] == [2, 3]
+    again = decide.with_seeds(further, [Candidate("core", "in-core", 4, 8, 12)])
+    assert [again.look("in-core", 4, usual) for usual in (0, 5)] == [3, 4]
+    again.save(tmp_path)
+    assert Study.load(tmp_path) == again
+    assert with_looks(study, tmp_path).first_added == {"in-core": {"4": 3}}
