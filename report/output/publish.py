@@ -14,13 +14,13 @@ import pandas as pd
 from experiments.errors import UserError
 from experiments.files import ROOT, sha256, write_atomically
 from experiments.fingerprint import code_fingerprint
-from experiments.records.collect import collect
+from experiments.records.collect import collect, read_table, write_table
 from experiments.records.run_folder import FINISHED
 from experiments.records.study import MANIFEST
 from report.output import readme
 from report.page.provenance import seconds_by_the_clock
 from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables
+from report.verdicts.tables import Tables, records
 
 
 def main(results: Path) -> int:
@@ -36,7 +36,8 @@ def main(results: Path) -> int:
 
 
 def publish(results: Path, reference: Path) -> Path:
-    """Copy the tables of a study, with a manifest of their origin, to the folder `reference`.
+    """Copy the tables of a study, with a manifest of their origin, to the folder `reference`. An
+    ablation none of whose runs at a budget is over is published without that budget.
 
     Returns the folder of the study's profile in `reference`.
 
@@ -47,7 +48,8 @@ def publish(results: Path, reference: Path) -> Path:
         collect(results)
     judge_all(results)
     tables = Tables.load(results)
-    missing = int((~tables.members["status"].isin(FINISHED)).sum())
+    begun = _begun(tables.members)
+    missing = int((begun & ~tables.members["status"].isin(FINISHED)).sum())
     if missing:
         raise UserError(f"{results} is incomplete: {missing} planned results are missing")
     if set(tables.runs["code"]) != {code_fingerprint()}:
@@ -62,6 +64,9 @@ def publish(results: Path, reference: Path) -> Path:
     folder.mkdir(parents=True)
     for file in [results / "study.json", *sorted(results.glob("*.parquet"))]:
         shutil.copy(file, folder)
+    if not begun.all():
+        write_table(folder, "membership", _membership(results, tables.members[~begun]))
+        judge_all(folder)
     manifest = json.dumps(_manifest(tables, folder), indent=2, ensure_ascii=False)
     write_atomically(folder / MANIFEST, manifest.encode() + b"\n")
     calibration = results.parent / "calibration" / "calibration.parquet"
@@ -69,6 +74,19 @@ def publish(results: Path, reference: Path) -> Path:
         (reference / "calibration").mkdir(exist_ok=True)
         shutil.copy(calibration, reference / "calibration")
     return folder
+
+
+def _begun(members: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether a run of the same ablation and budget is over, by planned run."""
+    over = members["status"].isin(FINISHED)
+    return over.groupby([members["ablation"], members["budget"]]).transform("any")
+
+
+def _membership(results: Path, left_out: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of the table "membership", without the ablations and budgets of `left_out`."""
+    places = {*zip(left_out["ablation"], left_out["budget"], strict=True)}
+    rows = records(read_table(results, "membership"))
+    return [row for row in rows if (row["ablation"], row["budget"]) not in places]
 
 
 def _manifest(tables: Tables, folder: Path) -> dict[str, Any]:

@@ -74,6 +74,17 @@ def test_study_with_a_failed_run_is_not_published(tmp_path, monkeypatch):
         publish(results, tmp_path / "reference")
 
 
+def test_a_budget_of_which_an_ablation_has_no_run_is_published_later(tmp_path, monkeypatch):
+    results = finished_study(tmp_path, monkeypatch)
+    planned = records(read_table(results, "membership"))
+    later = [row | {"budget": 4, "run_id": f"later-{row['run_id']}"} for row in planned]
+    write_table(results, "membership", planned + later)
+    folder = publish(results, tmp_path / "reference")
+    assert records(read_table(folder, "membership")) == planned
+    assert {row["budget"] for row in records(read_table(folder, "claims"))} == {1, None}
+    assert len(read_table(results, "membership")) == 2 * len(planned)  # the study's own
+
+
 def test_last_bit_of_one_point_makes_a_run_differ_from_the_published_run(tmp_path, monkeypatch):
     results = finished_study(tmp_path, monkeypatch)
     publish(results, tmp_path / "reference")
