@@ -41,8 +41,9 @@ ABLATION = Ablation(
     probes=["samples"],
     budgets=[1],  # the published gaps are below what twenty seeds can decide
     why=(
-        "ReLU sets half of its inputs to zero, and GELU does so smoothly. A gated unit multiplies "
-        "two linear maps, which one matrix and a fixed function cannot express."
+        "ReLU sets negative inputs to zero, and GELU does so smoothly. A SwiGLU unit "
+        "multiplies a linear map of the input by a smooth gate that is computed from another "
+        "linear map, while a ReLU or GELU unit sees one linear map alone."
     ),
     equation=r"\operatorname{SwiGLU}(x) = \left( x W_1 \odot \sigma(x W_1) \right) \odot x V",
     limits="A short training of a small network.",

@@ -48,12 +48,13 @@ ABLATION = Ablation(
     probes=["heads", "samples"],
     budgets=[1, 16],
     removals={
-        "the scale of the scores, in one wide head": ("one-head-scaled", "one-head-unscaled"),
+        "the scale of the scores (one wide head)": ("one-head-scaled", "one-head-unscaled"),
     },
     why=(
-        "The dot product of two vectors of unit variance has the variance of their width. Without "
-        "the scale the scores of a wide head are large, the softmax is nearly one-hot, and its "
-        "gradient nearly zero."
+        "If the components of two vectors are independent, with zero mean and unit variance, "
+        "the variance of their dot product is the number of components. Without the scale the "
+        "scores of a wide head are large, the softmax is nearly one-hot, and its gradient "
+        "nearly zero."
     ),
     equation=r"\operatorname{Var}(q \cdot k) = d_k, \qquad"
     r" \operatorname{softmax}\!\left(\frac{q k^\top}{\sqrt{d_k}}\right)",

@@ -77,12 +77,12 @@ ABLATION = Ablation(
     ],
     probes=["positions", "samples"],
     why=(
-        "Attention compares each token with each other token. The other matrix products of a "
-        "layer grow with the length alone, so the square shows only where the context is long "
-        "against the width."
+        "Attention compares every token with every other token. The other matrix products of "
+        "a layer grow with the length alone, so the square shows only where the context is "
+        "long against the width."
     ),
-    equation=r"\text{FLOPs per layer} = \underbrace{24\, n"
-    r" d^2}_{\text{products}} + \underbrace{4\, n^2 d}_{\text{attention}}",
+    equation=r"\text{FLOPs of a layer, forward} = \underbrace{24\, n d^2}_{\text{products}}"
+    r" + \underbrace{4\, n^2 d}_{\text{attention}}",
     limits="No claim is about the losses: a batch of the long context holds so few sequences that"
     " they cannot be compared with those of the short one. Whether the transformer gains more from"
     " context is judged in the ablation lstm-baseline. Each network has the learning rate that is"

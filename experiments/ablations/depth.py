@@ -58,9 +58,9 @@ ABLATION = Ablation(
     probes=["layers"],
     budgets=[1, 16],
     why=(
-        "Without residual connections the gradient is a product of one Jacobian per layer, which "
-        "vanishes or explodes with the depth. With them each factor is near the identity, so that "
-        "depth costs little."
+        "Without residual connections the gradient is multiplied by the Jacobian J of every "
+        "layer, so it vanishes or explodes with the depth. With residual connections the "
+        "factor is I + J, which is near the identity as long as J is small."
     ),
     equation=r"\frac{\partial x_L}{\partial x_0} = \prod_{l} \left( I + J_l \right)",
     limits="A quarter of the base's tokens. All variants have the base's initialisation; another"

@@ -77,13 +77,13 @@ ABLATION = Ablation(
     core=True,
     budgets=[1],  # nothing is trained
     why=(
-        "Xiong 2020 bounds the gradient of the last layer at initialisation: with the norm after "
-        "the sum the bound does not depend on the depth, with the norm before the sublayer it "
-        "shrinks with it."
+        "Xiong 2020 bounds the gradient of the last layer at initialisation. With the norm "
+        "after the sum the bound does not depend on the depth, and with the norm before the "
+        "sublayer it shrinks as the depth grows."
     ),
-    equation=r"\lVert \nabla_{W_L} \rVert_\text{post} = O(1), \qquad \lVert"
-    r" \nabla_{W_L} \rVert_\text{pre} = O\!\left(\frac{1}{\sqrt{L}}\right)",
-    limits="This is the theorem's own setting: Xavier weights and embeddings of unit size. A pilot"
-    " with GPT-2's small embeddings saw the opposite order. The losses are those of untrained"
-    " networks and mean nothing.",
+    equation=r"\lVert \nabla_{W_L} \rVert_\text{post} \le O\!\left(d \sqrt{\ln d}\right), \qquad"
+    r" \lVert \nabla_{W_L} \rVert_\text{pre} \le O\!\left(d \sqrt{\ln d / L}\right)",
+    limits="As in the theorem, weights are Xavier's and embeddings have unit size; unlike there,"
+    " the network has several heads, positions and GELU. A pilot with GPT-2's small embeddings saw"
+    " the opposite order. The losses are those of untrained networks and mean nothing.",
 )

@@ -63,14 +63,14 @@ ABLATION = Ablation(
     probes=["samples"],
     budgets=[1, 16],
     removals={
-        "all key and value heads but one": ("multi-head", "multi-query"),
+        "separate keys and values (one head instead)": ("multi-head", "multi-query"),
     },
     why=(
-        "While generating, each token reads all stored keys and values, and memory is read more "
-        "slowly than it is multiplied. Query heads that share keys and values store and read "
-        "less."
+        "While generating, a network reads the stored keys and values again for each token, "
+        "and reading them takes longer than computing with them. Query heads that share keys "
+        "and values store and read less."
     ),
-    equation=r"\text{cache} = 2\, n\, L\, h_{kv}\, d_\text{head}",
+    equation=r"\text{numbers in the cache} = 2\, n\, L\, h_{kv}\, d_\text{head}",
     limits="Keeping the quality means being no worse. Sharing also removes parameters; one variant"
     " puts them back into the feed-forward network. Generation is timed for one short sequence on"
     " this hardware, where the cache is small.",

@@ -61,7 +61,7 @@ ABLATION = Ablation(
     probes=["heads", "samples"],
     core=True,
     removals={
-        "all heads but one": ("heads-4", "heads-1"),
+        "several heads (one wide head instead)": ("heads-4", "heads-1"),
     },
     why=(
         "A softmax gives one weighted mean, so one head averages what it attends to. Several "

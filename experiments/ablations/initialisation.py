@@ -34,10 +34,11 @@ ABLATION = Ablation(
     probes=["layers", "samples"],
     budgets=[1, 16],
     why=(
-        "Xavier's weights keep the variance of a signal through a layer. GPT-2's weights are "
-        "smaller, so that each layer of an untrained network adds little to the residual path."
+        "Xavier's weights roughly keep the variance of a signal through a linear layer, "
+        "forwards and backwards. GPT-2's weights are smaller, so that each layer of an "
+        "untrained network adds little to the residual path."
     ),
-    equation=r"\operatorname{Var}(W_\text{Xavier}) = \frac{2}{n_\text{in}"
-    r" + n_\text{out}}, \qquad \sigma(W_\text{GPT-2}) = 0.02",
+    equation=r"\operatorname{Var}(W_\text{Xavier}) = \frac{2}{n_\text{in} + n_\text{out}}, \qquad"
+    r" \sigma(W_\text{GPT-2}) = 0.02, \quad \frac{0.02}{\sqrt{2L}} \text{ to the residual path}",
     limits="Few steps; GPT-2's weights were made for long trainings of deep stacks.",
 )

@@ -38,7 +38,7 @@ ABLATION = Ablation(
     probes=["positions", "samples"],
     budgets=[1, 16],
     removals={
-        "attention (a fixed-window MLP instead)": ("transformer", "mlp"),
+        "the transformer (a fixed-window MLP instead)": ("transformer", "mlp"),
     },
     why=(
         "A bigram sees one token, a fixed-window MLP a few, each at a place of its own. Attention "

@@ -27,7 +27,7 @@ def over_rates(better: str, worse: str) -> dict[str, float]:
 ABLATION = Ablation(
     title="Learning rates that train",
     question="Norms and warm-up are said to make training robust. From a quarter of the base's"
-    " learning rate to eight times of it: where does each stack train, and to what loss?",
+    " learning rate to eight times that rate: where does each stack train, and to what loss?",
     group="trainable",
     baseline="pre-1x",
     variants=[

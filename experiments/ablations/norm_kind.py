@@ -44,11 +44,11 @@ ABLATION = Ablation(
     probes=["samples"],
     budgets=[1, 16],
     removals={
-        "the mean of the norm (RMSNorm)": ("layernorm", "rmsnorm"),
+        "subtracting the mean (RMSNorm instead)": ("layernorm", "rmsnorm"),
     },
     why=(
-        "RMSNorm divides by the root mean square and leaves the mean as it is. If only the size "
-        "of a sublayer's input matters, nothing is lost."
+        "RMSNorm divides by the root mean square and does not subtract the mean. If only the "
+        "size of a sublayer's input matters, nothing is lost."
     ),
     equation=r"\operatorname{RMSNorm}(x) = \frac{x}{\sqrt{\frac{1}{d} \sum_i x_i^2}} \odot g",
     limits="Speed is that of this hardware and of PyTorch's own kernels, with one thread and"

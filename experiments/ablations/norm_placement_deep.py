@@ -46,8 +46,8 @@ ABLATION = Ablation(
     ],
     budgets=[1, 16],
     why=(
-        "Each post-LN layer rescales the gradient of the layers below, so the effect is a power "
-        "of the depth. Twice the layers should show it more clearly."
+        "Each post-LN layer multiplies the gradient of the layers below by a factor. The "
+        "factors multiply, so the effect of the placement should be exponential in the depth."
     ),
     limits="Half of the base's tokens, to make up for the layers; in a longer training the"
     " difference may be smaller or larger. A quarter of the tokens was tried first, with which"

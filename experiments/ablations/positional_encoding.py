@@ -130,8 +130,8 @@ ABLATION = Ablation(
     },
     why=(
         "Attention is a sum over a set: permuted inputs give permuted outputs. A causal mask "
-        "breaks this, because each place sees a set of another size, and from that a network can "
-        "learn where it is."
+        "breaks this, because each place sees a set of a different size, and from that a "
+        "network can learn where it is."
     ),
     equation=r"\operatorname{attention}(P x) = P \operatorname{attention}(x)",
     limits="Beyond the training length each network is evaluated as it was trained, without any of"

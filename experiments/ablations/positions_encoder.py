@@ -50,8 +50,9 @@ ABLATION = Ablation(
     ],
     budgets=[1, 16],
     why=(
-        "An encoder has no causal mask, so without positions all permutations of its input look "
-        "the same. Whatever it predicts then, it predicts from the set of its tokens."
+        "An encoder has no causal mask, so without positions a permutation of its input only "
+        "permutes its output. It gives the same prediction at every masked place, from how "
+        "often each character occurs."
     ),
     limits="The loss is over the masked characters alone, 15 % of all. A shorter training was tried"
     " first, in which RoPE's loss varied much between seeds.",

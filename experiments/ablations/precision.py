@@ -38,12 +38,12 @@ ABLATION = Ablation(
         ),
     ],
     removals={
-        "half of the bits (bfloat16)": ("fp32", "bf16"),
+        "float32 (bfloat16 instead)": ("fp32", "bf16"),
     },
     why=(
-        "bfloat16 has the range of float32 and a mantissa of 8 bits, so nothing overflows and "
-        "each product is off by up to half a per cent. Weights and sums stay in float32, so small "
-        "updates are not lost."
+        "bfloat16 has the range of float32 and 8 significant bits, so it overflows no sooner, "
+        "and rounding changes a number by up to 0.4 %. Weights and sums stay in float32, so "
+        "small updates are not lost."
     ),
     limits="Both have the learning rate that is best in float32. Small networks spend little of"
     " their time in matrix products. Autocast keeps sensitive operations in float32.",

@@ -40,9 +40,9 @@ ABLATION = Ablation(
     ],
     budgets=[1, 4, 16],
     why=(
-        "An encoder reads the source in both directions before the decoder writes. A decoder that "
-        "reads source and answer as one sequence has no such reading, but all its layers for "
-        "both."
+        "An encoder reads the source in both directions before the decoder writes. A decoder "
+        "reads the source from left to right alone, but uses all its layers for source and "
+        "answer."
     ),
     limits="Both networks have learned positions, since rotations do not relate the positions of"
     " two sequences. All sequences have the same length. A shorter training"

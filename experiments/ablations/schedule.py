@@ -35,15 +35,16 @@ ABLATION = Ablation(
     probes=["samples"],
     budgets=[1, 16],
     removals={
-        "warm-up, before a cosine": ("cosine", "cosine-no-warmup"),
+        "warm-up before a cosine": ("cosine", "cosine-no-warmup"),
     },
     why=(
         "A high rate crosses flat regions quickly, and a low rate at the end settles in a "
         "minimum. A warm-up keeps the first steps small while Adam knows little of the size of "
         "the gradients."
     ),
-    equation=r"\eta_\text{cosine}(t) = \frac{\eta_{\max}}{2} \left( 1 + \cos \frac{\pi t}{T}"
-    r" \right), \qquad \eta_\text{inverse sqrt}(t) = \eta_{\max} \sqrt{\frac{t_w}{t}}",
+    equation=r"\eta_\text{cosine}(t) = \eta_{\max} \left( 0.1 + 0.45 \left( 1 +"
+    r" \cos \frac{\pi (t - t_w)}{T - t_w} \right) \right), \qquad"
+    r" \eta_\text{inverse sqrt}(t) = \eta_{\max} \sqrt{\frac{t_w}{t}}",
     limits="One pre-norm network. Without warm-up the inverse-square-root"
     " schedule starts at its peak and falls at once: after a hundred steps a tenth is left.",
 )

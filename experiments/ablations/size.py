@@ -94,11 +94,11 @@ ABLATION = Ablation(
     probes=["samples"],
     budgets=[1, 16],
     why=(
-        "Kaplan 2020 finds the loss to fall with the number of parameters, whatever the shape. At "
-        "equal arithmetic a larger network sees less text, and Hoffmann 2022 finds about twenty "
-        "tokens per parameter to be best."
+        "Kaplan 2020 finds the loss to fall with the number of parameters, nearly "
+        "independently of the shape. At equal arithmetic a larger network sees less text, and "
+        "Hoffmann 2022 finds about twenty tokens per parameter to be best."
     ),
-    equation=r"C \approx 6 N D",
+    equation=r"C \approx 6 N D \quad \text{(operations, parameters, tokens)}",
     limits="The learning rates are chosen at equal tokens. Equal arithmetic means fewer steps of"
     " the same batch, with the schedule compressed.",
 )

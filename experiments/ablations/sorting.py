@@ -37,8 +37,8 @@ ABLATION = Ablation(
     ],
     budgets=[1, 4, 16],
     why=(
-        "Each symbol of the sorted answer depends on all symbols of the source, none more than "
-        "another."
+        "The sorted answer depends on which symbols occur in the source, and not on their "
+        "order. Neither network has an obvious advantage."
     ),
     limits="Both networks have learned positions, since rotations do not relate the positions of"
     " two sequences. All sequences have the same length.",

@@ -41,7 +41,7 @@ ABLATION = Ablation(
     probes=["samples"],
     budgets=[1, 16],
     removals={
-        "the tie of the embeddings": ("tied", "untied"),
+        "tied embeddings": ("tied", "untied"),
     },
     why=(
         "Both matrices relate a token to a direction of the same space, one reading and one "

@@ -5,13 +5,14 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
+from experiments.records.run_folder import Status
 from report.figures.charts import palette, show
 from report.html import EMPTY, join_html, paragraph
 from report.svg import INK, LINE, SOFT
-from report.verdicts.effects import difference_estimates, loss_column, paired_losses
+from report.verdicts.effects import difference_estimates, finished, loss_column, paired_losses
 from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_estimate
+from report.verdicts.text import format_estimate, join_words
 
 
 def forest(tables: Tables, ablation: str) -> HTML:
@@ -20,7 +21,7 @@ def forest(tables: Tables, ablation: str) -> HTML:
     """
     if not about_losses(tables, ablation):
         return EMPTY
-    rows = differences(tables, ablation)
+    rows, lost = differences(tables, ablation), diverged(tables, ablation)
     if rows.empty:
         return join_html(paragraph("No variant can be compared with its baseline yet."))
     baseline, unit = tables.ablations[ablation].baseline, loss_column(tables, ablation).unit
@@ -30,7 +31,8 @@ def forest(tables: Tables, ablation: str) -> HTML:
         alt=f"Mean paired differences in {unit}: {'; '.join(texts)}.",
         caption=f"Difference in validation loss, in {unit}: variants less {baseline}, and the other"
         " pairs that claims are about. Mean and 95 % interval over paired seeds"
-        f"{'' if _least_margin(tables, ablation) is None else '; shaded: the margin'}.",
+        f"{'' if _least_margin(tables, ablation) is None else '; shaded: the margin'}."
+        + (f" Diverged in every seed: {join_words(lost)}." if lost else ""),
     )
 
 
@@ -44,9 +46,11 @@ def differences(tables: Tables, ablation: str) -> pd.DataFrame:
     """A row for each difference: difference, mean, low, high and n; positive where the first of the
     two variants is worse.
     """
+    lost = diverged(tables, ablation)
     rows = [
         {"difference": row["variant"]} | {key: row[key] for key in ("mean", "low", "high", "n")}
         for row in records(difference_estimates(tables, ablation))
+        if row["variant"] not in lost
     ]
     column, baseline = loss_column(tables, ablation).name, tables.ablations[ablation].baseline
     pairs = [
@@ -56,7 +60,7 @@ def differences(tables: Tables, ablation: str) -> pd.DataFrame:
     ]
     for worse, better in pairs:
         name = f"{worse} less {better}"
-        if baseline in (worse, better) or name in [row["difference"] for row in rows]:
+        if {baseline, *lost} & {worse, better} or name in [row["difference"] for row in rows]:
             continue
         losses = paired_losses(tables, ablation, [worse, better])
         if len(losses):
@@ -64,6 +68,13 @@ def differences(tables: Tables, ablation: str) -> pd.DataFrame:
             values = {key: getattr(result, key) for key in ("mean", "low", "high", "n")}
             rows.append({"difference": name} | values)
     return pd.DataFrame(rows, columns=["difference", "mean", "low", "high", "n"])
+
+
+def diverged(tables: Tables, ablation: str) -> list[str]:
+    """The variants all of whose runs diverged, so that they have no difference."""
+    members = finished(tables, ablation)
+    whole = (members["status"] == Status.DIVERGED).groupby(members["variant"]).all()
+    return [each.name for each in tables.ablations[ablation].variants if whole.get(each.name)]
 
 
 def draw_forest(tables: Tables, ablation: str, rows: pd.DataFrame) -> Figure:

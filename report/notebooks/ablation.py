@@ -27,7 +27,7 @@ from report.figures.positions import encodings, loss_by_length, loss_by_position
 from report.figures.theory import theory_of
 from report.figures.training_curves import difference_curves, learning_curves
 from report.html import heading, side_by_side
-from report.page.budgets import loss_by_budget, shown_note, tuning_table
+from report.page.budgets import loss_by_budget, shown_note, tuning_gaps, tuning_table
 from report.page.cards import answer, cards, reason
 from report.page.claims import claims_of
 from report.page.variant_tables import changes_table, metrics_table, rerun, samples
@@ -44,6 +44,9 @@ cards(tables, claims)
 
 # %%
 side_by_side(forest(tables, ablation), difference_curves(tables, ablation))
+
+# %%
+tuning_gaps(tables, ablation)
 
 # %%
 reason(tables, ablation)

@@ -5,7 +5,7 @@ from IPython.display import HTML
 
 from experiments.records.run_folder import FINISHED
 from model.accounting import parameter_count
-from report.html import EMPTY, join_html, paragraph, table
+from report.html import EMPTY, join_html, paragraph, render, table
 from report.verdicts.effects import loss_column, variant_estimate
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate, format_number, join_words, plural
@@ -77,22 +77,18 @@ def loss_by_budget(tables: Tables, ablation: str) -> HTML:
 def tuning_table(tables: Tables, ablation: str) -> HTML:
     """The chosen learning rate of each arm, and whether its trials foretold the comparison.
 
-    The gap is the mean loss of the compared runs less that of the trials at the same rate. A gap
-    beyond the least margin of the ablation's claims is marked.
+    The gap is the mean loss of the compared runs less that of the trials at the same rate.
     """
     trials = tables.trials(ablation)
     if trials.empty:
         return EMPTY
-    margin = least_margin(tables, ablation)
-    rows, wide = [], []
+    rows = []
     for variant, sweep in trials.groupby("variant", sort=False):
         chosen = sweep[sweep["chosen"].astype(bool)]
         if chosen.empty:
             rows.append((variant, "not chosen yet", "–", *_counts(sweep), "–"))
             continue
         gap = _gap(tables, ablation, str(variant), chosen)
-        if gap is not None and abs(gap) > margin:
-            wide.append(f"{variant} ({format_number(gap)})")
         first = records(chosen)[0]
         how = first["method"] + (", no rate is reliable" if first["refused"] else "")
         rate = f"{first['learning_rate']:g}"
@@ -106,14 +102,20 @@ def tuning_table(tables: Tables, ablation: str) -> HTML:
         " or two of three at the next rate up. Gap: loss of the comparison less loss of the trials"
         " at the chosen rate, which have other seeds."
     )
-    parts = [table(head, rows, note)]
-    if wide:
-        text = (
-            f"The gap between tuning and comparison exceeds the margin of {margin:g} for"
-            f" {join_words(wide)}."
-        )
-        parts.append(paragraph(text))
-    return join_html(*parts)
+    return HTML(table(head, rows, note))
+
+
+def tuning_gaps(tables: Tables, ablation: str) -> HTML:
+    """The arms whose comparison ended further from their trials than the margin; empty if none."""
+    margin, wide = least_margin(tables, ablation), []
+    for variant, sweep in tables.trials(ablation).groupby("variant", sort=False):
+        chosen = sweep[sweep["chosen"].astype(bool)]
+        gap = None if chosen.empty else _gap(tables, ablation, str(variant), chosen)
+        if gap is not None and abs(gap) > margin:
+            wide.append(f"{variant} ({format_number(gap)})")
+    if not wide:
+        return EMPTY
+    return HTML(render("tuning_gaps", arms=join_words(wide), margin=f"{margin:g}"))
 
 
 def _gap(tables: Tables, ablation: str, variant: str, chosen: pd.DataFrame) -> float | None:

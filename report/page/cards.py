@@ -10,7 +10,7 @@ from IPython.display import HTML
 from experiments.sources import links
 from report.html import EMPTY, render
 from report.page.claims import deepest, with_texts
-from report.verdicts.outcomes import MARKS, Verdict
+from report.verdicts.outcomes import DECIDED, MARKS, Verdict
 from report.verdicts.tables import Tables
 
 _WIDTH = 160  # of a strip, in its own units
@@ -107,32 +107,33 @@ def answer(claims: pd.DataFrame) -> HTML:
     rows = with_texts(deepest(claims))
     if not rows:
         return EMPTY
-    decided = [row for row in rows if row["verdict"] in _ANSWERS and not row["fragile"]]
-    decided.sort(
-        key=lambda row: row["scale"] == "exact"
-    )  # what is computed without runs comes last
+    decided = [row for row in rows if row["verdict"] in DECIDED]
+    decided.sort(key=lambda row: row["scale"] == "exact")  # what is computed without runs is last
     told = decided[:_MOST_TOLD]
     counts = {
-        "undecided": sum(
-            row["verdict"] == Verdict.UNDECIDED or bool(row["fragile"]) for row in rows
-        ),
-        "not testable": sum(row["verdict"] == Verdict.NOT_TESTABLE for row in rows),
-        "not run": sum(row["verdict"] == Verdict.NOT_RUN for row in rows),
+        str(verdict): sum(row["verdict"] == verdict for row in rows)
+        for verdict in (Verdict.UNDECIDED, Verdict.NOT_TESTABLE, Verdict.NOT_RUN)
     }
-    texts = [
-        row | {"words": _ANSWERS[row["verdict"]], "said": row["sentence"].rstrip(".")}
-        for row in told
-    ]
+    texts = [row | {"said": row["sentence"].rstrip("."), "words": _words(row)} for row in told]
     further = len(decided) - len(told)
     return HTML(render("answer", rows=texts, further=further, counts=counts, total=len(rows)))
 
 
 _MOST_TOLD = 3
-_ANSWERS = {
-    Verdict.SUPPORTED: "yes",
-    Verdict.NEGLIGIBLE: "no difference that counts",
-    Verdict.REVERSED: "no, the reverse",
-}
+
+
+def _words(row: dict[str, Any]) -> str:
+    """The verdict on a decided claim, with its effect, in words."""
+    effect = "" if row["effect_text"] == "–" else f"{row['effect_text']} {row['unit']}".strip()
+    if row["verdict"] == Verdict.NEGLIGIBLE:
+        margin = f" of {row['margin']:g}" if row["scale"] != "ratio" else ""
+        words = f"no: {effect}, less than the margin{margin}"
+    elif row["verdict"] == Verdict.REVERSED:
+        equality = row["scale"] == "exact" or row["claims_equality"]
+        words = f"no: {effect or row['why']}" if equality else f"no, the reverse: {effect}"
+    else:
+        words = f"yes, {effect}" if effect else "yes"
+    return words + (", but fragile" if row["fragile"] else "")
 
 
 def reason(tables: Tables, ablation: str) -> HTML:

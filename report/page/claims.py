@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.ablation import Claim
 from experiments.catalogue import load_ablations
 from experiments.metrics import COST_METRICS
 from experiments.records.collect import read_table
@@ -77,8 +78,8 @@ def wrong_decisions(claims: pd.DataFrame) -> str:
     fragile = int(decided["fragile"].sum())
     firm = len(decided) - fragile
     return (
-        f"Of {plural(len(decided), 'decision')} by a test, {fragile} are fragile, and of the other"
-        f" {firm} at most {LEVEL * firm:.1f} are to be expected to be wrong."
+        f"{plural(len(decided), 'verdict')} come from a statistical test, and {fragile} of them are"
+        f" fragile. Of the other {firm}, at most about {LEVEL * firm:.1f} are expected to be wrong."
     )
 
 
@@ -94,7 +95,7 @@ def with_texts(claims: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _texts(row: dict[str, Any]) -> dict[str, Any]:
-    low, high = row["low"], row["high"]
+    low, high, stated = row["low"], row["high"], _stated_claims().get(row["claim"])
     has_effect, exact = row["effect"] is not None, row["scale"] == "exact"
     unit = row["unit"] if has_effect and row["unit"] else ""
     interval, effect = format_interval(low, high), format_number(row["effect"], low, high)
@@ -107,8 +108,8 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         n = row["n"]
         effect, unit = f"{row['effect'] * n:.0f} of {plural(n, 'seed')}", ""
         measured = f"{effect}, share {interval}"
-    elif has_effect and unit == POWER:
-        claimed = _claimed_powers()[row["claim"]]
+    elif has_effect and unit == POWER and stated is not None:
+        claimed = stated.threshold
         effect = format_number(row["effect"] + claimed, low, high)
         if low is not None and high is not None:
             interval = format_interval(low + claimed, high + claimed)
@@ -118,6 +119,8 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         measured = f"{effect} {unit} ({interval})"
     return {
         "counted": row["unit"] == SHARE,
+        "claims_equality": row["claim"] in _stated_claims()
+        and _stated_claims()[row["claim"]].equal,
         "effect_text": effect,
         "interval_text": interval,
         "unit": unit,
@@ -135,12 +138,10 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @functools.cache
-def _claimed_powers() -> dict[str, float]:
-    """By id of a claim about an exponent, the power of the length that it claims."""
-    claims = [claim for ablation in load_ablations().values() for claim in ablation.claims]
-    return {
-        claim.id: claim.threshold for claim in claims if COST_METRICS.get(claim.metric) == POWER
-    }
+def _stated_claims() -> dict[str, Claim]:
+    """The claims of all ablations, by id."""
+    ablations = load_ablations().values()
+    return {claim.id: claim for ablation in ablations for claim in ablation.claims}
 
 
 def _trend_text(row: dict[str, Any]) -> str:

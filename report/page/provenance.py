@@ -143,10 +143,14 @@ def _elapsed(calls: pd.DataFrame) -> str:
 
 def failures(tables: Tables) -> HTML:
     """Number of failed and diverged runs, and the missing seeds of each variant."""
-    counts = tables.runs["status"].value_counts()
+    trials = tables.runs["tuning"].fillna(False).astype(bool)
+    counts, of_trials = (
+        rows["status"].value_counts() for rows in (tables.runs, tables.runs[trials])
+    )
     ended = join_words(
         [
             f"{plural(int(counts.get(status, 0)), 'run')} {status}"
+            + (f" ({n} of them trials of learning rates)" if (n := of_trials.get(status)) else "")
             for status in (Status.FAILED, Status.DIVERGED)
         ]
     )

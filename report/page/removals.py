@@ -23,7 +23,7 @@ class Mark(StrEnum):
 
     NONE = ""
     DIVERGED = "diverged"
-    PEEKS = "invalid loss: it sees the tokens that it predicts"
+    PEEKS = "invalid loss: the network sees the tokens that it predicts"
     NOT_TESTABLE = "not testable"
 
 
@@ -49,6 +49,12 @@ class Removal:
     def counts(self) -> bool:
         """Whether the cost can be compared with that of other parts."""
         return self.mark == Mark.NONE
+
+    @property
+    def spans_zero(self) -> bool:
+        """Whether the interval of the cost contains zero."""
+        low, high = self.cost.low, self.cost.high
+        return low is not None and high is not None and low <= 0 <= high
 
 
 def removals_of(tables: Tables, claims: pd.DataFrame) -> list[Removal]:
@@ -145,7 +151,7 @@ def removals_figure(removals: list[Removal]) -> HTML:
     )
 
 
-def in_two_sentences(tables: Tables, removals: list[Removal]) -> str:
+def in_sentences(tables: Tables, removals: list[Removal]) -> str:
     """What was removed from what, and which part matters most and which least."""
     base, budget = tables.study.base, max(tables.budgets)
     of_base = tables.runs[
@@ -154,22 +160,29 @@ def in_two_sentences(tables: Tables, removals: list[Removal]) -> str:
     ]
     seconds = of_base["train_seconds"].median() if len(of_base) else float("nan")
     trained = f" in about {format_duration(seconds)}" if seconds == seconds else ""
-    first = (
-        f"From a transformer of {base.n_layers} layers and {parameter_count(base):,} parameters,"
-        f" trained on up to {tokens_at(tables, budget) / 1e6:,.1f} million {tables.study.token}s of"
-        f" the corpus {tables.study.corpus_name}{trained}, {plural(len(removals), 'part')} were"
-        " removed or replaced one at a time, each network with a learning rate of its own."
+    text = (
+        f"The base network is a transformer of {base.n_layers} layers and {parameter_count(base):,}"
+        f" parameters that predicts the next {tables.study.token} of the corpus"
+        f" {tables.study.corpus_name}. In each comparison one part is removed or replaced, and the"
+        f" network is trained again, on up to {tokens_at(tables, budget) / 1e6:,.1f} million"
+        f" {tables.study.token}s{trained}."
     )
     compared = [removal for removal in removals if removal.counts]
     if len(compared) < 2:
-        return first
+        return text
     most, least = compared[0], min(compared, key=lambda removal: abs(removal.cost.mean))
-    second = (
+    text += (
         f" Without {most.part} the loss rises most, by {format_estimate(most.cost)} nats per"
         f" character at budget {most.budget}; without {least.part} it changes least, by"
         f" {format_estimate(least.cost)} at budget {least.budget}."
     )
-    return first + second
+    unclear = [removal for removal in compared if removal.spans_zero]
+    if unclear:
+        text += (
+            f" For {len(unclear)} of {plural(len(compared), 'part')} the interval contains zero:"
+            " the data do not show whether the loss rises or falls."
+        )
+    return text
 
 
 def costs_by_part(tables: Tables, removals: list[Removal]) -> dict[str, float]:

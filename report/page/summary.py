@@ -11,7 +11,7 @@ from experiments.records.study import Study
 from report.html import render, table
 from report.page.budgets import gaps_within_margin, progress, tuning_share
 from report.page.claims import deepest, verdict_summary, wrong_decisions
-from report.page.removals import in_two_sentences, removals_figure, removals_of
+from report.page.removals import in_sentences, removals_figure, removals_of
 from report.verdicts.outcomes import Verdict
 from report.verdicts.stats import LEVEL
 from report.verdicts.tables import Tables
@@ -32,7 +32,7 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
             incomplete=bool(unfinished.sum()),
             outdated=_outdated(tables.runs),
             repeated=_repeated(tables.verified),
-            sentences=in_two_sentences(tables, removals),
+            sentences=in_sentences(tables, removals),
             removals=removals_figure(removals).data,
             tiles=tiles(rows),
             total=len(rows),

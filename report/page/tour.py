@@ -16,7 +16,7 @@ from report.verdicts.tables import Tables
 
 _SENTENCES = {
     Verdict.SUPPORTED: "The data support this",
-    Verdict.NEGLIGIBLE: "The difference is too small to count",
+    Verdict.NEGLIGIBLE: "The effect is smaller than the margin",
     Verdict.REVERSED: "The data say the reverse",
 }
 

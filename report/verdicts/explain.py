@@ -9,7 +9,7 @@ from experiments.metrics import BLOCK_METRICS, COST_METRICS, METRICS, SPEED_METR
 from experiments.planning.looks import LOOKS, look_number
 from experiments.records.run_folder import FINISHED, Status
 from report.verdicts.gates import gate_rule
-from report.verdicts.outcomes import Verdict, decidable_with
+from report.verdicts.outcomes import Verdict, decidable_with, outcome_ps_of_counts
 from report.verdicts.stats import LEVEL, Estimate, look_level
 from report.verdicts.text import (
     format_coverage,
@@ -28,7 +28,7 @@ def rule(claim: Claim, level: float = LEVEL) -> str:
     if claim.check:
         return "Supported if the check holds, reversed if it fails. Nothing is trained."
     gates = "; ".join(gate_rule(gate) for gate in claim.requires)
-    testable = f" Testable where {gates}." if gates else ""
+    testable = f" Gates: {gates}." if gates else ""
     excess = f" The effect is the excess over {claim.threshold:g}." if claim.threshold else ""
     margin = f" The margin: {claim.why_margin}."
     return f"{_outcomes(claim, level)}, otherwise undecided.{excess}{margin}{testable}"
@@ -101,6 +101,24 @@ def numbers(row: dict[str, Any], claim: Claim) -> str:
     decidable = format_number(row["decidable"], low, high)
     kind = "ratios" if claim.log else "effects"
     return f"{text}; {kind} of {decidable} and more would have been decided"
+
+
+def too_few(n: int, claim: Claim, level: float) -> str:
+    """That no outcome of so many seeds could support a counted claim, to follow another text; empty
+    if one could, or if the claim is not counted.
+    """
+
+    def decides(seeds: int) -> bool:
+        ps = outcome_ps_of_counts(seeds, 0, seeds, claim.margin)
+        return ps[Verdict.SUPPORTED] < level
+
+    if not claim.counted or decides(n):
+        return ""
+    enough = next((seeds for seeds in range(n, LOOKS[-1] + 1) if decides(seeds)), None)
+    least = f"{enough} are" if enough else f"more than {LOOKS[-1]} are"
+    return (
+        f"; {plural(n, 'seed')} cannot support this claim, whatever their outcome: {least} needed"
+    )
 
 
 def too_small(effect: Estimate, claim: Claim) -> str:

@@ -67,11 +67,11 @@ def gate_rule(gate: Gate) -> str:
     if isinstance(gate, Solves):
         return f"in every seed {_any(gate.arms)} solves the task (accuracy {gate.accuracy:g})"
     if isinstance(gate, Trains):
-        return f"{gate.arm} ends {gate.by:g} nats below a guess in every seed"
+        return f"in every seed {gate.arm} ends {gate.by:g} nats below a guess by frequency"
     if isinstance(gate, SeesTokens):
         return f"{gate.arm} is trained on {gate.per_parameter:g} tokens a parameter"
     if isinstance(gate, Beats):
-        return f"{gate.arm} beats {_named(gate)} by {gate.by:g}"
+        return f"the loss of {gate.arm} is {gate.by:g} nats below that of {_named(gate)}"
     return f"{gate.arm} uses its context for {gate.by:g}{_after(gate)}"
 
 

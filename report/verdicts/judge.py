@@ -24,6 +24,7 @@ from report.verdicts.explain import (
     numbers,
     reason_not_run,
     rule,
+    too_few,
     too_small,
     unit,
     unreached,
@@ -216,7 +217,7 @@ def _judge_effects(
     if to_loss:
         why += unreached(training_to_loss(tables, ablation, claim))
     if row["verdict"] == Verdict.UNDECIDED:
-        why += too_small(result, claim)
+        why += too_small(result, claim) + too_few(n, claim, level)
     return row | {"why": why}
 
 

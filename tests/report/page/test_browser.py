@@ -150,7 +150,7 @@ def test_the_atlas_is_operated_by_mouse_and_by_keyboard(opened: Page):
 
 def test_markup_in_names_is_shown_as_text(opened: Page):
     assert "odd <script>alert('x')</script>" in opened.locator("#planted").inner_text()
-    assert "the corpus planted <b>corpus</b>," in opened.locator("#findings .lead").inner_text()
+    assert "the corpus planted <b>corpus</b>." in opened.locator("#findings .lead").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

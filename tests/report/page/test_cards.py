@@ -66,12 +66,14 @@ def test_an_answer_tells_at_most_three_decided_claims_and_counts_the_rest(tmp_pa
     _, claims = rows_of(tmp_path, monkeypatch, *same, open_)
     text = words(answer(claims))
     told = [f"It is {i}: yes, 0.503 nats per character." for i in range(3)]
-    assert text == f"{' '.join(told)} 1 more decided. 1 of 5 undecided."
+    assert text == f"{' '.join(told)} 1 more is decided. 1 of 5 claims is undecided."
 
 
 def test_an_answer_says_that_nothing_is_decided(tmp_path, monkeypatch):
     _, claims = rows_of(tmp_path, monkeypatch, claim(margin=0.5))
-    assert words(answer(claims)) == "No claim of this section is decided. 1 of 1 undecided."
+    assert (
+        words(answer(claims)) == "No claim of this section is decided. 1 of 1 claim is undecided."
+    )
 
 
 def test_a_reason_has_its_equation_as_mathml(tmp_path, monkeypatch):

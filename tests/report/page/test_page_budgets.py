@@ -80,7 +80,7 @@ def test_the_answer_states_each_claim_at_its_deepest_testable_budget(study: Tabl
     text = words(answer(claims_of(study.results)))
     assert text == (
         "It hurts: yes, 0.400 nats per character. It hurts: yes, 0.400 nats per character."
-        " 1 of 3 not run."
+        " 1 of 3 claims is not run."
     )
 
 
@@ -170,5 +170,5 @@ def test_the_planted_study_has_a_gate_that_its_rules_state(tmp_path, monkeypatch
     collect(results)
     judged(results)
     shown = str(cards(Tables.load(results), claims_of(results, "planted")).data)
-    assert shown.count("Testable where base beats a uniform guess by 0.") == 3
+    assert shown.count("Gates: the loss of base is 0.") == 3
     assert sum(bool(each.requires) for each in planted.ABLATION.claims) == 3

@@ -7,7 +7,7 @@ from by_hand import LEARNT, Run, ablation, bigrams, claim, judged, runs_of, writ
 
 from experiments.ablation import Beats
 from report.page.claims import claims_of
-from report.page.removals import Mark, in_two_sentences, removals_figure, removals_of
+from report.page.removals import Mark, in_sentences, removals_figure, removals_of
 from report.verdicts.tables import Tables
 
 REMOVES = {"the brakes": ("a", "b")}
@@ -87,11 +87,11 @@ def test_sentences_name_the_most_and_the_least(tmp_path, monkeypatch):
     runs = runs_of({"a": [2.0, 2.2], "b": [2.5, 2.7], "c": [1.99, 2.19]})
     removals = {"brakes": ("a", "b"), "bells": ("a", "c")}
     tables = study(tmp_path, monkeypatch, runs, claim(), removals=removals, variants="abc")
-    text = in_two_sentences(tables, removals_of(tables, claims_of(tmp_path)))
-    assert "the corpus planted, 2 parts were removed or replaced one at a time" in text
+    text = in_sentences(tables, removals_of(tables, claims_of(tmp_path)))
+    assert "the corpus planted. In each comparison one part is removed or replaced, and" in text
     assert "Without brakes the loss rises most, by 0.500 nats per character at budget 1" in text
     assert re.search(r"without bells it changes least, by −0\.010+\W.* at budget 1\.$", text)
-    assert "Without" not in in_two_sentences(tables, [])
+    assert "Without" not in in_sentences(tables, [])
 
 
 def test_there_is_no_figure_without_removals(tmp_path, monkeypatch):

@@ -289,16 +289,19 @@ def test_a_seed_that_is_missing_does_not_save_a_gate_that_has_failed_already(jud
 @pytest.mark.parametrize(
     ("gate", "text"),
     [
-        (Beats("a"), "a beats the bigram by 0.1"),
-        (Beats("a", "unigram", 0.3), "a beats a guess by frequency by 0.3"),
-        (Beats("a", "uniform", 0), "a beats a uniform guess by 0"),
-        (Beats("a", "b"), "a beats b by 0.1"),
+        (Beats("a"), "the loss of a is 0.1 nats below that of the bigram"),
+        (
+            Beats("a", "unigram", 0.3),
+            "the loss of a is 0.3 nats below that of a guess by frequency",
+        ),
+        (Beats("a", "uniform", 0), "the loss of a is 0 nats below that of a uniform guess"),
+        (Beats("a", "b"), "the loss of a is 0.1 nats below that of b"),
         (UsesContext("a"), "a uses its context for 0.02"),
         (UsesContext("a", skip=1 / 16), "a uses its context for 0.02 after its first 6.2 %"),
         (SeesTokens("a", 15), "a is trained on 15 tokens a parameter"),
         (Solves(("a",)), "in every seed a solves the task (accuracy 0.95)"),
         (Solves(("a", "b"), 0.5), "in every seed one of a and b solves the task (accuracy 0.5)"),
-        (Trains("a", 0.5), "a ends 0.5 nats below a guess in every seed"),
+        (Trains("a", 0.5), "in every seed a ends 0.5 nats below a guess by frequency"),
     ],
 )
 def test_a_gate_is_explained_in_words(gate: Gate, text: str):

@@ -54,7 +54,7 @@ def test_a_claim_whose_gate_fails_is_not_testable_whatever_its_effect_is(
     assert "testable at" not in row["why"]  # at no budget
     assert row["effect"] == pytest.approx(shift)
     assert (row["decidable"], row["p"]) == (None, None)
-    assert "Testable where a beats a uniform guess by 0; a beats a guess" in row["rule"]
+    assert "Gates: the loss of a is 0 nats below that of a uniform guess; the loss" in row["rule"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from by_hand import Run, ablation, claim, write_study
 
 from experiments.ablation import Beats
 from report.verdicts.effects import claim_effect
-from report.verdicts.explain import rule, unit
+from report.verdicts.explain import rule, too_few, unit
 from report.verdicts.judge import judge
 from report.verdicts.tables import Tables
 
@@ -50,3 +50,16 @@ def test_the_rule_names_the_margin_of_a_seed_and_that_of_the_share():
     assert "as claimed by more than 0.1 nats per character: supported" in rule(COUNTED)
     assert "lies above 0.25" in rule(COUNTED)
     assert unit(COUNTED) == "share of seeds"
+
+
+def test_a_claim_that_no_outcome_of_its_seeds_could_support_says_how_many_are_needed():
+    """The exact 95 % interval of five of five seeds begins at 0.48, that of six at 0.54."""
+    counted = claim(seed_margin=0.2, margin=0.5)
+    assert (
+        too_few(5, counted, 0.05)
+        == "; no outcome of 5 seeds could support this claim: 6 are needed"
+    )
+    assert too_few(6, counted, 0.05) == ""
+    assert too_few(2, claim(), 0.05) == ""
+    never = claim(seed_margin=0.2, margin=0.99)
+    assert too_few(5, never, 0.05).endswith("this claim: more than 20 are needed")
