@@ -67,7 +67,7 @@ def test_what_cannot_be_compared_is_marked_and_comes_last(tmp_path, monkeypatch)
     }
     shown = removals_figure(found).data
     assert shown.count('class="bar"') == 1
-    assert shown.count("invalid loss: it sees the tokens") == 1
+    assert shown.count("invalid loss: the network sees the tokens") == 1
 
 
 def test_bars_link_to_their_ablation_and_have_the_length_of_the_cost(tmp_path, monkeypatch):
