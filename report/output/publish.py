@@ -22,6 +22,8 @@ from report.page.provenance import seconds_by_the_clock
 from report.verdicts.judge import judge_all
 from report.verdicts.tables import Tables, records
 
+_MISSING = "missing"  # status of a planned run without a row in the table "runs"
+
 
 def main(results: Path) -> int:
     """Publish the study in `results`, and the calibration next to it. Returns the exit status."""
@@ -37,7 +39,7 @@ def main(results: Path) -> int:
 
 def publish(results: Path, reference: Path) -> Path:
     """Copy the tables of a study, with a manifest of their origin, to the folder `reference`. An
-    ablation none of whose runs at a budget is over is published without that budget.
+    ablation is published without a deeper budget at which it waits for runs.
 
     Returns the folder of the study's profile in `reference`.
 
@@ -48,8 +50,8 @@ def publish(results: Path, reference: Path) -> Path:
         collect(results)
     judge_all(results)
     tables = Tables.load(results)
-    begun = _begun(tables.members)
-    missing = int((begun & ~tables.members["status"].isin(FINISHED)).sum())
+    later = _later(tables.members)
+    missing = int((~later & ~tables.members["status"].isin(FINISHED)).sum())
     if missing:
         raise UserError(f"{results} is incomplete: {missing} planned results are missing")
     if set(tables.runs["code"]) != {code_fingerprint()}:
@@ -64,8 +66,8 @@ def publish(results: Path, reference: Path) -> Path:
     folder.mkdir(parents=True)
     for file in [results / "study.json", *sorted(results.glob("*.parquet"))]:
         shutil.copy(file, folder)
-    if not begun.all():
-        write_table(folder, "membership", _membership(results, tables.members[~begun]))
+    if later.any():
+        write_table(folder, "membership", _membership(results, tables.members[later]))
         judge_all(folder)
     manifest = json.dumps(_manifest(tables, folder), indent=2, ensure_ascii=False)
     write_atomically(folder / MANIFEST, manifest.encode() + b"\n")
@@ -76,10 +78,15 @@ def publish(results: Path, reference: Path) -> Path:
     return folder
 
 
-def _begun(members: pd.DataFrame) -> "pd.Series[bool]":
-    """Whether a run of the same ablation and budget is over, by planned run."""
-    over = members["status"].isin(FINISHED)
-    return over.groupby([members["ablation"], members["budget"]]).transform("any")
+def _later(members: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether a planned run is of an ablation that is to be published at its budget later: runs are
+    missing there, none failed, and it is not the ablation's lowest budget.
+    """
+    places = [members["ablation"], members["budget"]]
+    over, missing = members["status"].isin(FINISHED), members["status"] == _MISSING
+    lowest = members["budget"] == members.groupby("ablation")["budget"].transform("min")
+    waiting = missing.groupby(places).transform("any")
+    return waiting & (over | missing).groupby(places).transform("all") & ~lowest
 
 
 def _membership(results: Path, left_out: pd.DataFrame) -> list[dict[str, Any]]:

@@ -74,10 +74,13 @@ def test_study_with_a_failed_run_is_not_published(tmp_path, monkeypatch):
         publish(results, tmp_path / "reference")
 
 
-def test_a_budget_of_which_an_ablation_has_no_run_is_published_later(tmp_path, monkeypatch):
+def test_a_deeper_budget_at_which_an_ablation_waits_for_runs_is_published_later(
+    tmp_path, monkeypatch
+):
     results = finished_study(tmp_path, monkeypatch)
     planned = records(read_table(results, "membership"))
-    later = [row | {"budget": 4, "run_id": f"later-{row['run_id']}"} for row in planned]
+    later = [row | {"budget": 4} for row in planned]  # the first is shared, and over
+    later = [later[0], *(row | {"run_id": f"later-{row['run_id']}"} for row in later[1:])]
     write_table(results, "membership", planned + later)
     folder = publish(results, tmp_path / "reference")
     assert records(read_table(folder, "membership")) == planned

@@ -60,4 +60,4 @@ def test_a_claim_that_no_outcome_of_its_seeds_could_support_says_how_many_are_ne
     assert too_few(6, counted, 0.05) == ""
     assert too_few(2, claim(), 0.05) == ""
     never = claim(seed_margin=0.2, margin=0.99)
-    assert too_few(5, never, 0.05).endswith("this claim: more than 20 are needed")
+    assert too_few(5, never, 0.05).endswith("outcome: more than 20 are needed")
