@@ -82,7 +82,7 @@ def map_rows(
     claims: pd.DataFrame, second: pd.DataFrame | None = None
 ) -> tuple[list[int], list[MapRow]]:
     """The budgets, and the claims that are judged at a budget, in the order of `MARKS` by their
-    verdicts at the deepest budget.
+    verdicts at the deepest budget, and of the same verdict those judged at the most budgets first.
 
     Args:
         claims: the table "claims".
@@ -100,7 +100,7 @@ def map_rows(
         first = next(iter(cells.values()))
         at_budgets = [cells.get(budget) for budget in budgets]
         rows.append(MapRow(claim, first["ablation"], first["sentence"], at_budgets))
-    return budgets, sorted(rows, key=lambda row: row.rank)
+    return budgets, sorted(rows, key=lambda row: (row.rank, -len(row.judged)))
 
 
 def _without_training(claims: pd.DataFrame) -> list[MapRow]:
@@ -156,6 +156,7 @@ def draw_verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame)
                 continue
             mark, colour = MARKS[Verdict(cell["verdict"])]
             axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="0.75"))
+            mark = f"({mark})" if cell["fragile"] else mark
             text = f"{mark} {cell['effect_text']}" if cell["verdict"] in _TESTABLE else mark
             text += f"  {cell['second']}" if cell["second"] else ""
             axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7)
@@ -174,6 +175,8 @@ def draw_verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame)
     known = [verdict for verdict in MARKS if verdict != Verdict.NOT_RUN]
     legend = "   ".join(f"{MARKS[verdict][0]} {verdict}" for verdict in known)
     legend += "\nnumbers: effect in the unit of the claim"
+    if any(cell and cell["fragile"] for row in rows for cell in row.cells):
+        legend += "   (✓) fragile"
     if any(cell and cell["second"] for row in rows for cell in row.cells):
         legend += f"   {ALIKE} decided alike by a second study   {OTHERWISE} decided otherwise"
     axes.set_xlabel(legend, fontsize=7, loc="right")

@@ -114,7 +114,16 @@ const showRows = (verdicts, words) => {
     const { show } = button.dataset;
     button.ariaPressed = String(show ? verdicts.includes(show) : !verdicts.length);
   }
-  filter.querySelector("output").textContent = verdicts.length || words ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} claims` : "";
+  const output = filter.querySelector("output");
+  output.textContent = verdicts.length || words ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} claims` : "";
+  if (!words) return;
+  const sections = all("main > section").filter((section) => section.id !== "findings" && wanted.every((word) => section.textContent.toLowerCase().includes(word)));
+  output.append(`; ${sections.length} sections`, ...sections.slice(0, 12).flatMap((section) => {
+    const link = document.createElement("a");
+    link.href = `#${section.id}`;
+    link.textContent = section.querySelector("h3, h4").textContent;
+    return [" · ", link];
+  }));
 };
 if (filter) {
   filter.hidden = false;

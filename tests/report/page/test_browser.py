@@ -220,7 +220,10 @@ def test_words_search_the_claims_and_stand_in_the_address(opened: Page):
     opened.reload()
     assert opened.locator(".filter input").input_value() == "no harm"
     assert opened.locator("#map [data-verdict]:visible").count() == 1
-    assert opened.locator(".filter output").inner_text() == "1 of 4 claims"
+    output = opened.locator(".filter output")
+    assert output.inner_text().startswith("1 of 4 claims; 1 sections · Planted")
+    output.locator("a").click()
+    assert opened.evaluate("location.hash") == "#planted"
 
 
 def test_a_tile_filters_the_claims_of_its_outcome(opened: Page):
