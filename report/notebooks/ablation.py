@@ -34,6 +34,7 @@ from report.page.variant_tables import changes_table, metrics_table, rerun, samp
 from report.verdicts.tables import Tables
 
 tables = Tables.load(Path(results))
+tables = tables.at(tables.shown_budget(ablation))
 claims = claims_of(Path(results), ablation)
 
 # %%

@@ -3,10 +3,11 @@
 import shlex
 from collections.abc import Callable
 
+import pandas as pd
 from IPython.display import HTML
 
 from report.html import EMPTY, render, table
-from report.verdicts.effects import is_text, loss_column, variant_estimate
+from report.verdicts.effects import is_text, loss_column, mean_of, scored
 from report.verdicts.stats import Estimate, scaled
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate, join_words
@@ -75,13 +76,13 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
     columns = losses | _METRICS
     if is_text(tables, ablation):
         del columns["val_exact_match"]  # which is always zero for text
-    members = tables.of(ablation)
+    members, scores = tables.of(ablation), scored(tables, ablation)
     head = ("variant", "runs", *columns.values())
     rows = []
     for variant in tables.ablations[ablation].variants:
         statuses = members.loc[members["variant"] == variant.name, "status"].value_counts()
         runs = ", ".join(f"{n} {status}" for status, n in statuses.items())
-        cells = [_metric(tables, ablation, variant.name, column) for column in columns]
+        cells = [_metric(scores, variant.name, column) for column in columns]
         rows.append((variant.name, runs, *cells))
     used = [i for i in range(len(head)) if any(row[i] != "–" for row in rows)]
     note = (
@@ -96,8 +97,8 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
     return HTML(table([head[i] for i in used], [[row[i] for i in used] for row in rows], note))
 
 
-def _metric(tables: Tables, ablation: str, variant: str, column: str) -> str:
-    result = variant_estimate(tables, ablation, variant, column)
+def _metric(scores: pd.DataFrame, variant: str, column: str) -> str:
+    result = mean_of(scores, variant, column)
     return "–" if result is None else _FORMATS.get(column, format_estimate)(result)
 
 

@@ -237,7 +237,11 @@ def paired_losses(tables: Tables, ablation: str, variants: list[str]) -> pd.Data
 
 def variant_estimate(tables: Tables, ablation: str, variant: str, column: str) -> Estimate | None:
     """Mean of a column over a variant's finished seeds; None where no seed has a number."""
-    rows = scored(tables, ablation)
+    return mean_of(scored(tables, ablation), variant, column)
+
+
+def mean_of(rows: pd.DataFrame, variant: str, column: str) -> Estimate | None:
+    """Mean of a column over the rows of a variant; None where no row has a number."""
     values = rows.loc[rows["variant"] == variant, column].dropna()
     return estimate(list(values)) if len(values) else None
 
