@@ -238,6 +238,10 @@ class Ablation:
         check_names("peeking", "variant", self.peeking, variants)
         for part, arms in self.removals.items():
             check_names(f"removals: '{part}'", "variant", arms, variants)
+            if len(arms) != 2 or arms[0] == arms[1]:
+                raise ValueError(
+                    f"removals: '{part}' needs the variant with it, and one without it"
+                )
         fixed = {variant.name for variant in self.variants if variant.fixed_rate}
         for variant in self.variants:
             if variant.tuned_for:

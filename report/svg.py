@@ -74,7 +74,8 @@ def inline_svg(figure: Figure, alt: str) -> Markup:
     used = set(re.findall(r'(?:url\(|href=")#([^")]+)', text))
     _shorten(root, used, prefix)
     inside = "".join(ET.tostring(child, encoding="unicode") for child in root)
-    inside = re.sub(r' xmlns(:\w+)?="[^"]*"', "", inside).replace("ns0:", "")
+    inside = re.sub(r' xmlns(:\w+)?="[^"]*"', "", inside)
+    inside = re.sub(r"(</?)ns\d+:", r"\1", inside)
     for colour, replacement in _PAGE_COLOURS.items():
         inside = inside.replace(colour, replacement)
     inside = inside.replace(_GRID_STYLE, 'class="grid"').replace(" />", "/>")

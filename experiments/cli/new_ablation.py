@@ -56,7 +56,7 @@ ABLATION = Ablation(
     # What is expected and why, in two sentences, and a formula for it in LaTeX.
     why="A unit that may be missing cannot be relied on, so dropout spreads what is learnt.",
     equation=r"y = \\frac{{m \\odot x}}{{1 - p}}",
-    # Limits of the comparison, shown beside the answer.
+    # Limits of the comparison, shown at the end of the section.
     limits="One dropout rate, and a training in which no passage comes twice.",
 )
 '''

@@ -135,7 +135,7 @@ class Study:
         the fewer seeds of `make trends` before its ablation was trained there is at a further look.
         """
         added = self.added.get(claim, {}).get(str(budget), 0)
-        first = self.first_added.get(claim, {}).get(str(budget), added)
+        first = self.first_added.get(claim, {}).get(str(budget), added) if added else 0
         return look_number(added, self.looks) + (0 < first < usual)
 
     @property

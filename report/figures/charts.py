@@ -45,7 +45,8 @@ def show(
         caption: text below the figure.
         data: the numbers that the figure shows, below the caption as CSV.
         chart: how the page's script draws the data: the columns "x", of which the reader chooses
-            one, the column "y", and the axis label "unit". The first column tells lines apart.
+            one, the column "y", the axis label "unit", "colours" by value of the first
+            column, and "cap", above which values are drawn at the edge.
     """
     svg = inline_svg(figure, textwrap.shorten(alt, _LONGEST_ALT, placeholder=" …"))
     plt.close(figure)

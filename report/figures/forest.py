@@ -19,9 +19,11 @@ def forest(tables: Tables, ablation: str) -> HTML:
     """Paired differences of every variant from the baseline and of the pairs that claims are about,
     with 95 % intervals and the margin.
     """
-    if not about_losses(tables, ablation):
+    if not about_losses(tables, ablation) or len(tables.ablations[ablation].variants) == 1:
         return EMPTY
     rows, lost = differences(tables, ablation), diverged(tables, ablation)
+    if rows.empty and lost:
+        return join_html(paragraph(f"Diverged in every seed: {join_words(lost)}."))
     if rows.empty:
         return join_html(paragraph("No variant can be compared with its baseline yet."))
     baseline, unit = tables.ablations[ablation].baseline, loss_column(tables, ablation).unit

@@ -43,7 +43,7 @@ PARTS = [*dict.fromkeys(PART_OF.values()), NONE]
 
 
 def picture(tables: Tables, costs: Mapping[str, float]) -> HTML:
-    """The diagram as HTML, with links to the sections of the ablations.
+    """The diagram as HTML, with the ablations of each part beside it.
 
     Args:
         tables: the tables of the study.

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.ticker import EngFormatter
 
 from report.figures.charts import (
@@ -31,7 +32,7 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     if points.empty:
         return join_html(paragraph("No run has finished yet."))
     colours = variant_colours(points, tables, ablation)
-    ends = _final_losses(points, colours, loss)
+    ends, means = _final_losses(points, colours, loss), _means(points, loss, colours)
     points, above = _up_to(1.5 * tables.uniform_loss, points, loss)
     figure, axes = plt.subplots(figsize=(7, 3.4))
     draw_lines(axes, points, colours, x="tokens", y=loss)
@@ -47,11 +48,13 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"Learning curves of {len(colours)} variants. {ends}.",
         caption=caption,
-        data=_means(points, loss),
+        data=means,
         chart={
             "x": ["tokens", "seconds", "flops"],
             "y": "loss",
             "unit": loss_label(tables, ablation),
+            "cap": 1.5 * tables.uniform_loss,
+            "colours": {name: to_hex(colour) for name, colour in colours.items()},
         },
     )
 
@@ -84,6 +87,9 @@ def _final_losses(points: pd.DataFrame, names: Colours, loss: str) -> str:
     return "; ".join(f"{name} ends at {format_number(means[name])}" for name in names)
 
 
+_NOT_DRAWN = " Not drawn, since a run diverged or ended above a uniform guess:"
+
+
 def difference_curves(tables: Tables, ablation: str) -> HTML:
     """Difference of each variant's loss from the baseline's over training, paired by seed and step.
 
@@ -113,8 +119,7 @@ def difference_curves(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"Difference from {baseline} during training. At the end: {ends}.",
         caption=f"Loss during training less that of {baseline} at the same step and seed:"
-        f" {mean_over_seeds(rows)}."
-        + (f" Diverged and not drawn: {join_words(lost)}." if lost else ""),
+        f" {mean_over_seeds(rows)}." + (f"{_NOT_DRAWN} {join_words(lost)}." if lost else ""),
     )
 
 
@@ -141,10 +146,13 @@ def _differences(tables: Tables, ablation: str) -> pd.DataFrame:
     return rows.assign(difference=rows[loss].astype(float) - rows["of_baseline"].astype(float))
 
 
-def _means(points: pd.DataFrame, loss: str) -> pd.DataFrame:
-    """Mean and interval of the loss by variant and step, with tokens, seconds and FLOPs."""
+def _means(points: pd.DataFrame, loss: str, names: Colours) -> pd.DataFrame:
+    """Mean and interval of the loss by variant, in the order of `names`, and by step, with tokens,
+    seconds and FLOPs.
+    """
     rows = []
-    for (variant, _), of_step in points.groupby(["variant", "step"], sort=False):
+    by_step = points.sort_values("step").groupby(["variant", "step"])
+    for (variant, _), of_step in sorted(by_step, key=lambda item: [*names].index(str(item[0][0]))):
         low, high = interval(of_step[loss])
         means = of_step[["tokens", "seconds", "flops"]].mean()
         rows.append(

@@ -38,7 +38,7 @@ class Section:
     """Name in report/notebooks; the anchor if empty."""
     parameters: dict[str, str] = field(default_factory=dict)
     limits: str = ""
-    """Limitations, shown beside the answer."""
+    """Limitations, shown below the reason."""
     group: str = ""
     """Heading of the group that the section belongs to."""
     chapter: str = ""

@@ -67,7 +67,8 @@ def publish(results: Path, reference: Path) -> Path:
     for file in [results / "study.json", *sorted(results.glob("*.parquet"))]:
         shutil.copy(file, folder)
     if later.any():
-        write_table(folder, "membership", _membership(results, tables.members[later]))
+        for table in ("membership", "tuning"):
+            write_table(folder, table, _published_now(results, table, tables.members[later]))
         judge_all(folder)
     manifest = json.dumps(_manifest(tables, folder), indent=2, ensure_ascii=False)
     write_atomically(folder / MANIFEST, manifest.encode() + b"\n")
@@ -89,10 +90,10 @@ def _later(members: pd.DataFrame) -> "pd.Series[bool]":
     return waiting & (over | missing).groupby(places).transform("all") & ~lowest
 
 
-def _membership(results: Path, left_out: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of the table "membership", without the ablations and budgets of `left_out`."""
-    places = {*zip(left_out["ablation"], left_out["budget"], strict=True)}
-    rows = records(read_table(results, "membership"))
+def _published_now(results: Path, table: str, later: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table, without the ablations and budgets of `later`."""
+    places = {*zip(later["ablation"], later["budget"], strict=True)}
+    rows = records(read_table(results, table))
     return [row for row in rows if (row["ablation"], row["budget"]) not in places]
 
 

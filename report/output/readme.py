@@ -81,8 +81,9 @@ def duration(tables: Tables) -> str:
     machines = join_words(sorted(map(str, set(runs["hardware"]))))
     elapsed = format_duration(seconds_by_the_clock(runs, tables.calls))
     return (
-        f"For this study `make all` took {elapsed} ({machines}): {plural(len(runs), 'run')}, each"
-        f" with a peak memory of at most {runs['peak_memory'].max() / 1e6:,.0f} MB."
+        f"This study, with the budgets {join_words([str(b) for b in tables.budgets])}, took"
+        f" {elapsed} ({machines}): {plural(len(runs), 'run')}, each with a peak memory of at most"
+        f" {runs['peak_memory'].max() / 1e6:,.0f} MB."
     )
 
 

@@ -126,8 +126,9 @@ def _words(row: dict[str, Any]) -> str:
     """The verdict on a decided claim, with its effect, in words."""
     effect = "" if row["effect_text"] == "–" else f"{row['effect_text']} {row['unit']}".strip()
     if row["verdict"] == Verdict.NEGLIGIBLE:
-        margin = f" of {row['margin']:g}" if row["scale"] != "ratio" else ""
-        words = f"no: {effect}, less than the margin{margin}"
+        plain = row["scale"] == "difference" and row["unit"]
+        margin = f" of {row['margin']:g}" if plain else ""
+        words = f"no: {effect}, within the margin{margin}"
     elif row["verdict"] == Verdict.REVERSED:
         equality = row["scale"] == "exact" or row["claims_equality"]
         words = f"no: {effect or row['why']}" if equality else f"no, the reverse: {effect}"

@@ -78,8 +78,8 @@ def wrong_decisions(claims: pd.DataFrame) -> str:
     fragile = int(decided["fragile"].sum())
     firm = len(decided) - fragile
     return (
-        f"{plural(len(decided), 'verdict')} come from a statistical test, and {fragile} of them are"
-        f" fragile. Of the other {firm}, at most about {LEVEL * firm:.1f} are expected to be wrong."
+        f"Verdicts that come from a statistical test: {len(decided)}; fragile: {fragile}. Of the"
+        f" other {firm}, at most about {LEVEL * firm:.1f} are expected to be wrong."
     )
 
 
@@ -102,8 +102,8 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
     measured = row["why"]
     look = f", look {row['look']:.0f}" if row["look"] and row["look"] > 1 else ""
     if has_effect and row["scale"] == "ratio":
-        effect, unit = f"×{effect}", ""
-        measured = f"{effect} ({interval})"
+        effect, unit, of = f"×{effect}", "", unit.removeprefix("ratio of ")
+        measured = f"{effect} {of} ({interval})"
     elif has_effect and unit == SHARE:
         n = row["n"]
         effect, unit = f"{row['effect'] * n:.0f} of {plural(n, 'seed')}", ""

@@ -4,7 +4,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.records.run_folder import FINISHED, Status
-from report.html import join_html, paragraph, render, table
+from report.html import EMPTY, join_html, paragraph, render, table
 from report.page.summary import run_dates, title
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_duration, format_number, join_words, plural
@@ -186,6 +186,8 @@ def ledger(tables: Tables) -> HTML:
         }
         for run in runs
     )
+    if rows.empty:
+        return EMPTY
     note = (
         "A run that several ablations share is listed under the first. The validation loss is in"
         " nats per target. Times are in UTC."

@@ -35,14 +35,14 @@ class Removal:
     ablation: the ablation that removes it.
     budget: the training budget.
     cost: loss without the part less the loss with it, in nats per character, paired by seed.
-    margin: the smallest cost that counts.
+    margin: the smallest cost that counts; None where no claim is about it.
     """
 
     part: str
     ablation: str
     budget: int
     cost: Estimate
-    margin: float
+    margin: float | None
     mark: Mark
 
     @property
@@ -80,14 +80,14 @@ def removals_of(tables: Tables, claims: pd.DataFrame) -> list[Removal]:
     return sorted(result, key=lambda removal: (not removal.counts, -removal.cost.mean))
 
 
-def _margin(tables: Tables, ablation: str, with_it: str, without: str) -> float:
-    """The margin of the claim about a pair of variants, or two hundredths of a nat."""
+def _margin(tables: Tables, ablation: str, with_it: str, without: str) -> float | None:
+    """The margin of the claim about the loss of a pair of variants; None without such a claim."""
     margins = [
         claim.margin_in_nats
         for claim in tables.ablations[ablation].claims
-        if {*claim.effect} == {with_it, without} and claim.margin_in_nats is not None
+        if {*claim.effect} == {with_it, without} and claim.metric == "val_loss_per_character"
     ]
-    return min(margins, default=0.02)
+    return min((margin for margin in margins if margin is not None), default=None)
 
 
 def _mark(
@@ -96,7 +96,8 @@ def _mark(
     members = tables.at(budget).of(ablation)
     if without in tables.ablations[ablation].peeking:
         return Mark.PEEKS
-    if (members.loc[members["variant"] == without, "status"] == Status.DIVERGED).any():
+    pair_members = members[members["variant"].isin([with_it, without])]
+    if (pair_members["status"] == Status.DIVERGED).any():
         return Mark.DIVERGED
     pair = [
         claim.id
@@ -117,7 +118,7 @@ def removals_figure(removals: list[Removal]) -> HTML:
     ends = [
         abs(end)
         for removal in compared
-        for end in (removal.cost.low, removal.cost.high, removal.cost.mean)
+        for end in (removal.cost.low, removal.cost.high, removal.cost.mean, removal.margin)
         if end is not None
     ]
     least = min([0.0, *(r.cost.low or r.cost.mean for r in compared)])
@@ -135,7 +136,7 @@ def removals_figure(removals: list[Removal]) -> HTML:
                 "removal": removal,
                 "bar": sorted([x(0), x(cost.mean)]) if removal.counts else None,
                 "range": None if low is None or high is None else (x(low), x(high)),
-                "margin": x(removal.margin),
+                "margin": None if removal.margin is None else x(removal.margin),
                 "text": format_estimate(cost) if removal.counts else str(removal.mark),
             }
         )
@@ -153,7 +154,8 @@ def removals_figure(removals: list[Removal]) -> HTML:
 
 def in_sentences(tables: Tables, removals: list[Removal]) -> str:
     """What was removed from what, and which part matters most and which least."""
-    base, budget = tables.study.base, max(tables.budgets)
+    base = tables.study.base
+    budget = max([removal.budget for removal in removals], default=tables.study.budgets[0])
     of_base = tables.runs[
         (tables.runs["model.family"] == base.family)
         & (tables.runs["steps"] == tables.study.profile.recipe_at(budget).steps)
@@ -168,14 +170,16 @@ def in_sentences(tables: Tables, removals: list[Removal]) -> str:
         f" {tables.study.token}s{trained}."
     )
     compared = [removal for removal in removals if removal.counts]
-    if len(compared) < 2:
+    if len(compared) < 2 or all(removal.budget < budget for removal in compared):
         return text
-    most, least = compared[0], min(compared, key=lambda removal: abs(removal.cost.mean))
-    text += (
-        f" Without {most.part} the loss rises most, by {format_estimate(most.cost)} nats per"
-        f" character at budget {most.budget}; without {least.part} it changes least, by"
-        f" {format_estimate(least.cost)} at budget {least.budget}."
-    )
+    deepest = [removal for removal in compared if removal.budget == budget]
+    most, least = deepest[0], min(deepest, key=lambda removal: abs(removal.cost.mean))
+    if most.cost.mean > 0 and most is not least:
+        text += (
+            f" At budget {budget}, the loss rises most without {most.part}, by"
+            f" {format_estimate(most.cost)} nats per character, and changes least without"
+            f" {least.part}, by {format_estimate(least.cost)}."
+        )
     unclear = [removal for removal in compared if removal.spans_zero]
     if unclear:
         text += (

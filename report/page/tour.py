@@ -1,5 +1,6 @@
 """Tour of the findings: the clearest decided claim of each group, with its effect over budgets."""
 
+import math
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -19,6 +20,7 @@ _SENTENCES = {
     Verdict.NEGLIGIBLE: "The effect is smaller than the margin",
     Verdict.REVERSED: "The data say the reverse",
 }
+_REFUTED = "The data contradict this"
 
 
 def tour(tables: Tables, claims: pd.DataFrame) -> HTML:
@@ -32,14 +34,15 @@ def tour(tables: Tables, claims: pd.DataFrame) -> HTML:
         {
             "row": row,
             "group": GROUPS[group],
-            "words": _SENTENCES[row["verdict"]],
+            "words": _REFUTED if row["claims_equality"] and refuted else _SENTENCES[row["verdict"]],
             "before": before,
             "figure": _over_budgets(row, rows).data,
         }
         for group in GROUPS
         if (row := clearest(tables, claims, group))
+        for refuted in [row["verdict"] == Verdict.REVERSED]
         for rows in [_rows_of(claims, row["claim"])]
-        for before in [[other for other in rows if other["budget"] < row["budget"]]]
+        for before in [[other for other in rows if other["budget"] != row["budget"]]]
     ]
     return HTML(render("tour", stops=stops)) if stops else EMPTY
 
@@ -66,7 +69,8 @@ def clearest(tables: Tables, claims: pd.DataFrame, group: str) -> dict[str, Any]
     if rows.empty:
         return None
     rows = rows[rows["budget"] == rows["budget"].max()]
-    beyond = (rows["effect"].abs() / rows["margin"]).map(lambda ratio: max(ratio, 1 / ratio))
+    ratios = rows["effect"].abs() / rows["margin"]
+    beyond = ratios.map(lambda ratio: max(ratio, 1 / ratio) if ratio else math.inf)
     return with_texts(rows.loc[[beyond.idxmax()]])[0]
 
 

@@ -32,16 +32,23 @@ def changes_table(tables: Tables, ablation: str) -> HTML:
 
 
 def rerun(tables: Tables, ablation: str) -> HTML:
-    """The command that trains an ablation's runs again, with the same seeds, and judges them."""
-    study = tables.study
+    """The command that trains an ablation again at its budgets, with the same corpus, precision and
+    seeds, into a folder of its own. Seeds that were added to single claims are not in it.
+    """
+    study, budgets = tables.study, tables.budgets_of(ablation)
     parts = {
         "PROFILE": study.profile_name,
-        "BUDGETS": ",".join(map(str, study.budgets)),
-        "SEEDS": str(max(study.seeds, study.fewer_seeds)),
-        "FIRST_SEED": str(study.first_seed),
         "CORPUS": study.corpus_name,
+        "PRECISION": study.precision,
+        "BUDGETS": ",".join(map(str, budgets)),
+        "SEEDS": str(study.seed_counts.of_ablation(tables.ablations[ablation], budgets[0])),
+        "FIRST_SEED": str(study.first_seed),
         "RESULTS": "results/again",
     }
+    if study.tokenizer == "bpe":
+        parts |= {"TOKENIZER": "bpe", "VOCAB_SIZE": str(study.vocab_size)}
+    if study.compiled:
+        parts["COMPILE"] = "1"
     options = " ".join(f"{name}={shlex.quote(value)}" for name, value in parts.items())
     return HTML(render("rerun", command=f"make {ablation} {options}"))
 

@@ -3,13 +3,16 @@ const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 // Table of contents: highlight the section that is being read, the last one whose top has scrolled
 // into the upper third of the window.
+// A chapter of several sections has one link, to its first.
 const links = new Map(all("#contents a").map((link) => [link.hash.slice(1), link]));
+for (const section of all("main > section")) if (!links.has(section.id)) links.set(section.id, [...links].findLast(([id]) =>
+  document.getElementById(id).compareDocumentPosition(section) & Node.DOCUMENT_POSITION_FOLLOWING)?.[1]);
 const highlightCurrentSection = () => {
   const sections = all("main > section");
   const started = sections.filter((section) => section.getBoundingClientRect().top < innerHeight / 3);
   const current = links.get((started.at(-1) ?? sections[0]).id);
-  if (current.hasAttribute("aria-current")) return;
-  for (const link of links.values()) link.removeAttribute("aria-current");
+  if (!current || current.hasAttribute("aria-current")) return;
+  for (const link of links.values()) link?.removeAttribute("aria-current");
   current.setAttribute("aria-current", "true");
   const list = document.getElementById("contents");
   if (list.scrollHeight > list.clientHeight) list.scrollTop = current.offsetTop - list.clientHeight / 2;
@@ -81,7 +84,6 @@ const makeTable = (pre) => {
   box.className = "wide";
   box.append(table);
   pre.replaceWith(search, box);
-  makeSortable(table);
   makeSearchable(search);
 };
 
@@ -94,7 +96,7 @@ const reveal = (element) => {
 // Verdict map: filter by verdict, search, and keep both in the address.
 const filter = document.querySelector(".filter");
 const fromHash = () => {
-  const hash = decodeURIComponent(location.hash.slice(1));
+  const hash = location.hash.slice(1);
   if (filter && /^(show|find)=/.test(hash)) {
     const wanted = new URLSearchParams(hash);
     showRows((wanted.get("show") ?? "").replaceAll("not-", "not ").split(",").filter(Boolean), wanted.get("find") ?? "");
@@ -118,7 +120,7 @@ const showRows = (verdicts, words) => {
   output.textContent = verdicts.length || words ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} claims` : "";
   if (!words) return;
   const sections = all("main > section").filter((section) => section.id !== "findings" && wanted.every((word) => section.textContent.toLowerCase().includes(word)));
-  output.append(`; ${sections.length} sections`, ...sections.slice(0, 12).flatMap((section) => {
+  output.append(`; ${sections.length} section${sections.length === 1 ? "" : "s"}`, ...sections.slice(0, 12).flatMap((section) => {
     const link = document.createElement("a");
     link.href = `#${section.id}`;
     link.textContent = section.querySelector("h3, h4").textContent;
@@ -201,7 +203,7 @@ const svgFile = (svg) => {
   picture.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   picture.setAttribute("color", style.getPropertyValue("--text"));
   picture.prepend(Object.assign(document.createElementNS("http://www.w3.org/2000/svg", "style"), {
-    textContent: "text { font: 8.8px sans-serif; fill: currentColor } .grid { fill: none; stroke: var(--line); stroke-width: .8 }" }));
+    textContent: `text { font: ${svg.matches(".chart") ? 12 : 8.8}px sans-serif; fill: currentColor } .grid { fill: none; stroke: var(--line); stroke-width: .8 }` }));
   return new XMLSerializer().serializeToString(picture)
     .replace(/var\(--(\w+)\)/g, (_, name) => style.getPropertyValue(`--${name}`));
 };
@@ -231,6 +233,9 @@ const equip = (part) => {
   all("pre.rows", part).filter(own).forEach(makeTable);
   all(".wide > table", part).filter(own).forEach((table) => { makeSortable(table); equipTable(table); });
   all("figure.drawn", part).filter(own).forEach((figure) => { if (figure.dataset.chart) chart(figure); });
+  if (part.matches(".more")) for (const figure of [...all("figure.drawn", part), ...all(".pair figure", part.parentElement)]) {
+    if (!figure.querySelector(".data")) equipFigure(figure);
+  }
   if (part.matches(".card")) equipCard(part);
   if (part.matches(".data")) equipFigure(part.closest("figure"));
 };
@@ -238,16 +243,16 @@ for (const part of all("details")) {
   part.addEventListener("toggle", () => equip(part));
   if (part.open) equip(part);
 }
+for (const table of all(".wide > table")) if (!table.closest("details")) makeSortable(table);
 for (const code of all("code.copy")) code.after(" ", tool("copy", (button) => copy(code.textContent, button)));
 
 // Charts: a figure whose data is drawn again as the reader chooses.
 function chart(figure) {
-  const { x: names, y, unit } = JSON.parse(figure.dataset.chart);
+  const { x: names, y, unit, colours, cap } = JSON.parse(figure.dataset.chart);
   const [head, ...lines] = fromCsv(figure.querySelector(".data pre").textContent);
   const rows = lines.map((line) => Object.fromEntries(head.map((name, column) =>
     [name, column ? (line[column] === "" ? null : Number(line[column])) : line[column]])));
   const series = [...new Set(rows.map((row) => row[head[0]]))];
-  const colours = ["#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"];
   const state = { x: names[0], log: false, less: "", off: new Set() };
   const plot = figure.querySelector(".plot"), readout = document.createElement("p"), legend = tools(), controls = tools();
   readout.className = "readout";
@@ -263,40 +268,42 @@ function chart(figure) {
   const number = (value) => Math.abs(value) >= 1e4 ? value.toExponential(1).replace("e+", "e") : String(Number(value.toPrecision(4)));
   const draw = () => {
     const reference = new Map(rows.filter((row) => row[head[0]] === state.less).map((row) => [row[names[0]], row[y]]));
-    const shown = rows.filter((row) => !state.off.has(row[head[0]]) && row[state.x] > 0 && row[y] !== null)
+    const shown = rows.filter((row) => !state.off.has(row[head[0]]) && row[state.x] !== null && (row[state.x] > 0 || !state.log) && row[y] !== null)
       .map((row) => ({ name: row[head[0]], x: row[state.x], base: reference.get(row[names[0]]) ?? null, ...row }))
       .filter((row) => !state.less || row.base !== null)
       .map((row) => ({ ...row, v: row[y] - (row.base ?? 0), a: state.less || row.low === null ? null : row.low, b: state.less ? null : row.high }));
     const width = 720, height = 340, left = 64, bottom = 296, right = 706, top = 12;
-    if (!shown.length) return plot.replaceChildren("Nothing is chosen.");
+    if (!shown.length) return plot.replaceChildren("There is nothing to draw: no line is chosen, or none has a point on this axis.");
     const scale = (values, from, to, log) => {
       let low = Math.min(...values), high = Math.max(...values);
       if (low === high) { low -= .5; high += .5; }
       const f = log ? Math.log10 : (value) => value;
       return { low, high, place: (value) => from + (to - from) * (f(value) - f(low)) / (f(high) - f(low)) };
     };
+    const drawn = (value) => Math.max(-cap, Math.min(cap, value));
     const sx = scale(shown.map((row) => row.x), left, right, state.log);
-    const sy = scale(shown.flatMap((row) => [row.v, row.a, row.b].filter((value) => value !== null)), bottom, top, false);
+    const sy = scale(shown.flatMap((row) => [row.v, row.a, row.b].filter((value) => value !== null).map(drawn)), bottom, top, false);
     const ticks = ({ low, high }, log) => {
       if (log) return [1, 2, 5].flatMap((digit) => Array.from({ length: 40 }, (_, power) => digit * 10 ** (power - 20))).filter((tick) => tick >= low && tick <= high).sort((a, b) => a - b);
       const step = [1, 2, 5, 10].map((digit) => digit * 10 ** Math.floor(Math.log10((high - low) / 5))).find((size) => (high - low) / size <= 7);
       return Array.from({ length: 9 }, (_, count) => (Math.ceil(low / step) + count) * step).filter((tick) => tick <= high);
     };
-    const svg = element("svg", { class: "figure", viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0, "aria-label": `${unit} against ${state.x}; arrow keys move along` });
+    const svg = element("svg", { class: "figure chart", viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0, "aria-label": `${unit} against ${state.x}; arrow keys move along` });
     for (const tick of ticks(sx, state.log)) svg.append(
       element("path", { d: `M${sx.place(tick)} ${top}V${bottom}`, stroke: "var(--line)" }),
-      element("text", { x: sx.place(tick), y: bottom + 16, "text-anchor": "middle", "font-size": 12, fill: "currentColor" }, number(tick)));
+      element("text", { x: sx.place(tick), y: bottom + 16, "text-anchor": "middle" }, number(tick)));
     for (const tick of ticks(sy, false)) svg.append(
       element("path", { d: `M${left} ${sy.place(tick)}H${right}`, stroke: "var(--line)" }),
-      element("text", { x: left - 6, y: sy.place(tick) + 4, "text-anchor": "end", "font-size": 12, fill: "currentColor" }, number(tick)));
-    svg.append(element("text", { x: (left + right) / 2, y: height - 6, "text-anchor": "middle", "font-size": 12, fill: "currentColor" }, state.x),
-      element("text", { x: 14, y: (top + bottom) / 2, "text-anchor": "middle", "font-size": 12, fill: "currentColor", transform: `rotate(-90 14 ${(top + bottom) / 2})` }, state.less ? `less ${state.less}` : unit));
-    series.forEach((name, place) => {
-      const own = shown.filter((row) => row.name === name).sort((one, other) => one.x - other.x), colour = colours[place % colours.length];
+      element("text", { x: left - 6, y: sy.place(tick) + 4, "text-anchor": "end" }, number(tick)));
+    svg.append(element("text", { x: (left + right) / 2, y: height - 6, "text-anchor": "middle" }, state.x),
+      element("text", { x: 14, y: (top + bottom) / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${(top + bottom) / 2})` }, state.less ? `less ${state.less}` : unit));
+    series.forEach((name) => {
+      const own = shown.filter((row) => row.name === name).sort((one, other) => one.x - other.x), colour = colours[name];
       if (!own.length) return;
       if (own.every((row) => row.a !== null && row.b !== null)) svg.append(element("path", { fill: colour, opacity: .18,
-        d: `M${own.map((row) => `${sx.place(row.x)} ${sy.place(row.b)}`).join("L")}L${own.toReversed().map((row) => `${sx.place(row.x)} ${sy.place(row.a)}`).join("L")}z` }));
-      svg.append(element("path", { fill: "none", stroke: colour, "stroke-width": 1.8, d: `M${own.map((row) => `${sx.place(row.x)} ${sy.place(row.v)}`).join("L")}` }));
+        d: `M${own.map((row) => `${sx.place(row.x)} ${sy.place(drawn(row.b))}`).join("L")}L${own.toReversed().map((row) => `${sx.place(row.x)} ${sy.place(drawn(row.a))}`).join("L")}z` }));
+      if (own.length === 1) svg.append(element("circle", { cx: sx.place(own[0].x), cy: sy.place(drawn(own[0].v)), r: 4, fill: colour }));
+      svg.append(element("path", { fill: "none", stroke: colour, "stroke-width": 1.8, d: `M${own.map((row) => `${sx.place(row.x)} ${sy.place(drawn(row.v))}`).join("L")}` }));
     });
     const cursor = element("path", { stroke: "currentColor", "stroke-dasharray": "3 3", d: "" });
     svg.append(cursor);
@@ -339,9 +346,9 @@ function chart(figure) {
     less.addEventListener("change", () => { state.less = less.value; refresh(); });
     controls.replaceChildren(...names.map((name) => choose(name, state.x === name, () => { state.x = name; })),
       choose("log", state.log, () => { state.log = !state.log; }), less);
-    legend.replaceChildren(...series.map((name, place) => {
+    legend.replaceChildren(...series.map((name) => {
       const button = choose(name, !state.off.has(name), () => { state.off.has(name) ? state.off.delete(name) : state.off.add(name); });
-      button.style.borderLeft = `.5rem solid ${colours[place % colours.length]}`;
+      button.style.borderLeft = `.5rem solid ${colours[name]}`;
       return button;
     }));
     draw();

@@ -90,6 +90,6 @@ def test_difference_curves_leave_out_and_name_what_diverged(
     monkeypatch.setitem(tables.ablations, "planted", stated)
     monkeypatch.setattr(training_curves, "curve_points", lambda *_: pd.DataFrame(rows))
     shown = training_curves.difference_curves(tables, "planted").data
-    assert "Diverged and not drawn: high." in shown
+    assert "Not drawn, since a run diverged or ended above a uniform guess: high." in shown
     assert "At the end: odd" in shown
     assert "0.500." in shown

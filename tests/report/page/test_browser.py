@@ -221,7 +221,7 @@ def test_words_search_the_claims_and_stand_in_the_address(opened: Page):
     assert opened.locator(".filter input").input_value() == "no harm"
     assert opened.locator("#map [data-verdict]:visible").count() == 1
     output = opened.locator(".filter output")
-    assert output.inner_text().startswith("1 of 4 claims; 1 sections · Planted")
+    assert output.inner_text().startswith("1 of 4 claims; 1 section · Planted")
     output.locator("a").click()
     assert opened.evaluate("location.hash") == "#planted"
 
@@ -238,6 +238,7 @@ def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
     unfold(opened, "planted")
     figure = opened.locator("#planted figure[data-chart]")
     lines = figure.locator("svg path[stroke-width='1.8']")
+    lines.first.wait_for(state="attached")
     assert lines.count() == 2
     assert "tokens" in figure.locator("svg").text_content()
     figure.get_by_role("button", name="seconds", exact=True).click()
@@ -258,9 +259,10 @@ def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
 def test_a_chart_says_its_values_to_the_mouse_and_to_the_keyboard(opened: Page):
     unfold(opened, "planted")
     figure = opened.locator("#planted figure[data-chart]")
-    readout, chart = figure.locator(".readout"), figure.locator("svg.figure")
+    readout, chart = figure.locator(".readout"), figure.locator("svg.chart")
+    chart.wait_for()
     chart.hover()
-    assert re.search(r"^tokens [\d.e]+: base \d\.\d{3}, odd", readout.inner_text())
+    assert re.search(r"^tokens [\d.e]+: base \d+\.\d{3}, odd", readout.inner_text())
     chart.focus()
     opened.keyboard.press("ArrowLeft")
     opened.keyboard.press("ArrowLeft")

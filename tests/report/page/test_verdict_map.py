@@ -109,7 +109,7 @@ def test_claims_without_training_have_one_cell_for_all_budgets(tmp_path, monkeyp
 def test_open_claims_are_folded_and_counted_apart(tmp_path, monkeypatch):
     claims = claims_at(tmp_path, monkeypatch)
     decided, _, folded = verdict_map(Tables.load(tmp_path), claims, NONE).data.partition("<details")
-    assert "1 claims that are open" in folded
+    assert "1 open claim: " in folded
     assert "It is exact." in folded
     assert "It is exact." not in decided
     assert all(sentence in decided for sentence in ("It always helps.", "It never helps."))

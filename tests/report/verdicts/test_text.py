@@ -3,6 +3,9 @@
 import pandas as pd
 import pytest
 
+from experiments.ablation import Beats, SeesTokens, Solves, Trains, UsesContext
+from experiments.gates import Gate
+from report.verdicts.gates import gate_rule
 from report.verdicts.text import (
     format_duration,
     format_interval,
@@ -64,3 +67,25 @@ def test_durations_are_in_seconds_minutes_or_hours():
 )
 def test_join_words_puts_commas_and_one_and(words, text: str):
     assert join_words(words) == text
+
+
+@pytest.mark.parametrize(
+    ("gate", "text"),
+    [
+        (Beats("a"), "the loss of a is 0.1 nats below that of the bigram"),
+        (
+            Beats("a", "unigram", 0.3),
+            "the loss of a is 0.3 nats below that of a guess by frequency",
+        ),
+        (Beats("a", "uniform", 0), "the loss of a is 0 nats below that of a uniform guess"),
+        (Beats("a", "b"), "the loss of a is 0.1 nats below that of b"),
+        (UsesContext("a"), "a uses its context for 0.02"),
+        (UsesContext("a", skip=1 / 16), "a uses its context for 0.02 after its first 6.2 %"),
+        (SeesTokens("a", 15), "a is trained on 15 tokens a parameter"),
+        (Solves(("a",)), "in every seed a solves the task (accuracy 0.95)"),
+        (Solves(("a", "b"), 0.5), "in every seed one of a and b solves the task (accuracy 0.5)"),
+        (Trains("a", 0.5), "in every seed a ends 0.5 nats below a guess by frequency"),
+    ],
+)
+def test_a_gate_is_explained_in_words(gate: Gate, text: str):
+    assert gate_rule(gate) == text
