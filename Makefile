@@ -111,7 +111,7 @@ $(VENV)/.installed$(extras): pyproject.toml constraints.txt
 	@touch $@ $(VENV)/.installed
 
 needed := torch numpy pandas pyarrow scipy statsmodels seaborn matplotlib papermill jupytext \
-  nbconvert nbformat traitlets ipykernel IPython jinja2 markupsafe latex2mathml cyclopts rich psutil \
+  PIL nbformat traitlets ipykernel IPython jinja2 markupsafe latex2mathml cyclopts rich psutil \
   safetensors filelock tokenizers
 complete:
 	@$(python) -c 'import sys; from importlib.util import find_spec; \

@@ -1,5 +1,6 @@
 """Figures as inline SVG: text that can be selected, the page's colours, and short coordinates."""
 
+import base64
 import hashlib
 import io
 import re
@@ -8,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from PIL import Image
 
 # Colours of a figure that the page replaces by its own, which differ in light and in dark.
 INK = "#1c1c1d"
@@ -96,7 +98,7 @@ def _shorten(element: ET.Element, used: set[str], prefix: str) -> None:
             attributes.pop("id", None)
         if reference := attributes.pop(_HREF, None):  # an image is a data address
             own = reference.startswith("#")
-            attributes["href"] = f"#{prefix}-{reference[1:]}" if own else reference
+            attributes["href"] = f"#{prefix}-{reference[1:]}" if own else _palette_png(reference)
         for name in ("clip-path", "d", "x", "y", "width", "height", "transform", "style"):
             if name in attributes:
                 attributes[name] = _short(name, attributes[name], prefix)
@@ -115,6 +117,14 @@ def _shorten(element: ET.Element, used: set[str], prefix: str) -> None:
             element.remove(child)
         elif child.tag == f"{_SVG}g" and not attributes:
             element[place : place + 1] = list(child)
+
+
+def _palette_png(address: str) -> str:
+    """The address of a PNG image as data, with a palette in place of four bytes a pixel."""
+    image = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+    buffer = io.BytesIO()
+    image.convert("RGB").quantize(256).save(buffer, "png", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _short(name: str, value: str, prefix: str) -> str:

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 
 from experiments.records.run_folder import Status
 from report.figures.charts import palette, show
-from report.html import EMPTY, join_html, paragraph
+from report.html import EMPTY, join_html, paragraph, table
 from report.svg import INK, LINE, SOFT
 from report.verdicts.effects import difference_estimates, finished, loss_column, paired_losses
 from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import Tables, records
-from report.verdicts.text import format_estimate, join_words
+from report.verdicts.text import format_estimate, format_interval, format_number, join_words
 
 
 def forest(tables: Tables, ablation: str) -> HTML:
@@ -36,6 +36,24 @@ def forest(tables: Tables, ablation: str) -> HTML:
         f"{'' if _least_margin(tables, ablation) is None else '; shaded: the margin'}."
         + (f" Diverged in every seed: {join_words(lost)}." if lost else ""),
     )
+
+
+def difference_table(tables: Tables, ablation: str) -> HTML:
+    """The numbers of the forest."""
+    rows = differences(tables, ablation) if about_losses(tables, ablation) else pd.DataFrame()
+    if rows.empty:
+        return EMPTY
+    head = ("difference", f"mean, {loss_column(tables, ablation).unit}", "95 % interval", "n")
+    cells = [
+        (
+            row["difference"],
+            format_number(row["mean"], row["low"], row["high"]),
+            format_interval(row["low"], row["high"]),
+            row["n"],
+        )
+        for row in records(rows)
+    ]
+    return HTML(table(head, cells))
 
 
 def about_losses(tables: Tables, ablation: str) -> bool:

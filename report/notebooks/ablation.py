@@ -19,7 +19,7 @@ ablation = "heads"
 from pathlib import Path
 
 from report.figures.costs import cost_curves, cost_table
-from report.figures.forest import forest
+from report.figures.forest import difference_table, forest
 from report.figures.heads import head_table, logit_table, pruning_curve
 from report.figures.layers import depth_grid, layer_gradients
 from report.figures.learning_rates import rate_search, schedules
@@ -87,6 +87,9 @@ heading("Final results")
 
 # %% tags=["folded"]
 metrics_table(tables, ablation)
+
+# %% tags=["folded"]
+difference_table(tables, ablation)
 
 # %% tags=["folded"]
 loss_by_budget(tables, ablation)

@@ -161,13 +161,13 @@ def in_sentences(tables: Tables, removals: list[Removal]) -> str:
         & (tables.runs["steps"] == tables.study.profile.recipe_at(budget).steps)
     ]
     seconds = of_base["train_seconds"].median() if len(of_base) else float("nan")
-    trained = f" in about {format_duration(seconds)}" if seconds == seconds else ""
+    trained = f" in about {format_duration(seconds)}" if seconds >= 1 else ""
     text = (
         f"The base network is a transformer of {base.n_layers} layers and {parameter_count(base):,}"
         f" parameters that predicts the next {tables.study.token} of the corpus"
         f" {tables.study.corpus_name}. In each comparison one part is removed or replaced, and the"
-        f" network is trained again, on up to {tokens_at(tables, budget) / 1e6:,.1f} million"
-        f" {tables.study.token}s{trained}."
+        f" network is trained again, on up to {tokens_at(tables, budget):,} {tables.study.token}s"
+        f"{trained}."
     )
     compared = [removal for removal in removals if removal.counts]
     if len(compared) < 2 or all(removal.budget < budget for removal in compared):

@@ -253,11 +253,12 @@ function chart(figure) {
   const rows = lines.map((line) => Object.fromEntries(head.map((name, column) =>
     [name, column ? (line[column] === "" ? null : Number(line[column])) : line[column]])));
   const series = [...new Set(rows.map((row) => row[head[0]]))];
-  const state = { x: names[0], log: false, less: "", off: new Set() };
+  const state = { x: names[0], log: false, less: "", off: new Set(), pair: ["", ""] };
   const plot = figure.querySelector(".plot"), readout = document.createElement("p"), legend = tools(), controls = tools();
   readout.className = "readout";
   readout.setAttribute("aria-live", "polite");
-  plot.after(controls, legend, readout);
+  const beside = document.createElement("table");  // the ends of two lines, side by side
+  plot.after(controls, legend, readout, beside);
   let at = null;
   const element = (name, attributes, text = "") => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -265,7 +266,16 @@ function chart(figure) {
     made.textContent = text;
     return made;
   };
-  const number = (value) => Math.abs(value) >= 1e4 ? value.toExponential(1).replace("e+", "e") : String(Number(value.toPrecision(4)));
+  const number = (value) => value === null ? "–" : Math.abs(value) >= 1e4 ? value.toExponential(1).replace("e+", "e") : String(Number(value.toPrecision(4)));
+  const showBeside = () => {
+    const [one, other] = state.pair.map((name) => rows.filter((row) => row[head[0]] === name && row[y] !== null).at(-1));
+    beside.replaceChildren();
+    if (!one || !other) return;
+    for (const texts of [["at the end", ...state.pair, "difference"], ...[y, ...names].map((name) => [name, number(one[name]), number(other[name]), number(one[name] === null || other[name] === null ? null : other[name] - one[name])])]) {
+      const line = beside.insertRow();
+      for (const text of texts) line.insertCell().textContent = text;
+    }
+  };
   const draw = () => {
     const reference = new Map(rows.filter((row) => row[head[0]] === state.less).map((row) => [row[names[0]], row[y]]));
     const shown = rows.filter((row) => !state.off.has(row[head[0]]) && row[state.x] !== null && (row[state.x] > 0 || !state.log) && row[y] !== null)
@@ -344,13 +354,26 @@ function chart(figure) {
     less.append(new Option("absolute", ""), ...series.map((name) => new Option(`less ${name}`, name)));
     less.value = state.less;
     less.addEventListener("change", () => { state.less = less.value; refresh(); });
+    const beside = [0, 1].map((place) => {
+      const menu = document.createElement("select");
+      menu.ariaLabel = place ? "second of two side by side" : "first of two side by side";
+      menu.append(new Option(place ? "and …" : "compare …", ""), ...series.map((name) => new Option(name)));
+      menu.value = state.pair[place];
+      menu.addEventListener("change", () => {
+        state.pair[place] = menu.value;
+        state.off = new Set(state.pair.every(Boolean) ? series.filter((name) => !state.pair.includes(name)) : []);
+        refresh();
+      });
+      return menu;
+    });
     controls.replaceChildren(...names.map((name) => choose(name, state.x === name, () => { state.x = name; })),
-      choose("log", state.log, () => { state.log = !state.log; }), less);
+      choose("log", state.log, () => { state.log = !state.log; }), less, ...beside);
     legend.replaceChildren(...series.map((name) => {
       const button = choose(name, !state.off.has(name), () => { state.off.has(name) ? state.off.delete(name) : state.off.add(name); });
       button.style.borderLeft = `.5rem solid ${colours[name]}`;
       return button;
     }));
+    showBeside();
     draw();
   };
   refresh();

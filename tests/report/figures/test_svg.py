@@ -1,9 +1,13 @@
 """Figures as inline SVG."""
 
+import base64
+import io
 import re
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from PIL import Image
 
 from report.figures.charts import show
 
@@ -37,3 +41,15 @@ def test_ids_of_different_figures_differ():
         assert references == ids[-1]
     assert ids[0]
     assert not ids[0] & ids[1]
+
+
+def test_heat_maps_are_images_with_a_palette_and_the_same_colours():
+    figure, axes = plt.subplots(figsize=(2, 2))
+    axes.imshow(np.linspace(0, 1, 64).reshape(8, 8), cmap="Blues", interpolation="nearest")
+    html = show(figure, alt="", caption="").data
+    (data,) = re.findall(r'href="data:image/png;base64,([^"]+)"', html)
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert image.mode == "P"
+    pixels = np.asarray(image.convert("RGB"), dtype=int)
+    for pixel, value in ((pixels[-3, 2], 0.0), (pixels[2, -3], 1.0)):  # upside down, as in SVG
+        assert abs(pixel - np.multiply(plt.get_cmap("Blues")(value)[:3], 255)).max() <= 4

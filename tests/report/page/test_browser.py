@@ -252,8 +252,17 @@ def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
     figure.get_by_role("button", name="base", exact=True).click()
     assert lines.count() == 1
     figure.get_by_role("button", name="base", exact=True).click()
-    figure.locator("select").select_option("base")
+    figure.get_by_label("difference from").select_option("base")
     assert "less base" in figure.locator("svg").text_content()
+
+
+def test_two_variants_are_set_side_by_side(opened: Page):
+    unfold(opened, "planted")
+    figure = opened.locator("#planted figure[data-chart]")
+    for place, label in ((1, "first of two side by side"), (2, "second of two side by side")):
+        figure.get_by_label(label).select_option(index=place)
+    name, base, odd, difference = figure.locator("tr").nth(1).locator("td").all_inner_texts()
+    assert (name, round(float(odd) - float(base), 1)) == ("loss", round(float(difference), 1))
 
 
 def test_a_chart_says_its_values_to_the_mouse_and_to_the_keyboard(opened: Page):
