@@ -124,7 +124,8 @@ _MOST_TOLD = 3
 
 def _words(row: dict[str, Any]) -> str:
     """The verdict on a decided claim, with its effect, in words."""
-    effect = "" if row["effect_text"] == "–" else f"{row['effect_text']} {row['unit']}".strip()
+    unit = "" if row["scale"] == "ratio" else row["unit"]
+    effect = "" if row["effect_text"] == "–" else f"{row['effect_text']} {unit}".strip()
     if row["verdict"] == Verdict.NEGLIGIBLE:
         plain = row["scale"] == "difference" and row["unit"]
         margin = f" of {row['margin']:g}" if plain else ""

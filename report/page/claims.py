@@ -102,8 +102,8 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
     measured = row["why"]
     look = f", look {row['look']:.0f}" if row["look"] and row["look"] > 1 else ""
     if has_effect and row["scale"] == "ratio":
-        effect, unit, of = f"×{effect}", "", unit.removeprefix("ratio of ")
-        measured = f"{effect} {of} ({interval})"
+        effect = f"×{effect}"
+        measured = f"{effect} {unit.removeprefix('ratio of ')} ({interval})"
     elif has_effect and unit == SHARE:
         n = row["n"]
         effect, unit = f"{row['effect'] * n:.0f} of {plural(n, 'seed')}", ""
