@@ -28,6 +28,7 @@ SOURCES = {
     "Zhang & Sennrich 2019": "arXiv:1910.07467",
 }
 
+_PLACES = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 _PAPER = re.compile(r"[A-Z][a-z]+(?: & [A-Z][a-z]+)? (?:19|20)\d\d\b")
 
 
@@ -36,13 +37,12 @@ def papers_in(text: str) -> list[str]:
     return list(dict.fromkeys(_PAPER.findall(text)))
 
 
-def numbered(text: str) -> str:
-    """The papers that a text names and whose numbers are known, with their numbers."""
-    return ", ".join(f"{name}: {SOURCES[name]}" for name in papers_in(text) if name in SOURCES)
+def address(paper: str) -> str:
+    """The address of a paper whose number is known, at arXiv or by its DOI."""
+    kind, _, number = SOURCES[paper].partition(":")
+    return _PLACES[kind] + number
 
 
 def links(text: str) -> list[tuple[str, str]]:
     """The papers that a text names and whose numbers are known, each with its address."""
-    places = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
-    known = [(name, SOURCES[name].split(":", 1)) for name in papers_in(text) if name in SOURCES]
-    return [(name, places[kind] + number) for name, (kind, number) in known]
+    return [(paper, address(paper)) for paper in papers_in(text) if paper in SOURCES]

@@ -53,7 +53,7 @@ ABLATION = Ablation(
     probes=["positions"],
     # Budgets to train at, as multiples of the profile's steps; by default the first alone.
     # budgets=[1, 4],
-    # What is expected and why, in two sentences, and a formula for it in LaTeX.
+    # Two sentences that say what is expected and why, and a formula for it in LaTeX.
     why="A unit that may be missing cannot be relied on, so dropout spreads what is learnt.",
     equation=r"y = \\frac{{m \\odot x}}{{1 - p}}",
     # Limits of the comparison, shown at the end of the section.

@@ -57,7 +57,7 @@ def difference_table(tables: Tables, ablation: str) -> HTML:
 
 
 def about_losses(tables: Tables, ablation: str) -> bool:
-    """Whether an ablation compares what networks learn: a claim is about it, or there is none."""
+    """Whether an ablation has a claim about what networks learn, or no claim at all."""
     claims = tables.ablations[ablation].claims
     return not claims or any(claim.learnt for claim in claims)
 

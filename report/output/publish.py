@@ -80,8 +80,8 @@ def publish(results: Path, reference: Path) -> Path:
 
 
 def _later(members: pd.DataFrame) -> "pd.Series[bool]":
-    """Whether a planned run is of an ablation that is to be published at its budget later: runs are
-    missing there, none failed, and it is not the ablation's lowest budget.
+    """Whether a planned run is left out for now. All runs of an ablation at a budget are left out
+    if some of them are missing and none failed, unless the budget is the ablation's lowest.
     """
     places = [members["ablation"], members["budget"]]
     over, missing = members["status"].isin(FINISHED), members["status"] == _MISSING

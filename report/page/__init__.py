@@ -1,1 +1,1 @@
-"""What the page says: claims, tables and sentences, computed from the tables of a study."""
+"""Content of the page: claims, tables and sentences, computed from the tables of a study."""

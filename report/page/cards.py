@@ -139,8 +139,8 @@ def _words(row: dict[str, Any]) -> str:
 
 
 def reason(tables: Tables, ablation: str) -> HTML:
-    """What is expected of an ablation and why, with its equation; empty where its file says
-    nothing.
+    """The reason that an ablation's file gives for what it expects, with the equation; empty if the
+    file gives no reason.
     """
     stated = tables.ablations[ablation]
     if not stated.why:

@@ -10,7 +10,6 @@ from experiments.ablation import Claim
 from experiments.catalogue import load_ablations
 from experiments.metrics import COST_METRICS
 from experiments.records.collect import read_table
-from experiments.sources import numbered
 from report.verdicts.outcomes import DECIDED, Verdict
 from report.verdicts.stats import LEVEL
 from report.verdicts.tables import records
@@ -129,7 +128,6 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         "n_text": "exact" if exact else f"{row['n']}/{row['planned']}{look}",
         "p_text": format_p(row["p"]),
         "p_corrected_text": format_p(row["p_corrected"]),
-        "sources": numbered(f"{row['said_by']}; {row['published']}"),
         "verdict_sentence": _VERDICT_SENTENCES[row["verdict"]],
         # Counts and derivations hold in any setting; trained networks differ in data and size.
         "comparability": "same setting" if exact else "other setting, compare the direction only",

@@ -1,4 +1,4 @@
-"""What removing each part costs: the first figure of the page, and its numbers in words."""
+"""Costs of removing parts: the first figure of the page, and sentences about the costs."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -47,12 +47,12 @@ class Removal:
 
     @property
     def counts(self) -> bool:
-        """Whether the cost can be compared with that of other parts."""
+        """Whether the removal has no mark, so that its cost is comparable with other costs."""
         return self.mark == Mark.NONE
 
     @property
     def spans_zero(self) -> bool:
-        """Whether the interval of the cost contains zero."""
+        """Whether zero lies within the interval of the cost."""
         low, high = self.cost.low, self.cost.high
         return low is not None and high is not None and low <= 0 <= high
 

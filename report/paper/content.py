@@ -4,7 +4,7 @@ from collections import Counter
 
 import pandas as pd
 
-from experiments.sources import SOURCES, papers_in
+from experiments.sources import SOURCES, address, papers_in
 from model.accounting import parameter_count
 from report.page.budgets import tokens_at
 from report.page.claims import verdict_summary
@@ -18,8 +18,6 @@ from report.paper.method import method, question
 from report.paper.results import change_summary, changed_with_budget, results
 from report.verdicts.tables import Tables
 from report.verdicts.text import join_words, plural
-
-_ADDRESSES = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 
 
 def paper_of(tables: Tables, claims: pd.DataFrame) -> Paper:
@@ -85,9 +83,4 @@ def _references(claims: pd.DataFrame) -> list[Reference]:
     """The papers with known numbers that the claims name, by author."""
     texts = claims[["sentence", "said_by", "published"]].fillna("").to_numpy().ravel()
     named = {paper for text in texts for paper in papers_in(text)} & {*SOURCES}
-    return [Reference(paper, SOURCES[paper], _address(SOURCES[paper])) for paper in sorted(named)]
-
-
-def _address(number: str) -> str:
-    kind, _, name = number.partition(":")
-    return _ADDRESSES[kind] + name
+    return [Reference(paper, SOURCES[paper], address(paper)) for paper in sorted(named)]

@@ -3,7 +3,7 @@
 import re
 
 from experiments.catalogue import load_ablations
-from experiments.sources import SOURCES, numbered, papers_in
+from experiments.sources import SOURCES, links, papers_in
 
 CLAIMS = [claim for ablation in load_ablations().values() for claim in ablation.claims]
 
@@ -24,5 +24,5 @@ def test_numbers_are_of_arxiv_or_dois_and_no_two_papers_share_one():
 def test_papers_are_found_by_author_and_year():
     text = "Zhang & Sennrich 2019, table 2; course notes; Ba 2016; WMT14, 2048 tokens; Ba 2016"
     assert papers_in(text) == ["Zhang & Sennrich 2019", "Ba 2016"]
-    assert numbered("Ba 2016; Nobody 1999") == "Ba 2016: arXiv:1607.06450"
-    assert numbered("course notes") == ""
+    assert links("Ba 2016; Nobody 1999") == [("Ba 2016", "https://arxiv.org/abs/1607.06450")]
+    assert links("course notes") == []
