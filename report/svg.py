@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -46,6 +47,7 @@ _GRID_STYLE = 'style="fill:none;stroke:var(--line);stroke-width:0.8"'
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _CONTAINERS = (f"{_SVG}g", f"{_SVG}defs")
+_TIP = "tip: "  # begins the id of what has a text to show under the pointer
 _IMAGE_DPI = 50  # of heat maps, whose cells are larger than such pixels
 _POINTS_PER_PIXEL = 0.75
 _DEFAULTS = {  # declarations that the page makes for all figures, or that hold anyway
@@ -57,6 +59,11 @@ _DEFAULTS = {  # declarations that the page makes for all figures, or that hold 
     "font-size: 8.8px",
     f"fill: {INK}",
 }
+
+
+def set_tip(artist: Artist, text: str) -> None:
+    """Let the page show a text while the pointer is over an artist."""
+    artist.set_gid(_TIP + text)
 
 
 def inline_svg(figure: Figure, alt: str) -> Markup:
@@ -92,7 +99,11 @@ def _shorten(element: ET.Element, used: set[str], prefix: str) -> None:
     for child in list(element):
         _shorten(child, used, prefix)
         attributes = child.attrib
-        if attributes.get("id") in used:
+        identity = attributes.get("id", "")
+        if identity.startswith(_TIP):
+            child.insert(0, title := ET.Element(f"{_SVG}title"))
+            title.text = identity.removeprefix(_TIP)
+        if identity in used:
             attributes["id"] = f"{prefix}-{attributes['id']}"
         else:
             attributes.pop("id", None)
@@ -115,7 +126,7 @@ def _shorten(element: ET.Element, used: set[str], prefix: str) -> None:
         place = list(element).index(child)
         if empty or blank:
             element.remove(child)
-        elif child.tag == f"{_SVG}g" and not attributes:
+        elif child.tag == f"{_SVG}g" and not attributes and not identity.startswith(_TIP):
             element[place : place + 1] = list(child)
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from experiments.records.run_folder import Status
 from report.figures.charts import palette, show
 from report.html import EMPTY, join_html, paragraph, table
-from report.svg import INK, LINE, SOFT
+from report.svg import INK, LINE, SOFT, set_tip
 from report.verdicts.effects import difference_estimates, finished, loss_column, paired_losses
 from report.verdicts.stats import Estimate, estimate
 from report.verdicts.tables import Tables, records
@@ -110,6 +110,8 @@ def draw_forest(tables: Tables, ablation: str, rows: pd.DataFrame) -> Figure:
             ends = [row["low"], row["high"]]
             axes.plot(ends, [y, y], color=colour, linewidth=2, solid_capstyle="butt")
         axes.plot(row["mean"], y, "o", color=colour, markersize=4.5)
+        whole_row = axes.axhspan(y - 0.5, y + 0.5, alpha=0, linewidth=0)
+        set_tip(whole_row, f"{row['difference']}: {_text(row)}, n = {row['n']}")
     places, texts = range(len(rows)), [_text(row) for row in records(rows)]
     axes.set_yticks(places, rows["difference"], parse_math=False)
     axes.secondary_yaxis("right").set_yticks(places, texts)

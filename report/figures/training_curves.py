@@ -19,7 +19,7 @@ from report.figures.charts import (
 )
 from report.figures.forest import about_losses
 from report.html import EMPTY, join_html, paragraph
-from report.svg import INK, SOFT
+from report.svg import INK, SOFT, set_tip
 from report.verdicts.effects import curve_points, finished, is_text, loss_column
 from report.verdicts.tables import Tables
 from report.verdicts.text import format_number, join_words, mean_over_seeds
@@ -102,13 +102,15 @@ def difference_curves(tables: Tables, ablation: str) -> HTML:
     rows = rows[~rows["variant"].isin(lost)]
     if rows.empty:
         return EMPTY
-    colours = variant_colours(rows, tables, ablation)
     late = rows[rows["step"] >= rows["step"].max() / 2]["difference"]
     reach = max(1.25 * float(late.abs().max()), 0.02)
     shown = rows.assign(difference=rows["difference"].clip(-reach, reach))
     shown = shown[shown["step"] > 0]
+    colours = variant_colours(shown, tables, ablation)
     figure, axes = plt.subplots(figsize=(5.2, 2.4), layout="constrained")
     draw_lines(axes, shown, colours, x="tokens", y="difference", dashes=False)
+    for name, line in zip(colours, axes.lines, strict=False):  # lines of the legend follow
+        set_tip(line, values_at_right_end(rows, {name: colours[name]}, "tokens", "difference"))
     baseline, unit = tables.ablations[ablation].baseline, loss_column(tables, ablation).unit
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.set(xlabel="tokens trained on", ylabel=f"less {baseline}\n({unit})")

@@ -11,7 +11,7 @@ from experiments.ablation import GROUPS
 from report.figures.charts import show
 from report.html import EMPTY, render
 from report.page.claims import with_texts
-from report.svg import INK, LINE
+from report.svg import INK, LINE, set_tip
 from report.verdicts.outcomes import DECIDED, Verdict
 from report.verdicts.tables import Tables
 
@@ -88,6 +88,8 @@ def _over_budgets(row: dict[str, Any], rows: list[dict[str, Any]]) -> HTML:
         if each["low"] is not None:
             axes.plot([place, place], [each["low"], each["high"]], color="C0", linewidth=2)
         axes.plot(place, each["effect"], "o", color="C0", markersize=5)
+        whole_column = axes.axvspan(place - 0.5, place + 0.5, alpha=0, linewidth=0)
+        set_tip(whole_column, f"budget {each['budget_text']}: {each['measured']}")
     axes.set_xticks(range(len(rows)), [f"budget {each['budget_text']}" for each in rows])
     axes.set_xlim(-0.6, len(rows) - 0.4)
     axes.set_ylabel("nats per character")

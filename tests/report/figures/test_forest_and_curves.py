@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import re
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +43,8 @@ def test_forest_names_the_unit_and_the_margin(tables: Tables, monkeypatch: pytes
     shown = forests.forest(tables, "planted").data
     assert "differences in nats per character: " in shown
     assert "shaded: the margin" in shown
+    (tip,) = re.findall("<title>(.*?)</title>", shown)
+    assert re.fullmatch(rf"{re.escape(escape(ODD_NAME, quote=False))}: 0\.500\s.*, n = 5", tip)
     sorting = tables.members.assign(**{"recipe.task": "sort"})
     shown = forests.forest(dataclasses.replace(tables, members=sorting), "planted").data
     assert "differences in nats per target: " in shown
@@ -93,3 +97,4 @@ def test_difference_curves_leave_out_and_name_what_diverged(
     assert "Not drawn, since a run diverged or ended above a uniform guess: high." in shown
     assert "At the end: odd" in shown
     assert "0.500." in shown
+    assert f"<title>{escape(ODD_NAME, quote=False)} 0.500</title>" in shown

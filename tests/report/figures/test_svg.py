@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from report.figures.charts import show
+from report.svg import set_tip
 
 
 def test_figure_is_inline_svg_in_the_colours_of_the_page():
@@ -41,6 +42,15 @@ def test_ids_of_different_figures_differ():
         assert references == ids[-1]
     assert ids[0]
     assert not ids[0] & ids[1]
+
+
+def test_a_tip_is_the_title_of_what_it_was_set_on():
+    figure, axes = plt.subplots()
+    (line,) = axes.plot([0, 1], [0, 1])
+    axes.plot([0, 1], [1, 0])
+    set_tip(line, "a < b: −0.1")
+    svg = show(figure, alt="", caption="").data.partition("<svg")[2].partition("</svg>")[0]
+    assert re.findall(r"<g><title>(.*?)</title><path", svg) == ["a &lt; b: −0.1"]
 
 
 def test_heat_maps_are_images_with_a_palette_and_the_same_colours():
