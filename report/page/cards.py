@@ -10,6 +10,7 @@ from IPython.display import HTML
 from experiments.sources import links
 from report.html import EMPTY, render
 from report.page.claims import deepest, with_texts
+from report.verdicts.explain import MEASURED_ON
 from report.verdicts.outcomes import DECIDED, MARKS, Verdict
 from report.verdicts.tables import Tables
 
@@ -135,6 +136,8 @@ def _words(row: dict[str, Any]) -> str:
         words = f"no: {effect or row['why']}" if equality else f"no, the reverse: {effect}"
     else:
         words = f"yes, {effect}" if effect else "yes"
+    machine = row["why"].partition(MEASURED_ON)[2]
+    words += f" on {machine}" if machine else ""
     return words + (", but fragile" if row["fragile"] else "")
 
 

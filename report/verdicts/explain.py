@@ -135,6 +135,9 @@ def too_small(effect: Estimate, claim: Claim) -> str:
     )
 
 
+MEASURED_ON = "; measured on "  # between a verdict's reason and the machine
+
+
 def machine(rows: pd.DataFrame) -> str:
     """Where times were measured, to follow a text: "; measured on AMD EPYC, one thread".
 
@@ -144,7 +147,7 @@ def machine(rows: pd.DataFrame) -> str:
     threads = [int(n) for n in sorted(set(rows["threads"].dropna()))]
     named = [str(name) for name in sorted(set(rows["device_name"].dropna()))]
     counted = ["one thread" if n == 1 else plural(n, "thread") for n in threads]
-    return f"; measured on {', '.join([join_words(named), *counted])}" if named else ""
+    return f"{MEASURED_ON}{', '.join([join_words(named), *counted])}" if named else ""
 
 
 def reason_not_run(

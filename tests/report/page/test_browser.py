@@ -1,90 +1,17 @@
 """The page as people meet it: in a browser, with and without scripts, mouse, light and paper."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-
-@pytest.fixture
-def errors() -> list[str]:
-    """Errors and messages of the browser, and addresses that it requested outside the page."""
-    return []
-
-
-@pytest.fixture
-def opened(browser: Browser, page, errors: list[str]) -> Iterator[Page]:
-    with browser.new_context(viewport={"width": 1300, "height": 900}) as context:
-        yield opened_in(context.new_page(), page.results, errors)
-    assert errors == []
-
-
-def opened_in(tab: Page, results: Path, errors: list[str]) -> Page:
-    tab.on("console", lambda message: errors.append(message.text))
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("requestfailed", lambda request: errors.append(request.url))
-    tab.on("request", lambda request: record_request(request.url, errors))
-    tab.goto((results / "report.html").as_uri())
-    return tab
-
-
-def record_request(url: str, errors: list[str]) -> None:
-    if not url.startswith(("file:", "data:")):
-        errors.append(url)
+from browsing import opened_in
+from playwright.sync_api import Browser, Page
 
 
 def unfold(tab: Page, section: str) -> None:
     """Open what a section shows on demand."""
     tab.locator(f"#{section} > .more > summary").click()
-
-
-def test_every_link_of_the_contents_leads_to_its_section(opened: Page):
-    links = opened.locator("#contents a")
-    assert links.count() >= 5
-    for place in range(links.count()):
-        links.nth(place).click()
-        anchor = links.nth(place).get_attribute("href")
-        assert opened.evaluate("location.hash") == anchor
-        assert opened.locator(anchor).is_visible()
-
-
-def test_the_contents_mark_the_section_in_view(opened: Page):
-    assert opened.locator("#contents a[aria-current]").get_attribute("href") == "#findings"
-    opened.locator("#planted").scroll_into_view_if_needed()
-    opened.evaluate("document.getElementById('planted').scrollIntoView()")
-    opened.wait_for_selector("#contents a[href='#planted'][aria-current]")
-    assert opened.locator("#contents a[aria-current]").count() == 1
-
-
-def test_buttons_filter_the_claims_by_verdict_and_the_address_keeps_it(opened: Page):
-    shown = opened.locator("#map [data-verdict]:visible")
-    everything = opened.locator("#map [data-verdict]").count()
-    assert everything == 4
-    kinds = set()
-    for place in range(1, opened.locator(".filter button").count()):
-        button = opened.locator(".filter button").nth(place)
-        button.click()
-        verdict = button.get_attribute("data-show")
-        verdicts = [shown.nth(i).get_attribute("data-verdict") for i in range(shown.count())]
-        assert verdicts == [verdict] * int(re.sub(r"\D", "", button.inner_text()))
-        kinds.add(verdict)
-        assert opened.evaluate("location.hash") == f"#show={verdict.replace(' ', '-')}"
-    assert len(kinds) > 1
-    opened.locator(".filter button").first.click()
-    assert shown.count() == opened.locator("#map [data-verdict]:not(details:not([open]) *)").count()
 
 
 def test_a_table_sorts_by_number_in_both_directions(opened: Page):
@@ -199,40 +126,6 @@ def test_figures_are_not_cut_off_in_print(opened: Page):
     assert pdf.startswith(b"%PDF")
     assert pdf.count(b"/Type /Page\n") <= 12
     assert not opened.locator("nav").is_visible()
-
-
-def test_an_address_opens_the_card_of_its_claim(browser: Browser, page, errors: list[str]):
-    with browser.new_context() as context:
-        tab = context.new_page()
-        tab.goto((page.results / "report.html").as_uri() + "#claim-planted")
-        card = tab.locator("#claim-planted")
-        assert card.get_attribute("open") is not None
-        assert card.locator("table").is_visible()
-        other = tab.locator(".card:not(#claim-planted)").first
-        other.locator("summary").click()
-        tab.wait_for_function(f"location.hash === '#{other.get_attribute('id')}'")
-
-
-def test_words_search_the_claims_and_stand_in_the_address(opened: Page):
-    opened.locator(".filter input").fill("no harm")
-    assert opened.locator("#map [data-verdict]:visible").count() == 1
-    assert opened.evaluate("decodeURIComponent(location.hash)") == "#find=no harm"
-    opened.reload()
-    assert opened.locator(".filter input").input_value() == "no harm"
-    assert opened.locator("#map [data-verdict]:visible").count() == 1
-    output = opened.locator(".filter output")
-    assert output.inner_text().startswith("1 of 4 claims; 1 section · Planted")
-    output.locator("a").click()
-    assert opened.evaluate("location.hash") == "#planted"
-
-
-def test_a_tile_filters_the_claims_of_its_outcome(opened: Page):
-    opened.locator(".tile.reversed").click()
-    # A link changes the address, and the page filters after that: expect() waits for it.
-    expect(
-        opened.locator("#map [data-verdict]:not([data-verdict=reversed]):visible")
-    ).to_have_count(0)
-    assert opened.locator("#map [data-verdict=reversed]:visible").count() >= 1
 
 
 def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):

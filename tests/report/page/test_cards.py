@@ -69,6 +69,14 @@ def test_an_answer_tells_at_most_three_decided_claims_and_counts_the_rest(tmp_pa
     assert text == f"{' '.join(told)} 1 more is decided. 1 of 5 claims is undecided."
 
 
+def test_an_answer_says_where_times_were_measured(tmp_path, monkeypatch):
+    _, claims = rows_of(tmp_path, monkeypatch, claim(sentence="It is slow."))
+    assert words(answer(claims)) == "It is slow: yes, 0.503 nats per character."
+    timed = claims.assign(why=claims["why"] + "; measured on AMD EPYC, one thread")
+    slow = "It is slow: yes, 0.503 nats per character on AMD EPYC, one thread."
+    assert words(answer(timed)) == slow
+
+
 def test_an_answer_says_that_nothing_is_decided(tmp_path, monkeypatch):
     _, claims = rows_of(tmp_path, monkeypatch, claim(margin=0.5))
     assert (
