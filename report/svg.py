@@ -5,6 +5,7 @@ import hashlib
 import io
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -43,7 +44,12 @@ SETTINGS: dict[str, Any] = {
     "legend.edgecolor": LINE,
 }
 
-_GRID_STYLE = 'style="fill:none;stroke:var(--line);stroke-width:0.8"'
+# Styles that are frequent, and the classes of the page that stand for them.
+_CLASSES = {
+    "fill:none;stroke:var(--line);stroke-width:0.8": "grid",
+    "fill:none;stroke:var(--line);stroke-linecap:square": "edge",
+    "fill:none;opacity:0": "area",  # invisible, but the pointer meets it
+}
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _CONTAINERS = (f"{_SVG}g", f"{_SVG}defs")
@@ -56,6 +62,8 @@ _DEFAULTS = {  # declarations that the page makes for all figures, or that hold 
     "stroke-linejoin: miter",
     "stroke-linejoin: round",
     "font-family: 'DejaVu Sans', sans-serif",
+    "font-family: 'DejaVu Sans'",
+    "text-anchor: start",
     "font-size: 8.8px",
     f"fill: {INK}",
 }
@@ -80,39 +88,43 @@ def inline_svg(figure: Figure, alt: str) -> Markup:
     prefix = "s" + hashlib.sha256(text.encode()).hexdigest()[:8]
     root = ET.fromstring(text)
     width, height = (float(number) for number in root.attrib["viewBox"].split()[2:])
-    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', text))
-    _shorten(root, used, prefix)
+    used = sorted(set(re.findall(r'(?:url\(|href=")#([^")]+)', text)))
+    _shorten(root, {identity: f"{prefix}-{place}" for place, identity in enumerate(used)})
     inside = "".join(ET.tostring(child, encoding="unicode") for child in root)
     inside = re.sub(r' xmlns(:\w+)?="[^"]*"', "", inside)
     inside = re.sub(r"(</?)ns\d+:", r"\1", inside)
     for colour, replacement in _PAGE_COLOURS.items():
         inside = inside.replace(colour, replacement)
-    inside = inside.replace(_GRID_STYLE, 'class="grid"').replace(" />", "/>")
+    for style, name in _CLASSES.items():
+        inside = inside.replace(f'style="{style}"', f'class="{name}"')
+    inside = inside.replace(" />", "/>")
     return Markup(
         '<svg class="figure" role="img" aria-label="{}" viewBox="0 0 {} {}"'
         ' style="max-width:{:.0f}px">{}</svg>'
     ).format(alt, f"{width:.1f}", f"{height:.1f}", width / _POINTS_PER_PIXEL, Markup(inside))
 
 
-def _shorten(element: ET.Element, used: set[str], prefix: str) -> None:
-    """Round coordinates, prefix the ids that are used, and leave out what draws nothing."""
+def _shorten(element: ET.Element, names: Mapping[str, str]) -> None:
+    """Round coordinates, replace the ids that are used by `names`, and leave out what draws
+    nothing.
+    """
     for child in list(element):
-        _shorten(child, used, prefix)
+        _shorten(child, names)
         attributes = child.attrib
         identity = attributes.get("id", "")
         if identity.startswith(_TIP):
             child.insert(0, title := ET.Element(f"{_SVG}title"))
             title.text = identity.removeprefix(_TIP)
-        if identity in used:
-            attributes["id"] = f"{prefix}-{attributes['id']}"
+        if identity in names:
+            attributes["id"] = names[identity]
         else:
             attributes.pop("id", None)
         if reference := attributes.pop(_HREF, None):  # an image is a data address
             own = reference.startswith("#")
-            attributes["href"] = f"#{prefix}-{reference[1:]}" if own else _palette_png(reference)
+            attributes["href"] = f"#{names[reference[1:]]}" if own else _palette_png(reference)
         for name in ("clip-path", "d", "x", "y", "width", "height", "transform", "style"):
             if name in attributes:
-                attributes[name] = _short(name, attributes[name], prefix)
+                attributes[name] = _short(name, attributes[name], names)
                 if not attributes[name]:
                     del attributes[name]
         if f"stroke:{LINE}" in attributes.get("style", ""):
@@ -138,16 +150,17 @@ def _palette_png(address: str) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _short(name: str, value: str, prefix: str) -> str:
+def _short(name: str, value: str, names: Mapping[str, str]) -> str:
     """The value of an attribute, shorter."""
     if name == "style":
         parts = [part.strip() for part in value.split(";")]
         return ";".join(part.replace(": ", ":") for part in parts if part not in _DEFAULTS)
-    value = value.replace("url(#", f"url(#{prefix}-")
     if name == "clip-path":
-        return value
+        return re.sub(r"#([^)]+)", lambda found: f"#{names[found[1]]}", value)
     value = re.sub(r"(\.\d)\d+", r"\1", value)  # a tenth of a point cannot be seen
     value = re.sub(r"\.0(?!\d)", "", value)
     if name == "transform":
         return re.sub(r"^rotate\(-?0 .*\)$", "", value)
+    if name == "d":
+        value = re.sub(r"\s*([A-Za-z])\s*", r"\1", value)
     return re.sub(r"\s+", " ", value).strip()

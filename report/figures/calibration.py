@@ -117,4 +117,5 @@ def _figure(runs: pd.DataFrame) -> HTML:
         f" {', '.join(map(format_number, losses))}.",
         caption="Losses of our seeds and their mean, the published loss (line) and the margin"
         " around the published loss (grey).",
+        data=pd.DataFrame({"recipe": first["recipe"], "published": published, "ours": losses}),
     )

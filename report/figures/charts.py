@@ -2,7 +2,7 @@
 
 import io
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import HTML
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from report.html import render
@@ -36,6 +37,8 @@ def show(
     caption: str,
     data: pd.DataFrame | None = None,
     chart: Mapping[str, Any] | None = None,
+    *,
+    quiet: bool = False,
 ) -> HTML:
     """The figure as inline SVG, with its caption and its data.
 
@@ -44,14 +47,13 @@ def show(
         alt: accessible name of the figure, cut after `_LONGEST_ALT` characters.
         caption: text below the figure.
         data: the numbers that the figure shows, below the caption as CSV.
-        chart: how the page's script draws the data: the columns "x", of which the reader chooses
-            one, the column "y", the axis label "unit", "colours" by value of the first
-            column, and "cap", above which values are drawn at the edge.
+        chart: how the page's script draws the data, from `chart_of`.
+        quiet: whether the data is not shown, but only saved by the button that the page makes.
     """
     svg = inline_svg(figure, textwrap.shorten(alt, _LONGEST_ALT, placeholder=" …"))
     plt.close(figure)
     rows = "" if data is None else data.to_csv(index=False, float_format="%.5g")
-    return HTML(render("figure", svg=svg, caption=caption, rows=rows, chart=chart))
+    return HTML(render("figure", svg=svg, caption=caption, rows=rows, chart=chart, quiet=quiet))
 
 
 def saved(figure: Figure, kind: str, **options: Any) -> bytes:
@@ -103,6 +105,57 @@ def draw_lines(
     sns.lineplot(rows, x=x, y=y, ax=axes, **(defaults | options))
 
 
+def line_data(
+    rows: pd.DataFrame,
+    colours: Colours,
+    x: Sequence[str],
+    y: str,
+    *,
+    by: str | None = None,
+    column: str = "variant",
+) -> pd.DataFrame:
+    """The numbers of `draw_lines`: y with the ends low and high of its 95 % interval.
+
+    Args:
+        rows: what the lines are drawn from.
+        colours: the lines in their order; others are left out.
+        x: columns that a point may be drawn against; their means are taken as well.
+        y: the column whose mean is drawn.
+        by: the column whose values make the points, such as the step; the first of `x` by default.
+        column: the column whose values make the lines.
+    """
+    points = []
+    for name in colours:
+        for _, point in rows[rows[column] == name].groupby(by or x[0]):
+            low, high = interval(point[y].dropna())
+            means = point[[*x, y]].astype(float).mean()
+            points.append({column: name, **means, "low": low, "high": high})
+    return pd.DataFrame(points)
+
+
+def chart_of(
+    colours: Colours,
+    x: Sequence[str],
+    y: str,
+    unit: str,
+    *,
+    log: bool = False,
+    cap: float | None = None,
+) -> dict[str, Any]:
+    """How the page's script draws the rows of `line_data`.
+
+    Args:
+        colours: the lines in their order.
+        x: columns of which the reader chooses one.
+        y: the column that is drawn.
+        unit: axis label of y.
+        log: whether the first axis is logarithmic until the reader changes it.
+        cap: the absolute value above which values are drawn at the edge.
+    """
+    names = {name: to_hex(colour) for name, colour in colours.items()}
+    return {"x": [*x], "y": y, "unit": unit, "log": log, "cap": cap, "colours": names}
+
+
 # Options of `draw_lines` for lines through few points.
 MARKED: dict[str, Any] = {"markers": True, "dashes": False}
 
@@ -120,6 +173,8 @@ def legend_beside(axes: Axes) -> None:
 
 def interval(values: "pd.Series[float]") -> tuple[float, float]:
     """The 95 % interval of a mean as a seaborn error bar; NaN for a single value."""
+    if not len(values):
+        return float("nan"), float("nan")
     result = estimate(list(values))
     if result.low is None or result.high is None:
         return float("nan"), float("nan")

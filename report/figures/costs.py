@@ -49,6 +49,7 @@ def cost_curves(tables: Tables, ablation: str) -> HTML:
         " a single layer, the model is the complete base. Exponent of the growth,"
         f" from all blocks at lengths of {FROM} and more, with 95 % interval: {exponents}."
         f" Attention takes more than half of the time of the model {_crossings(tables)}.",
+        data=rows[["what", "length", "block", "seconds", "peak_bytes"]],
     )
 
 

@@ -35,6 +35,8 @@ def forest(tables: Tables, ablation: str) -> HTML:
         " pairs that claims are about. Mean and 95 % interval over paired seeds"
         f"{'' if _least_margin(tables, ablation) is None else '; shaded: the margin'}."
         + (f" Diverged in every seed: {join_words(lost)}." if lost else ""),
+        data=rows,
+        quiet=True,
     )
 
 
@@ -118,8 +120,8 @@ def draw_forest(tables: Tables, ablation: str, rows: pd.DataFrame) -> Figure:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     for each in (axes, *axes.child_axes):
         each.tick_params(axis="y", labelsize=8, length=0)
+        each.grid(visible=False, axis="y")
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.grid(visible=False, axis="y")
     axes.set_xlabel(f"← better · {loss_column(tables, ablation).unit} · worse →")
     return figure
 

@@ -5,8 +5,10 @@ from IPython.display import HTML
 
 from report.figures.charts import (
     MARKED,
+    chart_of,
     draw_lines,
     legend_beside,
+    line_data,
     show,
     values_at_right_end,
     variant_colours,
@@ -87,4 +89,6 @@ def pruning_curve(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"{caption}. At the right end: {values_at_right_end(rows, colours, 'order', rise)}.",
         caption=f"{caption}, smallest effect first: {mean_over_seeds(rows)}.",
+        data=line_data(rows, colours, ["order"], rise),
+        chart=chart_of(colours, ["order"], rise, f"rise of the validation loss ({unit})"),
     )

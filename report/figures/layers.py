@@ -51,6 +51,7 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
         alt=f"Final validation loss by depth. {losses}.",
         caption="Final validation loss by depth, at the learning rate of the base: mean of"
         f" {seeds_of(rows)}. A diverged run counts as a uniform guess.",
+        data=grid.reset_index(),
     )
 
 
@@ -75,6 +76,7 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
     )
     rows = rows[rows["value"] > 0]  # neither NaN of a diverged run nor underflow of float32
     colours = variant_colours(rows, tables, ablation)
+    means = rows.groupby(["variant", "quantity", "when", "layer"], sort=False)["value"].mean()
     panels = {"col": "when", "row": "quantity", "facet_kws": {"sharey": "row"}}
     marker = "o" if rows["layer"].max() <= _MOST_MARKED else None
     lines = {"kind": "line", "marker": marker, "errorbar": interval} | by_colour(colours)
@@ -90,4 +92,5 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
         caption="Feed-forward networks on one fixed batch: norm of the loss's gradient with respect"
         " to the last matrix, and root mean square of the output:"
         f" {mean_over_seeds(rows)}.",
+        data=means.reset_index(),
     )

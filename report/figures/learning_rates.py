@@ -7,8 +7,10 @@ from IPython.display import HTML
 from report.figures.charts import (
     MARKED,
     by_colour,
+    chart_of,
     draw_lines,
     legend_beside,
+    line_data,
     loss_label,
     show,
     variant_colours,
@@ -62,7 +64,13 @@ def rate_search(tables: Tables, ablation: str) -> HTML:
     if len(diverged):
         counts = [f"{variant} at {plural(n, 'rate')}" for variant, n in diverged.items()]
         caption += f" Diverged and not drawn: {', '.join(counts)}."
-    return show(figure, alt=f"Learning-rate search: {best}.", caption=caption)
+    return show(
+        figure,
+        alt=f"Learning-rate search: {best}.",
+        caption=caption,
+        data=line_data(done[first_seed], colours, ["learning_rate"], loss),
+        chart=chart_of(colours, ["learning_rate"], loss, loss_label(tables, ablation), log=True),
+    )
 
 
 def schedules(tables: Tables, ablation: str) -> HTML:
@@ -86,4 +94,6 @@ def schedules(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"Learning rate over training. {final}.",
         caption="Learning rate over training, recorded every few steps.",
+        data=line_data(points, colours, ["step"], "learning_rate"),
+        chart=chart_of(colours, ["step"], "learning_rate", "learning rate"),
     )

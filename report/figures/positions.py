@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from experiments.records.collect import read_table
 from report.figures.charts import (
     MARKED,
+    chart_of,
     draw_lines,
     legend_beside,
+    line_data,
     log2_axis,
     loss_label,
     show,
@@ -146,4 +148,6 @@ def _loss_figure(
         figure,
         alt=f"{caption}. At the right end: {values_at_right_end(rows, colours, x, loss)}.",
         caption=f"{caption}: {mean_over_seeds(rows)}.{note}",
+        data=line_data(rows, colours, [x], loss),
+        chart=chart_of(colours, [x], loss, loss_label(tables, ablation), log=True),
     )

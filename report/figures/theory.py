@@ -125,6 +125,7 @@ def scores_figure(rows: pd.DataFrame) -> HTML:
         alt=f"At the largest head width: {_last_values(variance)}; {_last_values(softmax)}.",
         caption="Dot products of standard normal queries and keys, and the softmax over the"
         " products." + _KEY,
+        data=_data(variance, softmax),
     )
 
 
@@ -149,7 +150,12 @@ def gradient_figure(rows: pd.DataFrame) -> HTML:
         alt=f"At the largest depth: {_last_values(rows)}.",
         caption="Gradient norm at the input divided by the gradient norm at the output. The two"
         " panels have different scales." + _KEY,
+        data=_data(rows),
     )
+
+
+def _data(*series: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat(series)[["series", "x", "measured", "predicted"]]
 
 
 def _draw(axes: Axes, rows: pd.DataFrame) -> None:

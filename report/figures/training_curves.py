@@ -4,14 +4,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.ticker import EngFormatter
 
 from report.figures.charts import (
     Colours,
+    chart_of,
     draw_lines,
-    interval,
     legend_beside,
+    line_data,
     loss_label,
     show,
     values_at_right_end,
@@ -24,6 +24,8 @@ from report.verdicts.effects import curve_points, finished, is_text, loss_column
 from report.verdicts.tables import Tables
 from report.verdicts.text import format_number, join_words, mean_over_seeds
 
+_AXES = ("tokens", "seconds", "flops")
+
 
 def learning_curves(tables: Tables, ablation: str) -> HTML:
     """Validation loss against tokens: mean and 95 % interval over seeds."""
@@ -32,7 +34,10 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     if points.empty:
         return join_html(paragraph("No run has finished yet."))
     colours = variant_colours(points, tables, ablation)
-    ends, means = _final_losses(points, colours, loss), _means(points, loss, colours)
+    ends, means = (
+        _final_losses(points, colours, loss),
+        line_data(points, colours, _AXES, loss, by="step"),
+    )
     points, above = _up_to(1.5 * tables.uniform_loss, points, loss)
     figure, axes = plt.subplots(figsize=(7, 3.4))
     draw_lines(axes, points, colours, x="tokens", y=loss)
@@ -49,13 +54,9 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
         alt=f"Learning curves of {len(colours)} variants. {ends}.",
         caption=caption,
         data=means,
-        chart={
-            "x": ["tokens", "seconds", "flops"],
-            "y": "loss",
-            "unit": loss_label(tables, ablation),
-            "cap": 1.5 * tables.uniform_loss,
-            "colours": {name: to_hex(colour) for name, colour in colours.items()},
-        },
+        chart=chart_of(
+            colours, _AXES, loss, loss_label(tables, ablation), cap=1.5 * tables.uniform_loss
+        ),
     )
 
 
@@ -122,6 +123,8 @@ def difference_curves(tables: Tables, ablation: str) -> HTML:
         alt=f"Difference from {baseline} during training. At the end: {ends}.",
         caption=f"Loss during training less that of {baseline} at the same step and seed:"
         f" {mean_over_seeds(rows)}." + (f"{_NOT_DRAWN} {join_words(lost)}." if lost else ""),
+        data=line_data(rows, colours, ["tokens"], "difference"),
+        quiet=True,
     )
 
 
@@ -146,18 +149,3 @@ def _differences(tables: Tables, ablation: str) -> pd.DataFrame:
     of_baseline = points.loc[is_baseline, [*places, loss]].rename(columns={loss: "of_baseline"})
     rows = points[~is_baseline].merge(of_baseline, on=places)
     return rows.assign(difference=rows[loss].astype(float) - rows["of_baseline"].astype(float))
-
-
-def _means(points: pd.DataFrame, loss: str, names: Colours) -> pd.DataFrame:
-    """Mean and interval of the loss by variant, in the order of `names`, and by step, with tokens,
-    seconds and FLOPs.
-    """
-    rows = []
-    by_step = points.sort_values("step").groupby(["variant", "step"])
-    for (variant, _), of_step in sorted(by_step, key=lambda item: [*names].index(str(item[0][0]))):
-        low, high = interval(of_step[loss])
-        means = of_step[["tokens", "seconds", "flops"]].mean()
-        rows.append(
-            {"variant": variant, **means, "loss": of_step[loss].mean(), "low": low, "high": high}
-        )
-    return pd.DataFrame(rows)

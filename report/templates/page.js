@@ -203,12 +203,12 @@ const svgFile = (svg) => {
   picture.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   picture.setAttribute("color", style.getPropertyValue("--text"));
   picture.prepend(Object.assign(document.createElementNS("http://www.w3.org/2000/svg", "style"), {
-    textContent: `text { font: ${svg.matches(".chart") ? 12 : 8.8}px sans-serif; fill: currentColor } .grid { fill: none; stroke: var(--line); stroke-width: .8 }` }));
+    textContent: `text { font: ${svg.matches(".chart") ? 12 : 8.8}px sans-serif; fill: currentColor } .grid, .edge { fill: none; stroke: var(--line); stroke-width: .8 } .area { fill: none }` }));
   return new XMLSerializer().serializeToString(picture)
     .replace(/var\(--(\w+)\)/g, (_, name) => style.getPropertyValue(`--${name}`));
 };
 const equipFigure = (figure) => {
-  const svg = figure.querySelector("svg"), csv = figure.querySelector(".data pre")?.textContent;
+  const svg = figure.querySelector("svg"), csv = figure.querySelector(".data pre, pre.csv")?.textContent;
   const buttons = [tool("SVG", () => save(`${placeOf(figure)}.svg`, svgFile(figure.querySelector("svg")), "image/svg+xml"))];
   if (csv) buttons.unshift(tool("CSV", () => save(`${placeOf(figure)}.csv`, csv, "text/csv")));
   if (svg) (figure.querySelector(".data") ?? figure).append(tools(...buttons));
@@ -248,12 +248,12 @@ for (const code of all("code.copy")) code.after(" ", tool("copy", (button) => co
 
 // Charts: a figure whose data is drawn again as the reader chooses.
 function chart(figure) {
-  const { x: names, y, unit, colours, cap } = JSON.parse(figure.dataset.chart);
+  const { x: names, y, unit, colours, log, cap } = JSON.parse(figure.dataset.chart);
   const [head, ...lines] = fromCsv(figure.querySelector(".data pre").textContent);
   const rows = lines.map((line) => Object.fromEntries(head.map((name, column) =>
     [name, column ? (line[column] === "" ? null : Number(line[column])) : line[column]])));
   const series = [...new Set(rows.map((row) => row[head[0]]))];
-  const state = { x: names[0], log: false, less: "", off: new Set(), pair: ["", ""] };
+  const state = { x: names[0], log, less: "", off: new Set(), pair: ["", ""] };
   const plot = figure.querySelector(".plot"), readout = document.createElement("p"), legend = tools(), controls = tools();
   readout.className = "readout";
   readout.setAttribute("aria-live", "polite");
@@ -290,7 +290,7 @@ function chart(figure) {
       const f = log ? Math.log10 : (value) => value;
       return { low, high, place: (value) => from + (to - from) * (f(value) - f(low)) / (f(high) - f(low)) };
     };
-    const drawn = (value) => Math.max(-cap, Math.min(cap, value));
+    const drawn = (value) => cap === null ? value : Math.max(-cap, Math.min(cap, value));
     const sx = scale(shown.map((row) => row.x), left, right, state.log);
     const sy = scale(shown.flatMap((row) => [row.v, row.a, row.b].filter((value) => value !== null).map(drawn)), bottom, top, false);
     const ticks = ({ low, high }, log) => {

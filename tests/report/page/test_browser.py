@@ -130,7 +130,7 @@ def test_figures_are_not_cut_off_in_print(opened: Page):
 
 def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
     unfold(opened, "planted")
-    figure = opened.locator("#planted figure[data-chart]")
+    figure = opened.locator("#planted figure[data-chart*=flops]")
     lines = figure.locator("svg path[stroke-width='1.8']")
     lines.first.wait_for(state="attached")
     assert lines.count() == 2
@@ -150,18 +150,45 @@ def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
     assert "less base" in figure.locator("svg").text_content()
 
 
+def test_other_figures_with_lines_are_charts_too(opened: Page):
+    unfold(opened, "planted")
+    search = opened.locator("#planted figure[data-chart*=learning_rate]").first
+    chart = search.locator("svg.chart")
+    chart.wait_for()
+    log = search.get_by_role("button", name="log", exact=True)
+    assert log.get_attribute("aria-pressed") == "true"
+    chart.press("ArrowRight")
+    assert "learning_rate" in search.locator(".readout").inner_text()
+
+
+def test_a_figure_shows_its_values_under_the_pointer(opened: Page):
+    row = opened.locator("#planted .pair figure path.area").first
+    row.scroll_into_view_if_needed()
+    box = row.bounding_box()
+    assert box is not None
+    below = opened.evaluate(
+        "([x, y]) => document.elementFromPoint(x, y).parentNode.querySelector('title').innerHTML",
+        [box["x"] + 0.1 * box["width"], box["y"] + box["height"] / 2],
+    )
+    assert below.startswith("odd &lt;script&gt;")
+    assert "n = " in below
+
+
 def test_two_variants_are_set_side_by_side(opened: Page):
     unfold(opened, "planted")
-    figure = opened.locator("#planted figure[data-chart]")
+    figure = opened.locator("#planted figure[data-chart*=flops]")
     for place, label in ((1, "first of two side by side"), (2, "second of two side by side")):
         figure.get_by_label(label).select_option(index=place)
     name, base, odd, difference = figure.locator("tr").nth(1).locator("td").all_inner_texts()
-    assert (name, round(float(odd) - float(base), 1)) == ("loss", round(float(difference), 1))
+    assert (name, round(float(odd) - float(base), 1)) == (
+        "loss_per_character",
+        round(float(difference), 1),
+    )
 
 
 def test_a_chart_says_its_values_to_the_mouse_and_to_the_keyboard(opened: Page):
     unfold(opened, "planted")
-    figure = opened.locator("#planted figure[data-chart]")
+    figure = opened.locator("#planted figure[data-chart*=flops]")
     readout, chart = figure.locator(".readout"), figure.locator("svg.chart")
     chart.wait_for()
     chart.hover()
@@ -175,9 +202,12 @@ def test_a_chart_says_its_values_to_the_mouse_and_to_the_keyboard(opened: Page):
 def test_figures_and_tables_are_saved_and_copied(opened: Page, browser: Browser):
     opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
     unfold(opened, "planted")
-    figure = opened.locator("#planted figure[data-chart]")
+    figure = opened.locator("#planted figure[data-chart*=flops]")
     figure.locator(".data summary").click()
-    for name, start in (("CSV", "variant,tokens,seconds,flops,loss,low,high\n"), ("SVG", "<svg ")):
+    for name, start in (
+        ("CSV", "variant,tokens,seconds,flops,loss_per_character,low,high\n"),
+        ("SVG", "<svg "),
+    ):
         with opened.expect_download() as download:
             figure.get_by_role("button", name=name, exact=True).click()
         assert download.value.suggested_filename == f"planted.{name.lower()}"
