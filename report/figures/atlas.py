@@ -1,6 +1,7 @@
 """Attention atlas: attention weights of every head for one passage of text."""
 
 import base64
+import zlib
 from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
@@ -41,7 +42,9 @@ def viewer(tables: Tables) -> HTML:
             "name": name,
             "passage": _passage(rows),
             "heads": _head_names(rows),
-            "weights": base64.b64encode(_causal(_weights(rows)).tobytes()).decode(),
+            "weights": base64.b64encode(
+                zlib.compress(_causal(_weights(rows)).tobytes(), 9)
+            ).decode(),
             "scores": _scores(tables, rows),
         }
         for name, rows in by_variant.items()

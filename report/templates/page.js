@@ -383,11 +383,13 @@ function chart(figure) {
 // token (the query) gives to that token, in the selected head of the selected network.
 const data = document.getElementById("atlas-data");
 if (data) {
-  for (const element of all(".scripted")) element.hidden = false;
   const [networkMenu, headMenu, passage, status, scores] =
     ["network", "head", "passage", "status", "scores"].map((name) => document.getElementById(`atlas-${name}`));
   const networks = JSON.parse(data.textContent);
-  for (const network of networks) network.bytes = Uint8Array.from(atob(network.weights), (letter) => letter.charCodeAt(0));
+  const inflate = async (text) => {
+    const packed = new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]);
+    return new Uint8Array(await new Response(packed.stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
+  };
   const tokenName = (token) => token === " " ? "space" : token === "\n" ? "line break" : `“${token}”`;
   let query = 0, spans = [];
   const showQuery = () => {
@@ -441,7 +443,11 @@ if (data) {
   networkMenu.addEventListener("change", showNetwork);
   headMenu.addEventListener("change", showQuery);
   query = Math.floor(networks[0].passage.length / 2);
-  showNetwork();
+  Promise.all(networks.map(async (network) => { network.bytes = await inflate(network.weights); })).then(() => {
+    for (const element of all(".scripted")) element.hidden = false;
+    showNetwork();
+    updateTabStops();
+  });
 }
 
 // Boxes that scroll horizontally get a tab stop, so that they can be scrolled from the keyboard.
