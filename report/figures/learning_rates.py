@@ -68,8 +68,7 @@ def rate_search(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"Learning-rate search: {best}.",
         caption=caption,
-        data=line_data(done[first_seed], colours, ["learning_rate"], loss),
-        chart=chart_of(colours, ["learning_rate"], loss, loss_label(tables, ablation), log=True),
+        data=done[["variant", "learning_rate", "seed", loss, "chosen"]],
     )
 
 

@@ -1,11 +1,15 @@
 """Figures and tables of the probes' results, and claims about the probes' measures."""
 
 import dataclasses
+import io
 import json
+import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import planted
 import pytest
 from IPython.display import HTML
@@ -122,6 +126,19 @@ def test_probe_results_are_shown_only_if_the_ablation_asks_for_the_probe(
     without = dataclasses.replace(tables.ablations["planted"], probes=(), claims=())
     monkeypatch.setitem(tables.ablations, "planted", without)
     assert figure(tables, "planted").data == ""
+
+
+def test_a_figure_with_lines_has_the_numbers_that_its_chart_is_drawn_from(tables: Tables):
+    html = loss_by_length(tables, "planted").data
+    chart = json.loads(html.partition("data-chart='")[2].partition("'>")[0])
+    rows = pd.read_csv(io.StringIO(unescape(re.findall("<pre>(.*?)</pre>", html, re.S)[0])))
+    assert chart["log"]
+    assert [*chart["colours"]] == [*rows["variant"].unique()] == ["base", ODD_NAME]
+    probed = tables.probe("lengths", "planted").dropna(subset=["loss_per_character"])
+    means = probed.groupby(["variant", "multiple"])["loss_per_character"].mean()
+    for row in rows.itertuples():
+        assert row.low <= getattr(row, chart["y"]) <= row.high
+        assert getattr(row, chart["y"]) == pytest.approx(means[row.variant, row.multiple], rel=1e-4)
 
 
 def test_a_claim_about_a_measure_is_judged_against_its_threshold(tables: Tables):

@@ -150,17 +150,6 @@ def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
     assert "less base" in figure.locator("svg").text_content()
 
 
-def test_other_figures_with_lines_are_charts_too(opened: Page):
-    unfold(opened, "planted")
-    search = opened.locator("#planted figure[data-chart*=learning_rate]").first
-    chart = search.locator("svg.chart")
-    chart.wait_for()
-    log = search.get_by_role("button", name="log", exact=True)
-    assert log.get_attribute("aria-pressed") == "true"
-    chart.press("ArrowRight")
-    assert "learning_rate" in search.locator(".readout").inner_text()
-
-
 def test_a_figure_shows_its_values_under_the_pointer(opened: Page):
     row = opened.locator("#planted .pair figure path.area").first
     row.scroll_into_view_if_needed()
