@@ -142,7 +142,7 @@ def chart_of(
     log: bool = False,
     cap: float | None = None,
 ) -> dict[str, Any]:
-    """How the page's script draws the rows of `line_data`.
+    """Settings of a chart: what the page's script needs to draw the rows of `line_data`.
 
     Args:
         colours: the lines in their order.

@@ -59,7 +59,7 @@ def difference_table(tables: Tables, ablation: str) -> HTML:
 
 
 def about_losses(tables: Tables, ablation: str) -> bool:
-    """Whether an ablation has a claim about what networks learn, or no claim at all."""
+    """True if the ablation has a claim about what networks learn, or has no claims."""
     claims = tables.ablations[ablation].claims
     return not claims or any(claim.learnt for claim in claims)
 

@@ -80,8 +80,9 @@ def publish(results: Path, reference: Path) -> Path:
 
 
 def _later(members: pd.DataFrame) -> "pd.Series[bool]":
-    """Whether a planned run is left out for now. All runs of an ablation at a budget are left out
-    if some of them are missing and none failed, unless the budget is the ablation's lowest.
+    """True for each planned run that is not published yet. The runs of an ablation at a budget are
+    published together. They wait while a run is missing and none has failed. The ablation's lowest
+    budget never waits.
     """
     places = [members["ablation"], members["budget"]]
     over, missing = members["status"].isin(FINISHED), members["status"] == _MISSING

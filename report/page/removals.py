@@ -47,12 +47,12 @@ class Removal:
 
     @property
     def counts(self) -> bool:
-        """Whether the removal has no mark, so that its cost is comparable with other costs."""
+        """True if the removal has no mark. Only costs without a mark are compared."""
         return self.mark == Mark.NONE
 
     @property
     def spans_zero(self) -> bool:
-        """Whether zero lies within the interval of the cost."""
+        """True if the interval of the cost contains zero."""
         low, high = self.cost.low, self.cost.high
         return low is not None and high is not None and low <= 0 <= high
 
