@@ -112,7 +112,6 @@ def line_data(
     y: str,
     *,
     by: str | None = None,
-    column: str = "variant",
 ) -> pd.DataFrame:
     """The numbers of `draw_lines`: y with the ends low and high of its 95 % interval.
 
@@ -122,14 +121,13 @@ def line_data(
         x: columns that a point may be drawn against; their means are taken as well.
         y: the column whose mean is drawn.
         by: the column whose values make the points, such as the step; the first of `x` by default.
-        column: the column whose values make the lines.
     """
     points = []
     for name in colours:
-        for _, point in rows[rows[column] == name].groupby(by or x[0]):
+        for _, point in rows[rows["variant"] == name].groupby(by or x[0]):
             low, high = interval(point[y].dropna())
             means = point[[*x, y]].astype(float).mean()
-            points.append({column: name, **means, "low": low, "high": high})
+            points.append({"variant": name, **means, "low": low, "high": high})
     return pd.DataFrame(points)
 
 
@@ -141,6 +139,7 @@ def chart_of(
     *,
     log: bool = False,
     cap: float | None = None,
+    guides: Sequence[float] = (),
 ) -> dict[str, Any]:
     """Settings of a chart: what the page's script needs to draw the rows of `line_data`.
 
@@ -151,9 +150,17 @@ def chart_of(
         unit: axis label of y.
         log: whether the first axis is logarithmic until the reader changes it.
         cap: the absolute value above which values are drawn at the edge.
+        guides: values of y that are marked by dotted lines.
     """
-    names = {name: to_hex(colour) for name, colour in colours.items()}
-    return {"x": [*x], "y": y, "unit": unit, "log": log, "cap": cap, "colours": names}
+    return {
+        "x": [*x],
+        "y": y,
+        "unit": unit,
+        "log": log,
+        "cap": cap,
+        "guides": [*guides],
+        "colours": {name: to_hex(colour) for name, colour in colours.items()},
+    }
 
 
 # Options of `draw_lines` for lines through few points.

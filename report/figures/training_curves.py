@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML
-from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
 from report.figures.charts import (
@@ -34,10 +33,8 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     if points.empty:
         return join_html(paragraph("No run has finished yet."))
     colours = variant_colours(points, tables, ablation)
-    ends, means = (
-        _final_losses(points, colours, loss),
-        line_data(points, colours, _AXES, loss, by="step"),
-    )
+    ends = _final_losses(points, colours, loss)
+    means = line_data(points, colours, _AXES, loss, by="step")
     points, above = _up_to(1.5 * tables.uniform_loss, points, loss)
     figure, axes = plt.subplots(figsize=(7, 3.4))
     draw_lines(axes, points, colours, x="tokens", y=loss)
@@ -45,8 +42,14 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     caption = "Validation loss during training, for runs with a result: "
     caption += f"{mean_over_seeds(points)}."
-    if is_text(tables, ablation):
-        caption += _draw_guesses(axes, tables)
+    guesses = (tables.uniform_loss, tables.unigram_loss) if is_text(tables, ablation) else ()
+    for guess in guesses:
+        axes.axhline(guess, color=SOFT, linestyle=":", linewidth=1)
+    if guesses:
+        token = tables.study.token
+        caption += (
+            f" Dotted lines: a uniform guess over all {token}s, and a guess by {token} frequency."
+        )
     caption += above
     legend_beside(axes)
     return show(
@@ -55,18 +58,13 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
         caption=caption,
         data=means,
         chart=chart_of(
-            colours, _AXES, loss, loss_label(tables, ablation), cap=1.5 * tables.uniform_loss
+            colours,
+            _AXES,
+            loss,
+            loss_label(tables, ablation),
+            cap=1.5 * tables.uniform_loss,
+            guides=guesses,
         ),
-    )
-
-
-def _draw_guesses(axes: Axes, tables: Tables) -> str:
-    """Draw the losses of a uniform guess and a unigram guess, and describe both lines."""
-    for guess in (tables.uniform_loss, tables.unigram_loss):
-        axes.axhline(guess, color=SOFT, linestyle=":", linewidth=1)
-    return (
-        f" Dotted lines: a uniform guess over all {tables.study.token}s, and a guess by"
-        f" {tables.study.token} frequency."
     )
 
 

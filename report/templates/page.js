@@ -248,7 +248,7 @@ for (const code of all("code.copy")) code.after(" ", tool("copy", (button) => co
 
 // Charts: a figure whose data is drawn again as the reader chooses.
 function chart(figure) {
-  const { x: names, y, unit, colours, log, cap } = JSON.parse(figure.dataset.chart);
+  const { x: names, y, unit, colours, log, cap, guides } = JSON.parse(figure.dataset.chart);
   const [head, ...lines] = fromCsv(figure.querySelector(".data pre").textContent);
   const rows = lines.map((line) => Object.fromEntries(head.map((name, column) =>
     [name, column ? (line[column] === "" ? null : Number(line[column])) : line[column]])));
@@ -307,6 +307,8 @@ function chart(figure) {
       element("text", { x: left - 6, y: sy.place(tick) + 4, "text-anchor": "end" }, number(tick)));
     svg.append(element("text", { x: (left + right) / 2, y: height - 6, "text-anchor": "middle" }, state.x),
       element("text", { x: 14, y: (top + bottom) / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${(top + bottom) / 2})` }, state.less ? `less ${state.less}` : unit));
+    if (!state.less) for (const guide of guides.filter((value) => value >= sy.low && value <= sy.high)) svg.append(
+      element("path", { class: "guide", d: `M${left} ${sy.place(guide)}H${right}`, stroke: "var(--soft)", "stroke-dasharray": "2 3" }));
     series.forEach((name) => {
       const own = shown.filter((row) => row.name === name).sort((one, other) => one.x - other.x), colour = colours[name];
       if (!own.length) return;

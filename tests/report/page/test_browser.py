@@ -135,6 +135,7 @@ def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
     lines.first.wait_for(state="attached")
     assert lines.count() == 2
     assert "tokens" in figure.locator("svg").text_content()
+    assert figure.locator("svg .guide").count() == 2  # the guesses that the caption names
     figure.get_by_role("button", name="seconds", exact=True).click()
     assert "seconds" in figure.locator("svg").text_content()
     before = figure.locator("svg").text_content()
@@ -148,6 +149,7 @@ def test_a_chart_is_drawn_as_its_reader_chooses(opened: Page):
     figure.get_by_role("button", name="base", exact=True).click()
     figure.get_by_label("difference from").select_option("base")
     assert "less base" in figure.locator("svg").text_content()
+    assert figure.locator("svg .guide").count() == 0
 
 
 def test_a_figure_shows_its_values_under_the_pointer(opened: Page):
