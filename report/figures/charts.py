@@ -1,6 +1,7 @@
 """What all figures share: embedding in the page, colours, lines with intervals, axis labels."""
 
 import io
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,9 +16,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from report.html import render
-from report.svg import SETTINGS, inline_svg
+from report.svg import SETTINGS, inline_svg, set_tip
 from report.verdicts.effects import loss_column
-from report.verdicts.stats import estimate
+from report.verdicts.stats import mean_intervals
 from report.verdicts.tables import Tables
 from report.verdicts.text import format_number
 
@@ -85,26 +86,6 @@ def by_colour(colours: Colours, column: str = "variant") -> dict[str, Any]:
     return {"hue": column, "hue_order": list(colours), "palette": colours}
 
 
-def draw_lines(
-    axes: Axes,
-    rows: pd.DataFrame,
-    colours: Colours,
-    *,
-    x: str,
-    y: str,
-    column: str = "variant",
-    **options: Any,
-) -> None:
-    """Draw the mean of y against x with a 95 % interval, one line per value of a column.
-
-    Lines are also told apart by dashes if there are more than four, unless `options`, which are
-    passed to `seaborn.lineplot`, choose otherwise.
-    """
-    style = {"style": column, "style_order": list(colours), "dashes": len(colours) > 4}
-    defaults = by_colour(colours, column) | style | {"errorbar": interval}
-    sns.lineplot(rows, x=x, y=y, ax=axes, **(defaults | options))
-
-
 def line_data(
     rows: pd.DataFrame,
     colours: Colours,
@@ -112,23 +93,63 @@ def line_data(
     y: str,
     *,
     by: str | None = None,
+    column: str = "variant",
 ) -> pd.DataFrame:
-    """The numbers of `draw_lines`: y with the ends low and high of its 95 % interval.
+    """Points of lines: the mean of y, with the ends low and high of its 95 % interval.
 
     Args:
-        rows: what the lines are drawn from.
-        colours: the lines in their order; others are left out.
+        rows: what is averaged.
+        colours: the lines in their order, each a value of `column`; others are left out.
         x: columns that a point may be drawn against; their means are taken as well.
         y: the column whose mean is drawn.
         by: the column whose values make the points, such as the step; the first of `x` by default.
+        column: the column that tells the lines apart.
     """
-    points = []
-    for name in colours:
-        for _, point in rows[rows["variant"] == name].groupby(by or x[0]):
-            low, high = interval(point[y].dropna())
-            means = point[[*x, y]].astype(float).mean()
-            points.append({"variant": name, **means, "low": low, "high": high})
-    return pd.DataFrame(points)
+    by = by or x[0]
+    rows = rows[rows[column].isin(list(colours))]
+    points = rows.astype(dict.fromkeys([*x, y], float)).groupby([rows[column], rows[by]])
+    means = points[[*x, y]].mean()
+    means[["low", "high"]] = mean_intervals(points[y])
+    means = means.reindex(list(colours), level=0)
+    return means.reset_index(column).reset_index(drop=by in x)
+
+
+def draw_lines(
+    axes: Axes,
+    points: pd.DataFrame,
+    colours: Colours,
+    *,
+    x: str,
+    y: str,
+    column: str = "variant",
+    tips: bool = False,
+    **options: Any,
+) -> None:
+    """Draw the points of `line_data` against x, one line per value of a column, with their
+    intervals as bands.
+
+    Lines are also told apart by dashes if there are more than four, unless `options`, which are
+    passed to `seaborn.lineplot`, choose otherwise. With `tips`, the page shows the values of a line
+    under the pointer.
+    """
+    style = {"style": column, "style_order": list(colours), "dashes": len(colours) > 4}
+    options = by_colour(colours, column) | style | options
+    sns.lineplot(points, x=x, y=y, ax=axes, estimator=None, **options)
+    lines = iter(axes.lines)
+    for name, colour in colours.items():
+        line = points[points[column] == name]
+        if line[y].isna().all():
+            continue  # seaborn draws nothing
+        axes.fill_between(line[x], line["low"], line["high"], color=colour, alpha=0.2, linewidth=0)
+        if tips:
+            set_tip(next(lines), line_tip(name, line[x], line[y]))
+
+
+def line_tip(name: str, x: "pd.Series[float]", y: "pd.Series[float]") -> str:
+    """Text of a line for `set_tip`: its name, and y at each x where there is a value."""
+    values = [(place, value) for place, value in zip(x, y, strict=True) if not math.isnan(value)]
+    text = "; ".join(f"{value:.3g} at {place:g}" for place, value in values)
+    return f"{name}: {text}"
 
 
 def chart_of(
@@ -176,16 +197,6 @@ def log2_axis(axes: Axes) -> None:
 def legend_beside(axes: Axes) -> None:
     """Place the legend to the right of the axes."""
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-
-
-def interval(values: "pd.Series[float]") -> tuple[float, float]:
-    """The 95 % interval of a mean as a seaborn error bar; NaN for a single value."""
-    if not len(values):
-        return float("nan"), float("nan")
-    result = estimate(list(values))
-    if result.low is None or result.high is None:
-        return float("nan"), float("nan")
-    return result.low, result.high
 
 
 def loss_label(tables: Tables, ablation: str) -> str:

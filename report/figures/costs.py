@@ -5,7 +5,15 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.metrics import SPEED_METRICS
-from report.figures.charts import MARKED, draw_lines, legend_beside, log2_axis, palette, show
+from report.figures.charts import (
+    MARKED,
+    draw_lines,
+    legend_beside,
+    line_data,
+    log2_axis,
+    palette,
+    show,
+)
 from report.html import EMPTY, table
 from report.verdicts.cost_growth import FROM, attention_share, growth, overtakes
 from report.verdicts.effects import measured_operations
@@ -27,11 +35,11 @@ def cost_curves(tables: Tables, ablation: str) -> HTML:
         return EMPTY
     colours = palette(list(rows["what"].unique()))
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-    lines = MARKED | {"x": "length", "column": "what"}
-    draw_lines(left, rows, colours, y="seconds", legend=False, **lines)
-    memory = rows.dropna(subset=["peak_bytes"])
-    draw_lines(right, memory, colours, y="peak_bytes", errorbar=None, **lines)
-    for axes, label in ((left, "seconds"), (right, "peak memory (bytes)")):
+    panels = (left, "seconds", "seconds"), (right, "peak_bytes", "peak memory (bytes)")
+    for axes, cost, label in panels:
+        means = line_data(rows.dropna(subset=[cost]), colours, ["length"], cost, column="what")
+        lines = MARKED | {"column": "what", "tips": True, "legend": axes is right}
+        draw_lines(axes, means, colours, x="length", y=cost, **lines)
         axes.set(xlabel="context (tokens)", ylabel=label, yscale="log")
         log2_axis(axes)
     legend_beside(right)

@@ -81,7 +81,8 @@ def pruning_curve(tables: Tables, ablation: str) -> HTML:
     rise, unit = loss_column(tables, ablation, "rise_together")
     colours = variant_colours(rows, tables, ablation)
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
-    draw_lines(axes, rows, colours, x="order", y=rise, **MARKED)
+    means = line_data(rows, colours, ["order"], rise)
+    draw_lines(axes, means, colours, x="order", y=rise, **MARKED)
     axes.set(xlabel="heads switched off", ylabel=f"rise of the validation loss ({unit})")
     legend_beside(axes)
     caption = "Heads switched off together, in the order of their effect on the loss"
@@ -89,6 +90,6 @@ def pruning_curve(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"{caption}. At the right end: {values_at_right_end(rows, colours, 'order', rise)}.",
         caption=f"{caption}, smallest effect first: {mean_over_seeds(rows)}.",
-        data=line_data(rows, colours, ["order"], rise),
+        data=means,
         chart=chart_of(colours, ["order"], rise, f"rise of the validation loss ({unit})"),
     )

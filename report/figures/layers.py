@@ -1,11 +1,21 @@
 """Depth: final loss by number of layers, and gradients and activations by layer."""
 
+import itertools
+from typing import Any
+
 import matplotlib.pyplot as plt
 import seaborn as sns
 from IPython.display import HTML
 from matplotlib.ticker import MaxNLocator
 
-from report.figures.charts import by_colour, interval, loss_label, show, variant_colours
+from report.figures.charts import (
+    draw_lines,
+    legend_beside,
+    line_data,
+    loss_label,
+    show,
+    variant_colours,
+)
 from report.html import EMPTY
 from report.verdicts.effects import loss_column, scored
 from report.verdicts.tables import Tables
@@ -55,6 +65,7 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     )
 
 
+_TIMES = {True: "before training", False: "after the last step"}
 _MOST_MARKED = 8  # layers; markers of more would be a band
 
 
@@ -68,7 +79,7 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
     rows = rows[(rows["step"] == 0) | (rows["step"] == last_step)]
     rows = rows.assign(
         layer=rows["layer"] + 1,
-        when=rows["step"].map(lambda step: "after the last step" if step else "before training"),
+        when=(rows["step"] == 0).map(_TIMES),
     )
     quantities = {"gradient_norm": "gradient norm", "output_rms": "RMS of the output"}
     rows = rows.rename(columns=quantities).melt(
@@ -77,17 +88,22 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
     rows = rows[rows["value"] > 0]  # neither NaN of a diverged run nor underflow of float32
     colours = variant_colours(rows, tables, ablation)
     means = rows.groupby(["variant", "quantity", "when", "layer"], sort=False)["value"].mean()
-    panels = {"col": "when", "row": "quantity", "facet_kws": {"sharey": "row"}}
     marker = "o" if rows["layer"].max() <= _MOST_MARKED else None
-    lines = {"kind": "line", "marker": marker, "errorbar": interval} | by_colour(colours)
-    grid = sns.relplot(rows, x="layer", y="value", height=3.0, aspect=1.2, **panels, **lines)
-    grid.set(yscale="log", xlabel="layer")
-    grid.set_titles("{row_name}, {col_name}")
-    grid.set_ylabels("")
-    for axes in grid.axes.flat:
+    figure, panels = plt.subplots(2, 2, figsize=(9, 6), sharex=True, sharey="row")
+    for axes, (quantity, when) in zip(
+        panels.flat, itertools.product(quantities.values(), _TIMES.values()), strict=True
+    ):
+        chosen = rows[(rows["quantity"] == quantity) & (rows["when"] == when)]
+        points = line_data(chosen, colours, ["layer"], "value")
+        lines: dict[str, Any] = {"style": None, "style_order": None, "marker": marker, "tips": True}
+        draw_lines(
+            axes, points, colours, x="layer", y="value", legend=axes is panels[0, 1], **lines
+        )
+        axes.set(yscale="log", xlabel="layer", ylabel="", title=f"{quantity}, {when}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_beside(panels[0, 1])
     return show(
-        grid.figure,
+        figure,
         alt=f"Gradients and activations by layer of {', '.join(colours)}.",
         caption="Feed-forward networks on one fixed batch: norm of the loss's gradient with respect"
         " to the last matrix, and root mean square of the output:"

@@ -32,7 +32,8 @@ def rate_search(tables: Tables, ablation: str) -> HTML:
     # The first seed tried all rates, the others only the best two.
     first_seed = done["seed"] == done["seed"].min()
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
-    draw_lines(axes, done[first_seed], colours, x="learning_rate", y=loss, **MARKED)
+    tried = line_data(done[first_seed], colours, ["learning_rate"], loss)
+    draw_lines(axes, tried, colours, x="learning_rate", y=loss, tips=True, **MARKED)
     if not first_seed.all():
         style = by_colour(colours) | {"style": "variant", "style_order": list(colours)}
         others = done[~first_seed]
@@ -42,6 +43,9 @@ def rate_search(tables: Tables, ablation: str) -> HTML:
         x, y, colour = row["learning_rate"], row[loss], colours[row["variant"]]
         axes.plot(x, y, "o", color=colour, markersize=11, fillstyle="none")
     axes.set(xscale="log", xlabel="peak learning rate", ylabel=loss_label(tables, ablation))
+    rates = sorted(trials["learning_rate"].unique())
+    axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    axes.minorticks_off()
     legend_beside(axes)
     best = "; ".join(f"{row['variant']} is best at {row['learning_rate']:g}" for row in chosen)
     caption = (
@@ -84,7 +88,8 @@ def schedules(tables: Tables, ablation: str) -> HTML:
         return EMPTY
     colours = variant_colours(points, tables, ablation)
     figure, axes = plt.subplots(figsize=(7.5, 3.2))
-    draw_lines(axes, points, colours, x="step", y="learning_rate", dashes=True)
+    rates = line_data(points, colours, ["step"], "learning_rate")
+    draw_lines(axes, rates, colours, x="step", y="learning_rate", dashes=True)
     axes.set(xlabel="step", ylabel="learning rate")
     legend_beside(axes)
     last = points.sort_values("step").groupby("variant")["learning_rate"].last()
@@ -93,6 +98,6 @@ def schedules(tables: Tables, ablation: str) -> HTML:
         figure,
         alt=f"Learning rate over training. {final}.",
         caption="Learning rate over training, recorded every few steps.",
-        data=line_data(points, colours, ["step"], "learning_rate"),
+        data=rates,
         chart=chart_of(colours, ["step"], "learning_rate", "learning rate"),
     )

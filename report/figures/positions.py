@@ -140,7 +140,8 @@ def _loss_figure(
     loss = loss_column(tables, ablation, "loss").name
     colours = variant_colours(rows, tables, ablation)
     figure, axes = plt.subplots(figsize=(7.5, 3.8))
-    draw_lines(axes, rows, colours, x=x, y=loss, **MARKED)
+    means = line_data(rows, colours, [x], loss)
+    draw_lines(axes, means, colours, x=x, y=loss, **MARKED)
     log2_axis(axes)
     axes.set(xlabel=label, ylabel=loss_label(tables, ablation))
     legend_beside(axes)
@@ -148,6 +149,6 @@ def _loss_figure(
         figure,
         alt=f"{caption}. At the right end: {values_at_right_end(rows, colours, x, loss)}.",
         caption=f"{caption}: {mean_over_seeds(rows)}.{note}",
-        data=line_data(rows, colours, [x], loss),
+        data=means,
         chart=chart_of(colours, [x], loss, loss_label(tables, ablation), log=True),
     )

@@ -5,9 +5,10 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 from IPython.display import HTML
 
-from report.figures.charts import MARKED, draw_lines, log2_axis, palette, show
+from report.figures.charts import MARKED, by_colour, log2_axis, palette, show
 from report.html import EMPTY, join_html, render, table
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import plural
@@ -145,15 +146,17 @@ def speed_by_size(tables: Tables) -> HTML:
     colours = palette(list(rows["precision"].unique()))
     figure, panels = plt.subplots(2, len(_SIZES), figsize=(9.5, 5), sharey="row", sharex="col")
     lines: dict[str, Any] = {
-        "column": "precision",
+        **by_colour(colours, "precision"),
+        **MARKED,
+        "style": "precision",
         "errorbar": ("pi", 100),
         "estimator": "median",
-    } | MARKED
+    }
     for (top, bottom), (size, label) in zip(panels.T, _SIZES.items(), strict=True):
         varied = rows[rows["varied"].isin(["", size])]
         legend = size == "workers"
-        draw_lines(top, varied, colours, x=size, y="tokens_per_second", legend=False, **lines)
-        draw_lines(bottom, varied, colours, x=size, y="share", legend=legend, **lines)
+        sns.lineplot(varied, x=size, y="tokens_per_second", ax=top, legend=False, **lines)
+        sns.lineplot(varied, x=size, y="share", ax=bottom, legend=legend, **lines)
         top.set(ylabel="tokens per second", ylim=(0, None))
         bottom.set(ylabel="% of the peak", ylim=(0, None), xlabel=label)
         log2_axis(top)

@@ -13,8 +13,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from experiments.records.collect import is_measured, read_table
-from report.figures.charts import show
+from report.figures.charts import line_tip, show
 from report.html import EMPTY, details, join_html, render, table
+from report.svg import set_tip
 from report.verdicts.tables import Tables, records
 from report.verdicts.text import plural
 
@@ -163,11 +164,13 @@ def _draw(axes: Axes, rows: pd.DataFrame) -> None:
     names = list(rows["series"].unique())
     for name, colour in zip(names, sns.color_palette("colorblind", len(names)), strict=True):
         series = rows[rows["series"] == name]
-        axes.plot(series["x"], series["measured"], "o", color=colour, markersize=4, label=name)
+        dots = axes.plot(series["x"], series["measured"], "o", color=colour, ms=4, label=name)
         line, style = series["measured"], ":"
         if series["predicted"].notna().any():
             line, style = series["predicted"], "-"
-        axes.plot(series["x"], line, style, color=colour, linewidth=1.2)
+        lines = axes.plot(series["x"], line, style, color=colour, linewidth=1.2)
+        for artist, values in ((*dots, series["measured"]), (*lines, line)):
+            set_tip(artist, line_tip(name, series["x"], values))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
 
 

@@ -37,7 +37,8 @@ def learning_curves(tables: Tables, ablation: str) -> HTML:
     means = line_data(points, colours, _AXES, loss, by="step")
     points, above = _up_to(1.5 * tables.uniform_loss, points, loss)
     figure, axes = plt.subplots(figsize=(7, 3.4))
-    draw_lines(axes, points, colours, x="tokens", y=loss)
+    drawn = line_data(points, colours, ["tokens"], loss, by="step")
+    draw_lines(axes, drawn, colours, x="tokens", y=loss)
     axes.set(xlabel="tokens trained on", ylabel=loss_label(tables, ablation))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     caption = "Validation loss during training, for runs with a result: "
@@ -107,7 +108,8 @@ def difference_curves(tables: Tables, ablation: str) -> HTML:
     shown = shown[shown["step"] > 0]
     colours = variant_colours(shown, tables, ablation)
     figure, axes = plt.subplots(figsize=(5.2, 2.4), layout="constrained")
-    draw_lines(axes, shown, colours, x="tokens", y="difference", dashes=False)
+    drawn = line_data(shown, colours, ["tokens"], "difference")
+    draw_lines(axes, drawn, colours, x="tokens", y="difference", dashes=False)
     for name, line in zip(colours, axes.lines, strict=False):  # lines of the legend follow
         set_tip(line, values_at_right_end(rows, {name: colours[name]}, "tokens", "difference"))
     baseline, unit = tables.ablations[ablation].baseline, loss_column(tables, ablation).unit

@@ -1,5 +1,6 @@
 """Effects per seed or block: scores, curves, speeds, and paired differences with their means."""
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def finished(tables: Tables, ablation: str) -> pd.DataFrame:
     return members[members["status"].isin(FINISHED)]
 
 
+@functools.lru_cache(maxsize=16)
 def scored(tables: Tables, ablation: str) -> pd.DataFrame:
     """The finished members of an ablation, with a validation loss for every run.
 

@@ -5,9 +5,12 @@ An effect over seeds is an array of one value per seed, [n].
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from pandas.api.typing import SeriesGroupBy
 from scipy import stats
 
 LEVEL = 0.05  # of every test at the first look; an interval covers 1 - LEVEL
@@ -84,6 +87,16 @@ def student(mean: float, error: float, n: int, freedom: int, level: float = LEVE
     """Mean with Student's interval, which covers 1 - level, from the standard error of the mean."""
     half = float(stats.t.ppf(1 - level / 2, freedom)) * error
     return Estimate(mean, mean - half, mean + half, n, error, freedom)
+
+
+def mean_intervals(groups: "SeriesGroupBy[Any, Any]") -> pd.DataFrame:
+    """The ends low and high of the 95 % interval of each group's mean, as `estimate` has them; NaN
+    for a single value. Missing values are not counted.
+    """
+    n = groups.count()
+    error = groups.sem().mask((n > 1) & (groups.max() == groups.min()), 0.0)
+    half = error * stats.t.ppf(1 - LEVEL / 2, (n - 1).where(n > 1))
+    return pd.DataFrame({"low": groups.mean() - half, "high": groups.mean() + half})
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:

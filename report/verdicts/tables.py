@@ -34,7 +34,7 @@ _LOADED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared and hashed by identity, so that results can be cached
 class Tables:
     """The tables of a results folder, with the columns and units of `experiments.records.schema`.
 
@@ -121,10 +121,7 @@ class Tables:
 
     def of(self, ablation: str) -> pd.DataFrame:
         """The members of an ablation at its budget."""
-        budget = self.budget or self.shown_budget(ablation)
-        return self.members[
-            (self.members["ablation"] == ablation) & (self.members["budget"] == budget)
-        ]
+        return _members_of(self, ablation)
 
     def trials(self, ablation: str) -> pd.DataFrame:
         """The rows of `tuning` of an ablation at its budget."""
@@ -212,6 +209,12 @@ def _stamp(file: Path) -> Stamp | None:
         return None
     facts = file.stat()
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=16)
+def _members_of(tables: Tables, ablation: str) -> pd.DataFrame:
+    members, budget = tables.members, tables.budget or tables.shown_budget(ablation)
+    return members[(members["ablation"] == ablation) & (members["budget"] == budget)]
 
 
 # Both caches are keyed by the stamps of the files that are read, so they cannot go stale.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,15 +98,17 @@ def sweep(
 
 @pytest.fixture
 def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A function that draws trials at budget 1, and returns the alternative text and caption."""
+    """A function that draws trials at budget 1, and returns the alternative text, the caption and
+    the texts under the pointer.
+    """
 
-    def draw(trials: Sequence[Trial], budget: int = 1) -> tuple[str, str]:
+    def draw(trials: Sequence[Trial], budget: int = 1) -> tuple[str, str, list[str]]:
         runs = runs_of({"a": [2.0], "b": [2.0]})
         tables = write_study(tmp_path, monkeypatch, ablation(claim()), runs, trials)
         figure = rate_search(tables.at(budget), "planted")
         alt = str(figure.data).partition('aria-label="')[2].partition('"')[0]
         caption = str(figure.data).partition("<figcaption>")[2].partition("</figcaption>")[0]
-        return alt, words(HTML(caption))
+        return alt, words(HTML(caption)), re.findall("<title>(.*?)</title>", str(figure.data))
 
     return draw
 
@@ -114,9 +117,14 @@ BOWL = {0.25: 3.0, 0.5: 2.5, 1: 2.0, 2: 2.5}
 
 
 def test_a_search_that_found_rates_within_its_range_has_the_plain_caption(shown):
-    alt, caption = shown([*sweep("a", BOWL, 0.5), *sweep("b", BOWL, 1)])
+    alt, caption, _ = shown([*sweep("a", BOWL, 0.5), *sweep("b", BOWL, 1)])
     assert caption == CAPTION
     assert alt == "Learning-rate search: a is best at 0.005; b is best at 0.01."
+
+
+def test_a_line_of_the_search_has_its_losses_under_the_pointer(shown):
+    tips = shown([*sweep("a", BOWL, 0.5), *sweep("b", {1: 2.25, 2: None}, 1)])[2]
+    assert tips == ["a: 3 at 0.0025; 2.5 at 0.005; 2 at 0.01; 2.5 at 0.02", "b: 2.25 at 0.01"]
 
 
 def test_a_best_rate_at_an_end_of_its_own_range_is_named(shown):

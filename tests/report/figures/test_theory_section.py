@@ -118,3 +118,14 @@ def test_every_topic_explains_one_ablation_and_figures_are_described(
         assert f"{name} {measured:.4g}" in html  # alternative text of the figure
     assert theory.theory_of(tables, "masking").data == ""
     assert theory.theory_of(SimpleNamespace(results=results / "none"), "heads").data == ""
+
+
+def test_measurements_and_predictions_have_their_values_under_the_pointer(table: pd.DataFrame):
+    tips = re.findall("<title>(.*?)</title>", theory.gradient_figure(table).data)
+    series = {tip.partition(": ")[0] for tip in tips}
+    assert len(tips) == 2 * len(series) >= 4  # points and a line each
+    of_one = table[
+        (table["topic"] == "residual-path")
+        & table["setting"].str.startswith("depth = 24, network (gpt2), residual")
+    ]
+    assert any(f"{of_one['measured'].iloc[0]:.3g} at 24" in tip for tip in tips)

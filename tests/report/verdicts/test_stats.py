@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from report.verdicts.stats import (
     Estimate,
     benjamini_hochberg,
     estimate,
+    mean_intervals,
     p_above,
     p_below,
     p_share_above,
@@ -34,6 +36,16 @@ def test_estimate_equals_a_computation_by_hand():
     assert (result.mean, result.n, result.freedom) == (3.0, 5, 4)
     assert result.error == pytest.approx(math.sqrt(0.5))
     assert (result.low, result.high) == pytest.approx((3 - half, 3 + half))
+
+
+def test_intervals_of_groups_equal_those_of_single_estimates():
+    groups = {"five": [*FIVE, math.nan], "two": [0.1, 0.7], "equal": [0.1] * 3, "one": [4.0]}
+    rows = pd.DataFrame([(name, x) for name, xs in groups.items() for x in xs], columns=["g", "x"])
+    intervals = mean_intervals(rows.groupby("g")["x"])
+    for name, values in groups.items():
+        single = estimate([x for x in values if not math.isnan(x)])
+        ends = [math.nan if end is None else end for end in (single.low, single.high)]
+        assert list(intervals.loc[name]) == pytest.approx(ends, nan_ok=True)
 
 
 def test_one_value_has_no_interval_and_equal_values_have_an_interval_of_width_zero():
