@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from experiments.claim import LOOKS
 from experiments.cli.options import (
     CorpusOptions,
     Hours,
@@ -16,22 +17,21 @@ from experiments.cli.report import PageBuilder
 from experiments.cli.run import train_in_turn
 from experiments.cli.session import Session, prepare
 from experiments.errors import UserError
-from experiments.planning.looks import LOOKS
 from experiments.planning.plan import unique_runs
 from experiments.profiles import Profile
 from experiments.records.collect import collect, read_table
 from experiments.records.study import Study
 from experiments.running.lock import results_lock
 from experiments.running.runner import unfinished
-from report.verdicts.further_seeds import (
+from report.study.further_seeds import (
     Candidate,
     Place,
     cheapest_first,
     mean_seconds,
     undecided_claims,
 )
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables, records
+from report.study.judge import judge_all
+from report.study.tables import Tables, records
 from report.verdicts.text import join_words, plural
 from report.verdicts.trend import changing_claims
 

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from experiments.ablation import Ablation, Variant
 from experiments.catalogue import load_ablations, shown_path
+from experiments.claim import LOOKS, check_looks
 from experiments.errors import UserError
-from experiments.planning.looks import LOOKS, Added, SeedCounts, check_looks
 from experiments.planning.rates import CorpusFacts, Rates, Score, at_rate, variant_spec
+from experiments.planning.seed_counts import Added, SeedCounts
 from experiments.planning.tuning import TUNING_SEEDS, Sweep
 from experiments.profiles import SHAKESPEARE_CHARACTERS, Profile
 from experiments.spec import Probe, RunSpec, Task

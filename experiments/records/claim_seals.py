@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.ablation import Ablation, Claim, Variant
+from experiments.claim import LOOKS
 from experiments.files import seal, unseal, write_atomically
 from experiments.metrics import PRUNABLE, SOLVED, TRAINS
-from experiments.planning.looks import LOOKS
 from experiments.planning.plan import Plan
 from experiments.records.provenance import environment
 from experiments.records.run_folder import FINISHED, RunFolder

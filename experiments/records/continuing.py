@@ -3,8 +3,9 @@
 import dataclasses
 from pathlib import Path
 
+from experiments.claim import LOOKS, look_number
 from experiments.errors import UserError
-from experiments.planning.looks import LOOKS, Added, look_number
+from experiments.planning.seed_counts import Added
 from experiments.planning.tuning import TUNING_SEEDS
 from experiments.records.collect import read_table
 from experiments.records.study import Study

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from experiments.ablation import Ablation
 from experiments.catalogue import load_ablations
+from experiments.claim import look_number
 from experiments.errors import UserError
 from experiments.files import DamagedError, read_sealed, write_sealed
-from experiments.planning.looks import SeedCounts, look_number
 from experiments.planning.plan import FIRST_SEED, Plan, plan
 from experiments.planning.rates import CorpusFacts
+from experiments.planning.seed_counts import SeedCounts
 from experiments.profiles import PROFILES, Profile
 from experiments.records.run_folder import RunFolder
 from experiments.spec import Precision, RunSpec, Task

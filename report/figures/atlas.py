@@ -14,7 +14,7 @@ from experiments.records.collect import read_table
 from report.figures.charts import show
 from report.figures.heads import SCORES_HEAD, scores_note
 from report.html import EMPTY, details, join_html, render, table
-from report.verdicts.tables import Tables, records
+from report.study.tables import Tables, records
 from report.verdicts.text import format_number, join_words, plural
 
 _MAX_BYTE = 255  # an attention weight of 1

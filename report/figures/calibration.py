@@ -10,9 +10,9 @@ from experiments.records.collect import read_table
 from experiments.records.study import MANIFEST
 from report.figures.charts import show
 from report.html import join_html, render, table
+from report.study.tables import records
 from report.svg import INK, LINE
 from report.verdicts.stats import Estimate, estimate
-from report.verdicts.tables import records
 from report.verdicts.text import format_estimate, format_number, join_words, plural
 
 AGREES, DIFFERS, UNDECIDED = "agrees", "differs", "undecided"

@@ -16,10 +16,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from report.html import render
+from report.study.effects import loss_column
+from report.study.tables import Tables
 from report.svg import SETTINGS, inline_svg, set_tip
-from report.verdicts.effects import loss_column
 from report.verdicts.stats import mean_intervals
-from report.verdicts.tables import Tables
 from report.verdicts.text import format_number
 
 matplotlib.use("Agg")

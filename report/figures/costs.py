@@ -15,11 +15,11 @@ from report.figures.charts import (
     show,
 )
 from report.html import EMPTY, table
-from report.verdicts.cost_growth import FROM, attention_share, growth, overtakes
-from report.verdicts.effects import measured_operations
-from report.verdicts.explain import machine
+from report.study.cost_growth import FROM, attention_share, growth, overtakes
+from report.study.effects import measured_operations
+from report.study.reasons import machine
+from report.study.tables import Tables
 from report.verdicts.stats import Estimate, estimate
-from report.verdicts.tables import Tables
 from report.verdicts.text import format_estimate, format_interval, format_number, plural
 
 _GENERATION = {"generation multi-head", "generation grouped", "generation multi-query"}

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from experiments.records.run_folder import Status
 from report.figures.charts import palette, show
 from report.html import EMPTY, join_html, paragraph, table
+from report.study.effects import difference_estimates, finished, loss_column, paired_losses
+from report.study.tables import Tables, records
 from report.svg import INK, LINE, SOFT, set_tip
-from report.verdicts.effects import difference_estimates, finished, loss_column, paired_losses
 from report.verdicts.stats import Estimate, estimate
-from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate, format_interval, format_number, join_words
 
 

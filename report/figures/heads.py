@@ -14,9 +14,9 @@ from report.figures.charts import (
     variant_colours,
 )
 from report.html import EMPTY, table
-from report.verdicts.effects import loss_column
+from report.study.effects import loss_column
+from report.study.tables import Tables
 from report.verdicts.stats import estimate
-from report.verdicts.tables import Tables
 from report.verdicts.text import format_estimate, mean_over_seeds
 
 SCORES_HEAD = ("score", "trained", "untrained", "shuffled text")

@@ -17,8 +17,8 @@ from report.figures.charts import (
     variant_colours,
 )
 from report.html import EMPTY
-from report.verdicts.effects import loss_column, scored
-from report.verdicts.tables import Tables
+from report.study.effects import loss_column, scored
+from report.study.tables import Tables
 from report.verdicts.text import format_number, mean_over_seeds, seeds_of
 
 

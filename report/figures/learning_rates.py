@@ -16,8 +16,8 @@ from report.figures.charts import (
     variant_colours,
 )
 from report.html import EMPTY
-from report.verdicts.effects import curve_points, loss_column
-from report.verdicts.tables import Tables, records
+from report.study.effects import curve_points, loss_column
+from report.study.tables import Tables, records
 from report.verdicts.text import plural
 
 

@@ -8,7 +8,7 @@ from IPython.display import HTML
 
 from experiments.ablation import Ablation, Variant
 from report.html import render
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 NETWORK, TASK, TRAINING, NONE = "another network", "task", "training", "nothing"
 # The part that each field belongs to. Recipe fields that are not listed belong to TRAINING.

@@ -19,8 +19,8 @@ from report.figures.charts import (
     variant_colours,
 )
 from report.html import EMPTY
-from report.verdicts.effects import loss_column
-from report.verdicts.tables import Tables, records
+from report.study.effects import loss_column
+from report.study.tables import Tables, records
 from report.verdicts.text import format_number, join_words, mean_over_seeds
 
 

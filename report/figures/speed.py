@@ -10,7 +10,7 @@ from IPython.display import HTML
 
 from report.figures.charts import MARKED, by_colour, log2_axis, palette, show
 from report.html import EMPTY, join_html, render, table
-from report.verdicts.tables import Tables, records
+from report.study.tables import Tables, records
 from report.verdicts.text import plural
 
 _OVERHEADS = ("between runs", "run, all done", "report, all done")

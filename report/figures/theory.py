@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from experiments.records.collect import is_measured, read_table
 from report.figures.charts import line_tip, show
 from report.html import EMPTY, details, join_html, render, table
+from report.study.tables import Tables, records
 from report.svg import set_tip
-from report.verdicts.tables import Tables, records
 from report.verdicts.text import plural
 
 _FOLDED_FROM = 13  # rows

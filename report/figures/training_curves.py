@@ -18,9 +18,9 @@ from report.figures.charts import (
 )
 from report.figures.forest import about_losses
 from report.html import EMPTY, join_html, paragraph
+from report.study.effects import curve_points, finished, is_text, loss_column
+from report.study.tables import Tables
 from report.svg import INK, SOFT, set_tip
-from report.verdicts.effects import curve_points, finished, is_text, loss_column
-from report.verdicts.tables import Tables
 from report.verdicts.text import format_number, join_words, mean_over_seeds
 
 _AXES = ("tokens", "seconds", "flops")

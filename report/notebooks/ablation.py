@@ -31,7 +31,7 @@ from report.page.budgets import loss_by_budget, shown_note, tuning_gaps, tuning_
 from report.page.cards import answer, cards, reason
 from report.page.claims import claims_of
 from report.page.variant_tables import changes_table, metrics_table, rerun, samples
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 tables = Tables.load(Path(results))
 tables = tables.at(tables.shown_budget(ablation))

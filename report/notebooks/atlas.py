@@ -17,7 +17,7 @@ results = "results/smoke"
 from pathlib import Path
 
 from report.figures.atlas import grids, scores, viewer
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 tables = Tables.load(Path(results))
 

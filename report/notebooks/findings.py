@@ -24,7 +24,7 @@ from report.page.second_studies import second_studies, second_verdicts
 from report.page.summary import glossary, opening
 from report.page.tour import tour
 from report.page.verdict_map import verdict_map
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 tables = Tables.load(Path(results))
 claims, second = claims_of(Path(results)), second_verdicts(tables)

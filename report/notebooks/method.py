@@ -20,7 +20,7 @@ from report.html import heading
 from report.page.provenance import citation, facts, failures, ledger
 from report.page.published import against_reference
 from report.page.summary import study_facts
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 tables = Tables.load(Path(results))
 

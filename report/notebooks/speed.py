@@ -23,7 +23,7 @@ from report.figures.speed import (
     step_table,
     time_to_loss,
 )
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 tables = Tables.load(Path(results))
 

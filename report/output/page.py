@@ -10,8 +10,8 @@ from report.output.execute import execute
 from report.output.freshness import fingerprint
 from report.output.story import arranged, page_sections
 from report.page.summary import title
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables
+from report.study.judge import judge_all
+from report.study.tables import Tables
 
 
 def build(results: Path) -> tuple[Path, dict[str, str]]:

@@ -19,8 +19,8 @@ from experiments.records.run_folder import FINISHED
 from experiments.records.study import MANIFEST
 from report.output import readme
 from report.page.provenance import seconds_by_the_clock
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables, records
+from report.study.judge import judge_all
+from report.study.tables import Tables, records
 
 _MISSING = "missing"  # status of a planned run without a row in the table "runs"
 

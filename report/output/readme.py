@@ -20,7 +20,7 @@ from report.page.claims import claims_of, verdict_summary
 from report.page.provenance import seconds_by_the_clock
 from report.page.second_studies import second_verdicts
 from report.page.verdict_map import Course, MapRow, draw_verdict_map, map_rows
-from report.verdicts.tables import Tables, records
+from report.study.tables import Tables, records
 from report.verdicts.text import format_duration, join_words, plural
 
 

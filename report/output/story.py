@@ -6,7 +6,7 @@ from typing import NamedTuple
 from experiments.ablation import GROUPS
 from report.figures.atlas import networks
 from report.output.execute import Section
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 FIRST = "findings"  # anchor of the first section
 

@@ -6,8 +6,8 @@ from IPython.display import HTML
 from experiments.records.run_folder import FINISHED
 from model.accounting import parameter_count
 from report.html import EMPTY, join_html, paragraph, render, table
-from report.verdicts.effects import loss_column, variant_estimate
-from report.verdicts.tables import Tables, records
+from report.study.effects import loss_column, variant_estimate
+from report.study.tables import Tables, records
 from report.verdicts.text import format_estimate, format_number, join_words, plural
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
-from experiments.sources import links
 from report.html import EMPTY, render
 from report.page.claims import deepest, with_texts
-from report.verdicts.explain import MEASURED_ON
+from report.sources import links
+from report.study.reasons import MEASURED_ON
+from report.study.tables import Tables
 from report.verdicts.outcomes import DECIDED, MARKS, Verdict
-from report.verdicts.tables import Tables
 
 _WIDTH = 160  # of a strip, in its own units
 _ROOM = 1.12  # of a strip's scale beyond the largest number on it

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.ablation import Claim
 from experiments.catalogue import load_ablations
+from experiments.claim import Claim
 from experiments.metrics import COST_METRICS
 from experiments.records.collect import read_table
+from report.study.tables import records
 from report.verdicts.outcomes import DECIDED, Verdict
 from report.verdicts.stats import LEVEL
-from report.verdicts.tables import records
 from report.verdicts.text import format_interval, format_number, format_p, join_words, plural
 
 SHARE = "share of seeds"  # the unit of claims that are counted in seeds

@@ -6,7 +6,7 @@ from IPython.display import HTML
 from experiments.records.run_folder import FINISHED, Status
 from report.html import EMPTY, join_html, paragraph, render, table
 from report.page.summary import run_dates, title
-from report.verdicts.tables import Tables, records
+from report.study.tables import Tables, records
 from report.verdicts.text import format_duration, format_number, join_words, plural
 
 _TIMES = ("train", "compile", "evaluation", "probe", "checkpoint")

@@ -14,9 +14,9 @@ from experiments.records.study import MANIFEST, Study
 from experiments.spec import SPLITS
 from report.html import details, join_html, paragraph, table
 from report.page.claims import claims_of
-from report.verdicts.effects import loss_column, variant_estimate
+from report.study.effects import loss_column, variant_estimate
+from report.study.tables import Tables, records
 from report.verdicts.stats import Estimate
-from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate, plural
 
 UNCHANGED, CHANGED, CHANGED_TIMING = "unchanged", "changed", "changed (timing)"

@@ -11,10 +11,10 @@ from model.accounting import parameter_count
 from report.figures.model_diagram import part_of_pair
 from report.html import EMPTY, render
 from report.page.budgets import tokens_at
-from report.verdicts.effects import loss_column, paired_losses
+from report.study.effects import loss_column, paired_losses
+from report.study.tables import Tables
 from report.verdicts.outcomes import Verdict
 from report.verdicts.stats import Estimate, estimate
-from report.verdicts.tables import Tables
 from report.verdicts.text import format_duration, format_estimate, join_words, plural
 
 

@@ -23,9 +23,9 @@ from experiments.records.run_folder import FINISHED
 from experiments.records.study import Study
 from report.html import EMPTY, join_html, paragraph, table
 from report.page.claims import claims_of
-from report.verdicts.judge import judge_all
+from report.study.judge import judge_all
+from report.study.tables import Tables, records
 from report.verdicts.outcomes import DECIDED, Verdict
-from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_interval, format_number, join_words, plural
 
 ALIKE, OTHERWISE = "=", "≠"  # marks of a verdict that second studies decide alike, or otherwise

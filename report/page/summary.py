@@ -12,9 +12,9 @@ from report.html import render, table
 from report.page.budgets import gaps_within_margin, progress, tuning_share
 from report.page.claims import deepest, verdict_summary, wrong_decisions
 from report.page.removals import in_sentences, removals_figure, removals_of
+from report.study.tables import Tables
 from report.verdicts.outcomes import Verdict
 from report.verdicts.stats import LEVEL
-from report.verdicts.tables import Tables
 from report.verdicts.text import join_words, plural
 
 _MOST_EFFECTS = 3

@@ -11,9 +11,9 @@ from experiments.ablation import GROUPS
 from report.figures.charts import show
 from report.html import EMPTY, render
 from report.page.claims import with_texts
+from report.study.tables import Tables
 from report.svg import INK, LINE, set_tip
 from report.verdicts.outcomes import DECIDED, Verdict
-from report.verdicts.tables import Tables
 
 _SENTENCES = {
     Verdict.SUPPORTED: "The data support this",

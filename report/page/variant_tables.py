@@ -7,9 +7,9 @@ import pandas as pd
 from IPython.display import HTML
 
 from report.html import EMPTY, render, table
-from report.verdicts.effects import is_text, loss_column, mean_of, scored
+from report.study.effects import is_text, loss_column, mean_of, scored
+from report.study.tables import Tables, records
 from report.verdicts.stats import Estimate, scaled
-from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_estimate, join_words
 
 

@@ -14,8 +14,8 @@ from report.html import EMPTY, render
 from report.page.budgets import budget_head
 from report.page.claims import with_texts
 from report.page.second_studies import ALIKE, OTHERWISE, compared_marks
+from report.study.tables import Tables
 from report.verdicts.outcomes import DECIDED, MARKS, Verdict
-from report.verdicts.tables import Tables
 
 _TESTABLE = [Verdict.SUPPORTED, Verdict.NEGLIGIBLE, Verdict.REVERSED, Verdict.UNDECIDED]
 

@@ -14,8 +14,8 @@ from report.page.claims import claims_of
 from report.paper.content import paper_of
 from report.paper.html import html
 from report.paper.latex import latex
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables
+from report.study.judge import judge_all
+from report.study.tables import Tables
 
 
 def main(results: Path) -> int:

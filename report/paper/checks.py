@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from experiments.planning.looks import LOOKS
+from experiments.claim import LOOKS
 from experiments.planning.plan import FIRST_SEED
 from experiments.records.run_folder import FINISHED, Status
 from model.accounting import parameter_count
@@ -12,8 +12,8 @@ from report.page.claims import deepest
 from report.page.provenance import fact_rows
 from report.page.second_studies import STUDY_HEAD, STUDY_NOTE, VERDICT_HEAD, compared
 from report.paper.document import Commands, Items, Paragraph, Part, Section, Table
+from report.study.tables import Tables, records
 from report.verdicts.outcomes import Verdict
-from report.verdicts.tables import Tables, records
 from report.verdicts.text import format_number, join_words, plural
 
 # Names of the facts of `fact_rows` that a rerun needs.

@@ -4,7 +4,6 @@ from collections import Counter
 
 import pandas as pd
 
-from experiments.sources import SOURCES, address, papers_in
 from model.accounting import parameter_count
 from report.page.budgets import tokens_at
 from report.page.claims import verdict_summary
@@ -16,7 +15,8 @@ from report.paper.checks import checks, limits, missing_runs, rerun
 from report.paper.document import Paper, Reference
 from report.paper.method import method, question
 from report.paper.results import change_summary, changed_with_budget, results
-from report.verdicts.tables import Tables
+from report.sources import SOURCES, address, papers_in
+from report.study.tables import Tables
 from report.verdicts.text import join_words, plural
 
 

@@ -74,7 +74,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Reference:
-    """A cited paper by author and year, its number as in `experiments.sources`, and its address."""
+    """A cited paper by author and year, its number as in `report.sources`, and its address."""
 
     paper: str
     number: str

@@ -4,17 +4,17 @@ from collections import Counter
 
 import pandas as pd
 
+from experiments.claim import LOOKS, look_number
 from experiments.gates import Beats, SeesTokens, Solves, Trains, UsesContext
-from experiments.planning.looks import LOOKS, look_number
 from experiments.planning.tuning import TUNING_SEEDS
 from experiments.records.run_folder import FINISHED
-from experiments.sources import papers_in
 from model.accounting import parameter_count
 from report.page.budgets import tokens_at, tuning_share
 from report.page.claims import wrong_decisions
 from report.paper.document import Items, Paragraph, Section, Table
+from report.sources import papers_in
+from report.study.tables import Tables
 from report.verdicts.stats import LEVEL, look_level
-from report.verdicts.tables import Tables
 from report.verdicts.text import format_coverage, format_number, join_words, plural
 
 _SPLITS = {"train": "training", "val": "validation", "test": "the test"}

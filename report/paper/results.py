@@ -9,8 +9,8 @@ from report.page.claims import deepest, with_texts
 from report.page.summary import largest_effects
 from report.page.verdict_map import MapRow, draw_verdict_map, map_rows
 from report.paper.document import Paragraph, Part, Picture, Section, Table
+from report.study.tables import Tables
 from report.verdicts.outcomes import Verdict
-from report.verdicts.tables import Tables
 from report.verdicts.text import format_interval, format_number, join_words, plural
 from report.verdicts.trend import CHANGING, Direction
 

@@ -2,25 +2,17 @@
 
 from typing import Any
 
-import pandas as pd
-
-from experiments.ablation import Claim
-from experiments.metrics import BLOCK_METRICS, COST_METRICS, METRICS, SPEED_METRICS
-from experiments.planning.looks import LOOKS, look_number
-from experiments.records.run_folder import FINISHED, Status
-from report.verdicts.gates import gate_rule
+from experiments.claim import LOOKS, Claim, look_number
+from experiments.gates import YARDSTICKS, Beats, Gate, SeesTokens, Solves, Trains, UsesContext
 from report.verdicts.outcomes import Verdict, decidable_with, outcome_ps_of_counts
 from report.verdicts.stats import LEVEL, Estimate, look_level
 from report.verdicts.text import (
     format_coverage,
     format_interval,
     format_number,
-    format_seeds,
     join_words,
     plural,
 )
-
-_NO_STEPS = "the training steps have not been measured"
 
 
 def rule(claim: Claim, level: float = LEVEL) -> str:
@@ -38,7 +30,7 @@ def _outcomes(claim: Claim, level: float) -> str:
     """The interval that each outcome of a claim needs, in words."""
     if claim.counted:
         least = claim.seed_margin
-        by = f" by more than {least:g} {_metric_unit(claim)}" if least else ""
+        by = f" by more than {least:g} {claim.metric_unit}" if least else ""
         return (
             f"The share of seeds in which the comparison comes out as claimed{by}: supported if its"
             f" whole exact {format_coverage(level)} interval lies above {claim.margin:g},"
@@ -60,39 +52,24 @@ def _outcomes(claim: Claim, level: float) -> str:
     )
 
 
-def unit(claim: Claim) -> str:
-    """The unit of a claim's effect."""
-    if claim.counted:
-        return "share of seeds"
-    if claim.log:
-        return f"ratio of {_metric(claim)}"
-    return _metric_unit(claim)
-
-
-def _metric_unit(claim: Claim) -> str:
-    return (METRICS | COST_METRICS)[claim.metric]
-
-
-def numbers(row: dict[str, Any], claim: Claim) -> str:
+def numbers(row: dict[str, Any], claim: Claim, sample: str) -> str:
     """The effect and interval that decided a verdict, and for an undecided claim the smallest
     effect that would have been decided.
 
     Args:
         row: the claim's row of the table `claims`.
         claim: the claim.
+        sample: what the interval is taken over, "5 paired seeds".
     """
     effect, low, high = row["effect"], row["low"], row["high"]
     name = "share" if claim.counted else "ratio" if claim.log else "effect"
     if claim.threshold:
         name = f"excess over {claim.threshold:g}:"
     if low is None:
-        return (
-            f"{name} {format_number(effect)} from {_sample(claim, row['n'])}: an interval needs"
-            " at least two"
-        )
+        return f"{name} {format_number(effect)} from {sample}: an interval needs at least two"
     text = (
         f"{name} {format_number(effect, low, high)}, {format_coverage(row['level'])} interval"
-        f" {format_interval(low, high)} over {_sample(claim, row['n'])}"
+        f" {format_interval(low, high)} over {sample}"
     )
     if row["look"] > 1:
         text += f" (look {row['look']})"
@@ -135,99 +112,31 @@ def too_small(effect: Estimate, claim: Claim) -> str:
     )
 
 
-MEASURED_ON = "; measured on "  # between a verdict's reason and the machine
+def gate_rule(gate: Gate) -> str:
+    """What a gate requires, in words."""
+    if isinstance(gate, Solves):
+        return f"in every seed {any_of(gate.arms)} solves the task (accuracy {gate.accuracy:g})"
+    if isinstance(gate, Trains):
+        return f"in every seed {gate.arm} ends {gate.by:g} nats below a guess by frequency"
+    if isinstance(gate, SeesTokens):
+        return f"{gate.arm} is trained on {gate.per_parameter:g} tokens a parameter"
+    if isinstance(gate, Beats):
+        return f"the loss of {gate.arm} is {gate.by:g} nats below that of {yardstick_name(gate)}"
+    return f"{gate.arm} uses its context for {gate.by:g}{after_start(gate)}"
 
 
-def machine(rows: pd.DataFrame) -> str:
-    """Where times were measured, to follow a text: "; measured on AMD EPYC, one thread".
-
-    Args:
-        rows: rows of the table `costs`.
-    """
-    threads = [int(n) for n in sorted(set(rows["threads"].dropna()))]
-    named = [str(name) for name in sorted(set(rows["device_name"].dropna()))]
-    counted = ["one thread" if n == 1 else plural(n, "thread") for n in threads]
-    return f"{MEASURED_ON}{', '.join([join_words(named), *counted])}" if named else ""
+def yardstick_name(gate: Beats) -> str:
+    """The yardstick of a gate, in words."""
+    names = {"unigram": "a guess by frequency", "uniform": "a uniform guess"}
+    known = gate.yardstick in YARDSTICKS
+    return names.get(gate.yardstick, "the bigram") if known else gate.yardstick
 
 
-def reason_not_run(
-    needed: pd.DataFrame, claim: Claim, tokenizer: str, *, has_genres: bool, blocks: int = 0
-) -> str:
-    """Why a claim has no effect for any seed or block.
-
-    Args:
-        needed: the members of the variants that the claim weighs.
-        claim: the claim.
-        tokenizer: the study's tokenizer, "characters" or "bpe".
-        has_genres: whether the corpus has the data of every task.
-        blocks: number of blocks that have measured what the claim weighs.
-    """
-    if claim.metric in BLOCK_METRICS:
-        return _NO_STEPS if claim.metric in SPEED_METRICS else "the costs have not been measured"
-    if needed.empty and has_genres:
-        return "no run of the comparison is planned in this study"
-    if needed.empty and tokenizer == "bpe":
-        return "the task needs positions in the text, which only tokens of one character have"
-    if needed.empty:
-        return "this corpus lacks the data of the task"
-    finished = needed["status"].isin(FINISHED)
-    if finished.groupby(needed["seed"]).all().any():
-        if claim.metric.endswith("_to_loss"):
-            if claim.metric in SPEED_METRICS and not blocks:
-                return _NO_STEPS
-            return "no seed has a loss of the bigram that every run of the comparison reaches"
-        return (
-            f"no seed has a value of {_metric(claim)} for every run of the comparison"
-            + divergence(needed, claim)
-        )
-    counts = needed.loc[~finished, "status"].value_counts()
-    lacking = ", ".join(f"{n} {status}" for status, n in counts.items())
-    return f"no seed has every run of the comparison: {lacking}"
+def after_start(gate: UsesContext) -> str:
+    """The share of the window that a gate leaves out, to follow another text."""
+    return f" after its first {100 * gate.skip:.2g} %" if gate.skip else ""
 
 
-def divergence(needed: pd.DataFrame, claim: Claim) -> str:
-    """How diverged runs were counted, to follow another text; empty if no run diverged.
-
-    Args:
-        needed: the members of the variants that the claim weighs.
-        claim: the claim.
-    """
-    diverged = needed[needed["status"] == Status.DIVERGED]
-    if claim.metric in ("val_loss", "val_loss_per_character"):
-        counts = {"counted as a uniform guess": len(diverged)}
-    elif claim.metric.endswith("_to_loss"):
-        counts = {"counted up to the divergence": len(diverged)}
-    elif claim.metric == "steps_to_solve":
-        counts = {"counted as not solved": len(diverged)}
-    elif claim.metric == "trains":
-        counts = {"counted as not training": len(diverged)}
-    else:
-        measured = int(diverged[claim.metric].notna().sum()) if claim.metric in diverged else 0
-        counts = {
-            "counted with what was measured": measured,
-            "left out": len(diverged) - measured,
-        }
-    return "".join(f"; {plural(n, 'run')} diverged, {how}" for how, n in counts.items() if n)
-
-
-def unreached(training: pd.DataFrame) -> str:
-    """How many seeds are left out since a run never reaches the loss, to follow another text.
-
-    Args:
-        training: training to the loss, [seeds, variants], NaN where it is never reached.
-    """
-    n = int(training.isna().any(axis=1).sum())
-    return f"; {plural(n, 'seed')} left out, where a run never reaches the loss" if n else ""
-
-
-def _metric(claim: Claim) -> str:
-    return claim.metric.replace("_", " ")
-
-
-def _sample(claim: Claim, n: int) -> str:
-    """The values that an interval is taken over, counted."""
-    if claim.metric == "memory_exponent":
-        return plural(n, "measurement")
-    if claim.metric in BLOCK_METRICS:
-        return plural(n, "block")
-    return format_seeds(n)
+def any_of(arms: tuple[str, ...]) -> str:
+    """ "a", "one of a and b"."""
+    return arms[0] if len(arms) == 1 else f"one of {join_words(arms)}"

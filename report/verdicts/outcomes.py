@@ -3,18 +3,23 @@
 import math
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
+import pandas as pd
 from scipy import stats
 
-from experiments.ablation import Claim
+from experiments.claim import Claim
 from report.verdicts.stats import (
     LEVEL,
     Estimate,
+    benjamini_hochberg,
+    estimate,
     p_above,
     p_below,
     p_share_above,
     p_share_below,
     p_within,
+    share,
 )
 
 
@@ -124,3 +129,75 @@ def decidable_with(effect: Estimate, margin: float, seeds: int, level: float) ->
         return None
     error = effect.error * math.sqrt(effect.n / seeds)
     return margin + float(stats.t.ppf(1 - level / 2, seeds - 1)) * error
+
+
+def judge_effects(
+    claim: Claim, effects: "pd.Series[float]", level: float = LEVEL
+) -> tuple[Estimate, dict[str, Any]]:
+    """The estimate of a claim's effect, and the verdict on it.
+
+    Args:
+        claim: the claim.
+        effects: the effect of each seed or block, [n], at least one; of a ratio, the logarithm.
+        level: level of the tests.
+
+    Returns:
+        The estimate, and the columns that `judge_estimate` returns.
+    """
+    if not claim.counted:
+        result = estimate(list(effects), level)
+        return result, judge_estimate(claim, result, level)
+    as_claimed, reverse = count_signs(effects)
+    n = len(effects)
+    result = share(as_claimed, n, level)
+    return result, _columns(
+        claim, result, outcome_ps_of_counts(as_claimed, reverse, n, claim.margin), level
+    )
+
+
+def judge_estimate(claim: Claim, effect: Estimate, level: float = LEVEL) -> dict[str, Any]:
+    """The verdict on the estimated effect of a claim that is not counted in seeds.
+
+    Returns:
+        Columns of the table of claims: effect, low, high, n, p, verdict, and decidable, the
+        smallest effect that would have been decided. A ratio is a ratio again, not its logarithm.
+    """
+    return _columns(claim, effect, outcome_ps(claim, effect, margin_of(claim)), level)
+
+
+def _columns(
+    claim: Claim, effect: Estimate, ps: dict[Verdict, float], level: float
+) -> dict[str, Any]:
+    verdict, p = decide(ps, level)
+    decidable = None if claim.counted else smallest_decidable(claim, effect)
+    return {
+        "effect": unlogged(effect.mean, claim),
+        "low": unlogged(effect.low, claim),
+        "high": unlogged(effect.high, claim),
+        "n": effect.n,
+        "p": None if effect.low is None else p,
+        "verdict": verdict,
+        "decidable": unlogged(decidable, claim) if verdict == Verdict.UNDECIDED else None,
+    }
+
+
+def unlogged(value: float | None, claim: Claim) -> float | None:
+    """A value as the claim shows it: a ratio where the effect is the logarithm of a ratio."""
+    return math.exp(value) if claim.log and value is not None else value
+
+
+def mark_fragile(rows: list[dict[str, Any]]) -> None:
+    """Add to the claims of one budget p as corrected over all of them, and whether a decided claim
+    is fragile: its corrected p is not below the level of the first look.
+
+    At a later look less is left of the level, so its p counts for as much more.
+    """
+    corrected = benjamini_hochberg([_p_at_first_look(row) for row in rows])
+    for row, p in zip(rows, corrected, strict=True):
+        row["p_corrected"] = p
+        row["fragile"] = row["verdict"] in DECIDED and p is not None and p >= LEVEL
+
+
+def _p_at_first_look(row: dict[str, Any]) -> float | None:
+    p = row.get("p")
+    return None if p is None else min(1.0, p * LEVEL / row["level"])

@@ -112,19 +112,19 @@ MISTAKES = [
     (
         "margin=0.1",
         'margin=0.1, metric="val_los"',
-        "14",
+        "5",
         "claim 'mine': no metric 'val_los', did you mean 'val_loss'?",
     ),
     (
         "margin=0.1",
         'margin=0.1, metric="measured_seconds"',
-        "14",
+        "5",
         "claim 'mine': no cost 'small': there are attention reference, ",
     ),
     (
         'effect={"small": 1, "rms": -1}',
         'check="head-costs"',
-        "14",
+        "5",
         "claim 'mine': no check 'head-costs', did you mean 'head-cost'?",
     ),
     ('["positions"]', '["position"]', "5", "probes: no probe 'position', did you mean 'positions'"),
@@ -221,7 +221,7 @@ MISTAKES = [
     (
         '            requires=[Beats("small", "bigram")],\n',
         "",
-        "14",
+        "5",
         "claim 'mine' is about what networks learn, and requires no gate, such as Beats",
     ),
     (

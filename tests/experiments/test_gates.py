@@ -112,9 +112,10 @@ def test_a_gate_against_another_variant_is_about_both():
 
 @pytest.mark.parametrize("metric", LEARNT_METRICS)
 def test_a_claim_about_learning_needs_a_gate(metric: str):
+    claim = Claim(**CLAIM, metric=metric)
+    assert claim.learnt
     with pytest.raises(ValueError, match="claim 'c' is about what networks learn, and requires no"):
-        Claim(**CLAIM, metric=metric)
-    assert Claim(**CLAIM, metric=metric, requires=[Trains("small")]).learnt
+        planted(Variant("small"), Variant("large"), claims=[claim])
 
 
 def test_a_claim_about_speed_gradients_or_heads_and_one_without_training_need_no_gate():

@@ -10,8 +10,8 @@ import pytest
 from planted import Effects, plant
 
 from experiments.records.collect import collect
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables
+from report.study.judge import judge_all
+from report.study.tables import Tables
 
 
 class Built(NamedTuple):

@@ -11,8 +11,8 @@ from experiments.ablation import Ablation, Beats, Claim, Variant
 from experiments.planning.plan import YARDSTICKS
 from experiments.records.collect import read_table, write_missing, write_table
 from experiments.records.study import Study
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables, records
+from report.study.judge import judge_all
+from report.study.tables import Tables, records
 
 VOCABULARY = 84  # a uniform guess has a loss of ln 84 = 4.43 nats
 UNIGRAM = 3.3  # nats
@@ -123,7 +123,7 @@ def write_study(
         added: numbers of seeds of claims at a budget, where they have more than five.
     """
     ablations = {"planted": ablation} | dict(more or {})
-    monkeypatch.setattr("report.verdicts.tables.load_ablations", lambda: ablations)
+    monkeypatch.setattr("report.study.tables.load_ablations", lambda: ablations)
     study = Study(
         profile_name="cpu",
         corpus_name="planted",

@@ -128,7 +128,7 @@ def start(
     budgets: Sequence[int] = (1,),
 ) -> Study:
     """A study of ABLATION without any run."""
-    for module in ("experiments.catalogue", "experiments.records.study", "report.verdicts.tables"):
+    for module in ("experiments.catalogue", "experiments.records.study", "report.study.tables"):
         monkeypatch.setattr(f"{module}.load_ablations", lambda: {"planted": ABLATION})
     study = Study(
         profile_name="cpu",

@@ -32,7 +32,7 @@ from model import ModelConfig
 from model.accounting import cache_bytes
 from model.attention import KERNELS
 from model.cache import Cache
-from report.verdicts.tables import records
+from report.study.tables import records
 
 CPU = torch.device("cpu")
 BASE = replace(PROFILES["cpu"].base_model(84), attention="fused")

@@ -18,7 +18,7 @@ from experiments.profiles import PROFILES
 from experiments.records.collect import read_table
 from experiments.records.study import Study
 from experiments.running.runner import StudyOutcome, unfinished
-from report.verdicts.tables import records
+from report.study.tables import records
 
 SECONDS = 3600.0  # of every run
 
@@ -115,7 +115,7 @@ def program(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         "experiments.records.study",
         "experiments.planning.plan",
         "experiments.cli.run",
-        "report.verdicts.tables",
+        "report.study.tables",
     ):
         monkeypatch.setattr(f"{module}.load_ablations", lambda: {"one": ABLATION})
     smoke = dataclasses.replace(PROFILES["smoke"], seeds=5, default_budgets=(1,))

@@ -3,7 +3,7 @@
 import pytest
 from decidable import ABLATION, Program
 
-from experiments.planning.looks import LOOKS
+from experiments.claim import LOOKS
 from experiments.planning.plan import unique_runs
 from experiments.records.run_folder import RunFolder
 from experiments.running.runner import unfinished

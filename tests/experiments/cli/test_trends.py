@@ -9,8 +9,8 @@ from experiments.planning.plan import FIRST_SEED
 from experiments.profiles import PROFILES
 from experiments.records.collect import collect, read_table
 from experiments.records.run_folder import RunFolder
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import records
+from report.study.judge import judge_all
+from report.study.tables import records
 
 
 def test_trends_trains_the_arms_of_changing_claims_alone_at_the_next_budget(

@@ -8,9 +8,9 @@ import pytest
 from sweeps import CORPUS
 
 from experiments.ablation import Ablation, Beats, Claim, Trains, Variant
+from experiments.claim import LOOKS, check_looks, look_number
 from experiments.errors import UserError
 from experiments.gates import Gate
-from experiments.planning.looks import LOOKS, check_looks, look_number
 from experiments.planning.plan import YARDSTICKS, plan
 from experiments.profiles import PROFILES
 
@@ -66,7 +66,7 @@ def test_looks_that_do_not_increase_are_refused_before_anything_is_planned(
     looks: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("experiments.planning.plan.LOOKS", looks)
-    with pytest.raises(UserError, match=r"^LOOKS=\(.*\) of .*looks.py cannot work: .*$"):
+    with pytest.raises(UserError, match=r"^LOOKS=\(.*\) of .*claim.py cannot work: .*$"):
         counts({})
 
 

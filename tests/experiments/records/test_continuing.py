@@ -8,17 +8,17 @@ import pytest
 from helping import planted
 
 from experiments.ablation import Variant
+from experiments.claim import LOOKS
 from experiments.cli import decide
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.files import write_sealed
-from experiments.planning.looks import LOOKS
 from experiments.planning.tuning import TUNING_SEEDS
 from experiments.profiles import PROFILES
 from experiments.records.collect import write_table
 from experiments.records.continuing import continued, with_first_seed, with_looks
 from experiments.records.study import Study
-from report.verdicts.further_seeds import Candidate
+from report.study.further_seeds import Candidate
 
 
 @pytest.fixture

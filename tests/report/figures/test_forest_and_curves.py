@@ -13,7 +13,7 @@ from planted import ODD_NAME
 
 from report.figures import forest as forests
 from report.figures import training_curves
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from experiments.records.collect import collect
 from experiments.records.study import Study
 from report.figures.learning_rates import rate_search
 from report.page.variant_tables import changes_table
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 CAPTION = (
     "Loss after training at each learning rate with one seed, and where a rate is tuned at the best"

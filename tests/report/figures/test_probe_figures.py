@@ -15,7 +15,7 @@ import pytest
 from IPython.display import HTML
 from planted import ODD_NAME, plant
 
-from experiments.ablation import Claim
+from experiments.claim import Claim
 from experiments.planning.plan import FIRST_SEED, unique_runs
 from experiments.records.collect import collect
 from experiments.records.run_folder import RunFolder
@@ -24,8 +24,8 @@ from report.figures.heads import head_table, pruning_curve
 from report.figures.layers import layer_gradients
 from report.figures.positions import loss_by_length, loss_by_position
 from report.page.variant_tables import samples
-from report.verdicts.judge import judge
-from report.verdicts.tables import Tables
+from report.study.judge import judge
+from report.study.tables import Tables
 
 PROBES = ("positions", "lengths", "heads", "pruning", "layers", "samples", "atlas")
 

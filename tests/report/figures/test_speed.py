@@ -17,7 +17,7 @@ from report.figures.speed import (
     time_to_loss,
     with_share_of_peak,
 )
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 
 def training(precision: str, repeat: int, tokens_per_second: float, **changes: Any) -> dict:

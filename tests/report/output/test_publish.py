@@ -20,8 +20,8 @@ from report.output.publish import publish
 from report.output.readme import cost, filled
 from report.page.provenance import seconds_by_the_clock
 from report.page.published import against_reference, identical_runs
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables, records
+from report.study.judge import judge_all
+from report.study.tables import Tables, records
 
 REFERENCE = ROOT / "results" / "reference"
 

@@ -18,8 +18,8 @@ from report.output.execute import execute
 from report.output.freshness import is_fresh
 from report.output.page import build
 from report.output.story import arranged, page_sections
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables
+from report.study.judge import judge_all
+from report.study.tables import Tables
 
 
 class Reader(HTMLParser):

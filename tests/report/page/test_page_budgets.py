@@ -16,7 +16,7 @@ from report.page.budgets import budget_text, loss_by_budget, progress, shown_not
 from report.page.cards import answer, cards
 from report.page.claims import claims_of, deepest, verdict_summary
 from report.page.summary import opening, study_facts
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 BASE = [2.0, 2.1, 1.9]
 CHECK = Claim(id="check", sentence="It is so.", said_by="nobody", check="head-cost")

@@ -30,7 +30,7 @@ from report.page.provenance import citation, facts, failures, ledger
 from report.page.summary import opening, study_facts, tiles
 from report.page.variant_tables import changes_table, metrics_table
 from report.page.verdict_map import verdict_map
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 ALL_ABLATIONS = load_ablations()  # before any test plants others
 

@@ -8,8 +8,8 @@ from building import judged_study
 from experiments.records.collect import write_table
 from report.page.claims import claims_of
 from report.page.published import IDENTICAL, OUTSIDE, WITHIN, against_reference, compare_means
+from report.study.tables import records
 from report.verdicts.stats import Estimate
-from report.verdicts.tables import records
 
 EFFECTS = [0.5, 0.52, 0.48, 0.51, 0.49]
 NONE = [0.01, -0.01, 0.02, -0.02, 0.0]

@@ -8,7 +8,7 @@ from by_hand import LEARNT, Run, ablation, bigrams, claim, judged, runs_of, writ
 from experiments.ablation import Beats
 from report.page.claims import claims_of
 from report.page.removals import Mark, in_sentences, removals_figure, removals_of
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 REMOVES = {"the brakes": ("a", "b")}
 

@@ -20,8 +20,8 @@ from report.page.second_studies import (
     write_verdicts,
 )
 from report.page.verdict_map import verdict_map
-from report.verdicts.judge import judge_all
-from report.verdicts.tables import Tables, records
+from report.study.judge import judge_all
+from report.study.tables import Tables, records
 
 CLAIMS = [
     claim(id="same"),
@@ -86,7 +86,7 @@ def test_a_verdict_by_another_rule_is_not_shown_until_it_is_compared_again(
     """The margin of every claim is ten times as large now, and every effect within it."""
     changed = [dataclasses.replace(each, margin=1.0) for each in CLAIMS]
     known = {"planted": ablation(*changed, variants=tuple(HERE))}
-    monkeypatch.setattr("report.verdicts.tables.load_ablations", lambda: known)
+    monkeypatch.setattr("report.study.tables.load_ablations", lambda: known)
     judge_all(studies)
     assert len(read_table(studies, "second")) == 3
     assert second_verdicts(Tables.load(studies)).empty

@@ -9,7 +9,7 @@ from by_hand import Trial, ablation, claim, runs_of, write_study
 from planted import plant
 from reading import cells, words
 
-from experiments.ablation import Claim
+from experiments.claim import Claim
 from experiments.records.collect import collect, read_table
 from report.page.budgets import (
     gaps_within_margin,
@@ -18,7 +18,7 @@ from report.page.budgets import (
     tuning_share,
     tuning_table,
 )
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 
 def sweep(variant: str, losses: Sequence[float | None], **stated: Any) -> list[Trial]:

@@ -10,8 +10,8 @@ from by_hand import LEARNT, ablation, bigrams, claim, judged, runs_of, write_stu
 from experiments.ablation import Beats
 from experiments.records.collect import read_table
 from report.page.verdict_map import MARKS, Course, MapRow, draw_verdict_map, map_rows, verdict_map
+from report.study.tables import Tables
 from report.verdicts.outcomes import Verdict
-from report.verdicts.tables import Tables
 
 NONE = pd.DataFrame(columns=["claim", "budget", "verdict"])  # no second study
 CLAIMS = [

@@ -23,7 +23,7 @@ from report.paper.content import paper_of
 from report.paper.document import Paper, Paragraph, Table
 from report.paper.html import html
 from report.paper.latex import escape, latex
-from report.verdicts.tables import Tables
+from report.study.tables import Tables
 
 HOSTILE = rf"{ODD_NAME} $x^2$ 5 % _ # ~ ^ {{ }} \input{{x}} \end{{document}} −±≈✓✗ – “ü” `--`"
 

@@ -11,15 +11,15 @@ import pytest
 from by_hand import Run, ablation, blocks, claim, judged, runs_of, write_study
 
 from experiments.records.collect import read_table
-from report.verdicts.further_seeds import (
+from report.study.further_seeds import (
     Candidate,
     cheapest_first,
     enough_seeds,
     mean_seconds,
     undecided_claims,
 )
+from report.study.tables import Tables
 from report.verdicts.stats import look_level
-from report.verdicts.tables import Tables
 
 HALF_WIDTHS = {8: 1.0045, 12: 0.8605, 20: 0.6873}  # of a standard deviation of 1
 COUNTED = claim(metric="trains", margin=0.25)

@@ -17,8 +17,8 @@ from test_looks import (
     share_of_wrong,
 )
 
-from experiments.planning.looks import LOOKS, look_number
-from report.verdicts.further_seeds import enough_seeds
+from experiments.claim import LOOKS, look_number
+from report.study.further_seeds import enough_seeds
 from report.verdicts.outcomes import decide, outcome_ps, outcome_ps_of_counts
 from report.verdicts.stats import LEVEL, estimate, look_level
 

@@ -11,19 +11,19 @@ import planted
 import pytest
 from planted import plant
 
-from experiments.ablation import Claim
+from experiments.claim import Claim
 from experiments.records.collect import collect, write_table
 from report.figures.costs import cost_curves
-from report.verdicts.cost_growth import (
+from report.study.cost_growth import (
     attention_share,
     cost_table,
     growth,
     overtakes,
     peak_flops,
 )
-from report.verdicts.effects import weighted_sum
-from report.verdicts.judge import judge
-from report.verdicts.tables import Tables
+from report.study.effects import weighted_sum
+from report.study.judge import judge
+from report.study.tables import Tables
 
 LENGTHS = (128, 256, 512, 1024, 2048)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.ablation import Claim, Variant
 from experiments.records.claim_seals import stated
-from report.verdicts.tables import records
+from report.study.tables import records
 from report.verdicts.text import join_words, plural
 
 

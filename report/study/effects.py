@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from experiments.ablation import Claim
+from experiments.claim import Claim
 from experiments.metrics import (
     BLOCK_METRICS,
     BLOCKS,
@@ -23,10 +23,10 @@ from experiments.planning.plan import YARDSTICKS
 from experiments.records.run_folder import FINISHED
 from experiments.records.schema import per_character
 from experiments.spec import TEXT_TASKS
-from report.verdicts.cost_growth import blocks_with, cost_table, step_speeds
-from report.verdicts.cost_to_target import seconds_to_loss, spent_to_loss, steps_to_solve
+from report.study.cost_growth import blocks_with, cost_table, step_speeds
+from report.study.cost_to_target import seconds_to_loss, spent_to_loss, steps_to_solve
+from report.study.tables import Tables
 from report.verdicts.stats import Estimate, estimate
-from report.verdicts.tables import Tables
 from report.verdicts.text import plural
 
 

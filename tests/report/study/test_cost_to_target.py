@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from report.verdicts.cost_to_target import first_reach, seconds_to_loss, spent_to_loss
+from report.study.cost_to_target import first_reach, seconds_to_loss, spent_to_loss
 
 
 @pytest.mark.parametrize(("target", "spent"), [(2.5, 15), (4.0, 0), (2.0, 20), (1.9, math.nan)])

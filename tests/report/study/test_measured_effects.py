@@ -7,8 +7,8 @@ import pytest
 from by_hand import Run, ablation, claim, write_study
 
 from experiments.ablation import UsesContext
-from report.verdicts.effects import claim_effect
-from report.verdicts.judge import judge
+from report.study.effects import claim_effect
+from report.study.judge import judge
 
 GAIN = claim(metric="context_gain_per_character", effect={"a": 1, "b": -1})
 

@@ -1,40 +1,12 @@
-"""Looks: the numbers of seeds at which an undecided claim is judged again, and what they add."""
+"""Numbers of seeds: of a study, of an ablation, and of claims that seeds were added to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.ablation import Ablation, Claim
-from experiments.errors import UserError
 from experiments.gates import needs_bigram
 
 Added = Mapping[str, Mapping[str, int]]  # numbers of seeds by claim and budget, a text as in JSON
-
-
-# Numbers of seeds at the looks that follow the first. Chosen before any claim was looked at twice:
-# see tests/report/verdicts/test_looks.py.
-LOOKS: tuple[int, ...] = (8, 12, 20)
-
-
-def check_looks(looks: Sequence[int]) -> None:
-    """Refuse planned looks that are not whole numbers of seeds, above one and increasing.
-
-    Raises:
-        UserError: naming the looks.
-    """
-    whole = all(type(n) is int for n in looks)
-    if not whole or any(n <= before for before, n in zip((1, *looks), looks, strict=False)):
-        raise UserError(
-            f"LOOKS={tuple(looks)} of experiments/planning/looks.py cannot work: a look has a whole"
-            " number of seeds, above one and more than the look before"
-        )
-
-
-def look_number(n: int, looks: int) -> int:
-    """The number of the look at a claim with `n` added seeds, in a study with so many looks.
-
-    A planned look that was skipped counts, so the level does not depend on which are skipped.
-    """
-    return looks + sum(planned <= n for planned in LOOKS)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import pytest
 from by_hand import Run, ablation, claim, write_study
 
 from experiments.ablation import Solves
-from report.verdicts.cost_to_target import steps_to_solve
-from report.verdicts.judge import judge
+from report.study.cost_to_target import steps_to_solve
+from report.study.judge import judge
 
 SOONER = claim(
     metric="steps_to_solve",

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from experiments.ablation import Claim
+from experiments.claim import LOOKS, Claim, look_number
 from experiments.metrics import BLOCK_METRICS, SPEED_METRICS
-from experiments.planning.looks import LOOKS, look_number
 from experiments.records.run_folder import FINISHED
-from report.verdicts.effects import claim_effect
+from report.study.effects import claim_effect
+from report.study.tables import Tables, records
 from report.verdicts.outcomes import (
     DECIDED,
     Verdict,
@@ -21,7 +21,6 @@ from report.verdicts.outcomes import (
     outcome_ps_of_counts,
 )
 from report.verdicts.stats import Values, estimate, look_level, student
-from report.verdicts.tables import Tables, records
 
 Place = tuple[str, str, int]  # ablation, variant and budget
 

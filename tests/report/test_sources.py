@@ -3,7 +3,7 @@
 import re
 
 from experiments.catalogue import load_ablations
-from experiments.sources import SOURCES, links, papers_in
+from report.sources import SOURCES, links, papers_in
 
 CLAIMS = [claim for ablation in load_ablations().values() for claim in ablation.claims]
 

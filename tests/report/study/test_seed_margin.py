@@ -6,10 +6,10 @@ import pytest
 from by_hand import Run, ablation, claim, write_study
 
 from experiments.ablation import Beats
-from report.verdicts.effects import claim_effect
-from report.verdicts.explain import rule, too_few, unit
-from report.verdicts.judge import judge
-from report.verdicts.tables import Tables
+from report.study.effects import claim_effect
+from report.study.judge import judge
+from report.study.tables import Tables
+from report.verdicts.explain import rule, too_few
 
 COUNTED = claim(seed_margin=0.1, margin=0.25, requires=[Beats("a", "uniform", by=0)])
 A = 2.0  # loss of a in every seed
@@ -49,7 +49,7 @@ def test_the_share_of_seeds_decides_and_not_the_mean(
 def test_the_rule_names_the_margin_of_a_seed_and_that_of_the_share():
     assert "as claimed by more than 0.1 nats per character: supported" in rule(COUNTED)
     assert "lies above 0.25" in rule(COUNTED)
-    assert unit(COUNTED) == "share of seeds"
+    assert COUNTED.unit == "share of seeds"
 
 
 def test_a_claim_that_no_outcome_of_its_seeds_could_support_says_how_many_are_needed():

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from experiments.ablation import Beats, Claim, Solves, Trains
-from experiments.gates import YARDSTICKS, Gate, SeesTokens, UsesContext
+from experiments.gates import YARDSTICKS, Gate, SeesTokens
 from experiments.planning.plan import YARDSTICKS as YARDSTICK_RUNS
 from experiments.records.run_folder import FINISHED, Status
 from experiments.spec import SYMBOLS
-from report.verdicts.effects import bigram_losses, context_drop, loss_column, scored
+from report.study.effects import bigram_losses, context_drop, loss_column, scored
+from report.study.tables import Tables
+from report.verdicts.explain import after_start, any_of, yardstick_name
 from report.verdicts.stats import estimate
-from report.verdicts.tables import Tables
 from report.verdicts.text import format_estimate, format_number, join_words
 
 
@@ -36,7 +37,9 @@ def judge_gate(tables: Tables, ablation: str, gate: Gate, seeds: pd.Index) -> Ga
         gains = _yardstick(tables, ablation, gate.yardstick, seeds) - _losses(
             tables, ablation, gate.arm, seeds
         )
-        return _exceeds(gains, gate.by, f"{gate.arm} is below the loss of {_named(gate)} by")
+        return _exceeds(
+            gains, gate.by, f"{gate.arm} is below the loss of {yardstick_name(gate)} by"
+        )
     drift = _drop(tables, YARDSTICK_RUNS, "bigram", seeds, gate.skip)
     lengths = [
         set(_rows(tables, name, variant, seeds)["model.context_length"].dropna())
@@ -47,9 +50,8 @@ def judge_gate(tables: Tables, ablation: str, gate: Gate, seeds: pd.Index) -> Ga
     gains = _drop(tables, ablation, gate.arm, seeds, gate.skip) - drift
     diverged = _rows(tables, ablation, gate.arm, seeds)["status"] == Status.DIVERGED
     gains = gains.mask(diverged, 0.0)  # a diverged run has no loss by position
-    what = (
-        f"the loss of {gate.arm} falls within the window{_after(gate)}, less the bigram's fall, by"
-    )
+    after = after_start(gate)
+    what = f"the loss of {gate.arm} falls within the window{after}, less the bigram's fall, by"
     return _exceeds(gains, gate.by, what)
 
 
@@ -60,33 +62,6 @@ def failing_gate(tables: Tables, ablation: str, claim: Claim, seeds: pd.Index) -
         if not result.holds:
             return result
     return None
-
-
-def gate_rule(gate: Gate) -> str:
-    """What a gate requires, in words."""
-    if isinstance(gate, Solves):
-        return f"in every seed {_any(gate.arms)} solves the task (accuracy {gate.accuracy:g})"
-    if isinstance(gate, Trains):
-        return f"in every seed {gate.arm} ends {gate.by:g} nats below a guess by frequency"
-    if isinstance(gate, SeesTokens):
-        return f"{gate.arm} is trained on {gate.per_parameter:g} tokens a parameter"
-    if isinstance(gate, Beats):
-        return f"the loss of {gate.arm} is {gate.by:g} nats below that of {_named(gate)}"
-    return f"{gate.arm} uses its context for {gate.by:g}{_after(gate)}"
-
-
-def _named(gate: Beats) -> str:
-    names = {"unigram": "a guess by frequency", "uniform": "a uniform guess"}
-    known = gate.yardstick in YARDSTICKS
-    return names.get(gate.yardstick, "the bigram") if known else gate.yardstick
-
-
-def _after(gate: UsesContext) -> str:
-    return f" after its first {100 * gate.skip:.2g} %" if gate.skip else ""
-
-
-def _any(arms: tuple[str, ...]) -> str:
-    return arms[0] if len(arms) == 1 else f"one of {join_words(arms)}"
 
 
 def _exceeds(gains: pd.Series, by: float, what: str) -> GateResult:
@@ -138,7 +113,7 @@ def _solves(tables: Tables, ablation: str, gate: Solves, seeds: pd.Index) -> Gat
     texts = [f"by {arm} in {solved[arm].sum()} of {len(seeds)} seeds" for arm in gate.arms]
     why = (
         f"the task is solved (accuracy {gate.accuracy:g}) {join_words(texts)}, and"
-        f" {_any(gate.arms)} is required to solve it in every seed"
+        f" {any_of(gate.arms)} is required to solve it in every seed"
     )
     unsolved = accuracies[~solved.any(axis=1)]
     if unsolved.empty and len(seeds):

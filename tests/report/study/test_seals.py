@@ -9,7 +9,7 @@ from by_hand import LEARNT, ablation, claim, judged, runs_of, write_study
 from experiments.ablation import Beats, Claim
 from experiments.records.claim_seals import stated
 from experiments.records.collect import write_table
-from report.verdicts.seals import seal_text
+from report.study.seals import seal_text
 
 VARIANTS = ablation(claim()).variants
 

@@ -10,7 +10,7 @@ from by_hand import UNIGRAM, VOCABULARY, Run, ablation, bigrams, runs_of, write_
 
 from experiments.ablation import Beats, SeesTokens, Solves, Trains, UsesContext
 from experiments.gates import Gate
-from report.verdicts.gates import GateResult, judge_gate
+from report.study.gates import GateResult, judge_gate
 
 UNIFORM = math.log(VOCABULARY)
 # Mean 0.3 and standard deviation 0.01: with t = 4.303, the interval begins at 0.3 - 0.0248.

@@ -6,11 +6,11 @@ import pytest
 from by_hand import ablation, claim, runs_of, write_study
 from scipy import stats
 
-from experiments.ablation import Claim
 from experiments.catalogue import load_ablations
+from experiments.claim import Claim
 from experiments.profiles import PROFILES
 from experiments.records.schema import COLUMNS
-from report.verdicts.judge import judge
+from report.study.judge import judge
 from report.verdicts.outcomes import decidable_with
 from report.verdicts.stats import estimate
 

@@ -13,7 +13,7 @@ from experiments.ablation import Beats, Claim
 from experiments.planning.plan import FIRST_SEED
 from experiments.records.collect import collect, read_table, write_table
 from report.page.variant_tables import metrics_table
-from report.verdicts.effects import (
+from report.study.effects import (
     claim_effect,
     curve_points,
     difference_estimates,
@@ -21,8 +21,8 @@ from report.verdicts.effects import (
     scored,
     variant_estimate,
 )
-from report.verdicts.judge import judge, judge_all, mark_fragile
-from report.verdicts.tables import Tables, records
+from report.study.judge import judge, judge_all, mark_fragile
+from report.study.tables import Tables, records
 from report.verdicts.text import format_estimate
 
 NOISE = [0.01, -0.01, 0.02, -0.02, 0.0]
@@ -244,7 +244,7 @@ def test_the_curve_of_a_run_without_a_result_is_ignored(tmp_path, monkeypatch):
     targets = pd.Series(
         [500.0, 500.0, 500.0], index=[200, 201, 202]
     )  # nats: curves fall from above
-    monkeypatch.setattr("report.verdicts.effects.bigram_losses", lambda tables: targets)
+    monkeypatch.setattr("report.study.effects.bigram_losses", lambda tables: targets)
     assert list(claim_effect(tables, "planted", claim).index) == [200, 201, 202]
     first = (tables.members["variant"] == ODD_NAME) & (tables.members["seed"] == FIRST_SEED)
     status = tables.members["status"].mask(first, "failed")

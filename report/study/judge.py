@@ -1,56 +1,42 @@
-"""Judging: the effect, interval, p-value and verdict of each claim, by the claim's rule."""
+"""Judging a study: the table of its claims, with the verdict on each claim at each budget."""
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from experiments.ablation import Claim
+from experiments.claim import Claim
 from experiments.metrics import BLOCK_METRICS, COUNTED_METRICS, TIMED
 from experiments.records.collect import write_table
 from experiments.records.run_folder import Status
-from report.verdicts.cost_growth import growth
-from report.verdicts.effects import (
+from report.study.cost_growth import growth
+from report.study.effects import (
     Sample,
     claim_effect,
     measured_operations,
     sample_of,
     training_to_loss,
 )
-from report.verdicts.explain import (
+from report.study.gates import failing_gate
+from report.study.reasons import (
     divergence,
     machine,
-    numbers,
     reason_not_run,
-    rule,
-    too_few,
-    too_small,
-    unit,
+    sample_text,
     unreached,
 )
-from report.verdicts.gates import failing_gate
+from report.study.seals import seal_text
+from report.study.tables import Tables
+from report.verdicts.explain import numbers, rule, too_few, too_small
 from report.verdicts.outcomes import (
-    DECIDED,
     Verdict,
-    count_signs,
-    decide,
+    judge_effects,
+    judge_estimate,
     margin_of,
-    outcome_ps,
-    outcome_ps_of_counts,
-    smallest_decidable,
+    mark_fragile,
+    unlogged,
 )
-from report.verdicts.seals import seal_text
-from report.verdicts.stats import (
-    LEVEL,
-    Estimate,
-    benjamini_hochberg,
-    estimate,
-    look_level,
-    share,
-    shifted,
-)
-from report.verdicts.tables import Tables
+from report.verdicts.stats import LEVEL, look_level, shifted
 from report.verdicts.text import join_words
 from report.verdicts.trend import effect_trend
 
@@ -74,23 +60,6 @@ def judge_all(results: Path) -> None:
     for budget in {row.get("budget") for row in rows}:
         mark_fragile([row for row in rows if row.get("budget") == budget])
     write_table(results, "claims", rows)
-
-
-def mark_fragile(rows: list[dict[str, Any]]) -> None:
-    """Add to the claims of one budget p as corrected over all of them, and whether a decided claim
-    is fragile: its corrected p is not below the level of the first look.
-
-    At a later look less is left of the level, so its p counts for as much more.
-    """
-    corrected = benjamini_hochberg([_p_at_first_look(row) for row in rows])
-    for row, p in zip(rows, corrected, strict=True):
-        row["p_corrected"] = p
-        row["fragile"] = row["verdict"] in DECIDED and p is not None and p >= LEVEL
-
-
-def _p_at_first_look(row: dict[str, Any]) -> float | None:
-    p = row.get("p")
-    return None if p is None else min(1.0, p * LEVEL / row["level"])
 
 
 def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str, Any]]:
@@ -119,9 +88,9 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
         change = trend.change
         shown = {
             "trend": trend.direction,
-            "change": _unlogged(change.mean, claim),
-            "change_low": _unlogged(change.low, claim),
-            "change_high": _unlogged(change.high, claim),
+            "change": unlogged(change.mean, claim),
+            "change_low": unlogged(change.low, claim),
+            "change_high": unlogged(change.high, claim),
         }
         rows = [row | shown for row in rows]
     return rows
@@ -150,7 +119,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     sample = sample_of(tables, ablation, claim, needed)
     stated |= {
         "scale": "ratio" if claim.log else "difference",
-        "unit": unit(claim),
+        "unit": claim.unit,
         "margin": claim.margin,
         "look": look,
         "level": level,
@@ -198,8 +167,8 @@ def _judge_effects(
             if gate and gate.holds is False:
                 return {"verdict": Verdict.NOT_TESTABLE, "why": f"{gate.why}; {why}"}
         return {"verdict": Verdict.NOT_RUN, "why": why}
-    result, ps = _tested(effects, claim, level)
-    row = {"level": level, "look": look} | _numbers(result, ps, claim, level)
+    result, judged = judge_effects(claim, effects, level)
+    row = {"level": level, "look": look} | judged
     if sample.interim:
         return row | _interim(row, claim, sample, divergence(needed, claim))
     if (
@@ -212,8 +181,8 @@ def _judge_effects(
     if gate := failing_gate(tables, ablation, claim, seeds):
         row |= _UNJUDGED
         row["verdict"] = Verdict.NOT_RUN if gate.holds is None else Verdict.NOT_TESTABLE
-        return row | {"why": f"{gate.why}; {numbers(row, claim)}"}
-    why = numbers(row, claim) + divergence(needed, claim)
+        return row | {"why": f"{gate.why}; {numbers(row, claim, sample_text(claim, row['n']))}"}
+    why = _numbers(row, claim) + divergence(needed, claim)
     if to_loss:
         why += unreached(training_to_loss(tables, ablation, claim))
     if row["verdict"] == Verdict.UNDECIDED:
@@ -221,26 +190,17 @@ def _judge_effects(
     return row | {"why": why}
 
 
+def _numbers(row: dict[str, Any], claim: Claim) -> str:
+    return numbers(row, claim, sample_text(claim, row["n"]))
+
+
 def _interim(
     row: dict[str, Any], claim: Claim, sample: Sample, further: str = ""
 ) -> dict[str, Any]:
     """What replaces a verdict while planned seeds or blocks are missing."""
     unjudged = row | _UNJUDGED | {"verdict": Verdict.UNDECIDED}
-    why = f"interim, with {sample.progress(row['n'])}: {numbers(unjudged, claim)}{further}"
+    why = f"interim, with {sample.progress(row['n'])}: {_numbers(unjudged, claim)}{further}"
     return unjudged | {"why": why}
-
-
-def _tested(
-    effects: "pd.Series[float]", claim: Claim, level: float
-) -> tuple[Estimate, dict[Verdict, float]]:
-    """The estimate of a claim's effect over seeds, and the p of each outcome."""
-    margin = margin_of(claim)
-    if not claim.counted:
-        result = estimate(list(effects), level)
-        return result, outcome_ps(claim, result, margin)
-    as_claimed, reverse = count_signs(effects)
-    n = len(effects)
-    return share(as_claimed, n, level), outcome_ps_of_counts(as_claimed, reverse, n, margin)
 
 
 def _judge_growth(tables: Tables, claim: Claim, sample: Sample) -> dict[str, Any]:
@@ -251,7 +211,7 @@ def _judge_growth(tables: Tables, claim: Claim, sample: Sample) -> dict[str, Any
         why = reason_not_run(pd.DataFrame(), claim, "", has_genres=True)
         return {"verdict": Verdict.NOT_RUN, "why": why}
     result = shifted(power, -claim.threshold)
-    row = _numbers(result, outcome_ps(claim, result, claim.margin), claim, LEVEL)
+    row = judge_estimate(claim, result, LEVEL)
     row |= {"level": LEVEL, "look": 1}
     if claim.metric in TIMED:
         row["n"] = sample.blocks
@@ -259,24 +219,7 @@ def _judge_growth(tables: Tables, claim: Claim, sample: Sample) -> dict[str, Any
         row["planned"] = result.n  # memory does not vary, so one block has all measurements
     if sample.interim:
         return _interim(row, claim, sample)
-    return row | {"why": numbers(row, claim)}
-
-
-def _numbers(
-    result: Estimate, ps: dict[Verdict, float], claim: Claim, level: float
-) -> dict[str, Any]:
-    """Effect, interval, p and verdict, and for an undecided claim what would have been decided."""
-    verdict, p = decide(ps, level)
-    decidable = None if claim.counted else smallest_decidable(claim, result)
-    return {
-        "effect": _unlogged(result.mean, claim),
-        "low": _unlogged(result.low, claim),
-        "high": _unlogged(result.high, claim),
-        "n": result.n,
-        "p": None if result.low is None else p,
-        "verdict": verdict,
-        "decidable": _unlogged(decidable, claim) if verdict == Verdict.UNDECIDED else None,
-    }
+    return row | {"why": _numbers(row, claim)}
 
 
 def _planned_seeds(needed: pd.DataFrame, claim: Claim) -> pd.Index:
@@ -300,8 +243,3 @@ def _judge_identity(tables: Tables, claim: Claim) -> dict[str, Any]:
     result = tables.identities.loc[claim.check]
     verdict = Verdict.SUPPORTED if result["holds"] else Verdict.REVERSED
     return row | {"verdict": verdict, "why": result["why"]}
-
-
-def _unlogged(value: float | None, claim: Claim) -> float | None:
-    """A value as the claim shows it: a ratio where the effect is the logarithm of a ratio."""
-    return float(np.exp(value)) if claim.log and value is not None else value

@@ -19,8 +19,8 @@ from by_hand import (
 
 from experiments.ablation import Beats, Claim, Solves, Trains, UsesContext
 from experiments.records.collect import write_table
-from report.verdicts.judge import judge_budgets
-from report.verdicts.tables import Tables
+from report.study.judge import judge_budgets
+from report.study.tables import Tables
 
 BASE = [2.0, 2.1, 1.9, 2.0, 2.05]
 NOISE = [0.01, -0.01, 0.02, -0.02, 0.0]

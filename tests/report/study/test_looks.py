@@ -12,8 +12,7 @@ from by_hand import Run, ablation, claim, judged, runs_of, write_study
 from scipy.stats import t
 
 from experiments.records.study import Study
-from report.verdicts.judge import mark_fragile
-from report.verdicts.outcomes import Verdict, decide, outcome_ps
+from report.verdicts.outcomes import Verdict, decide, mark_fragile, outcome_ps
 from report.verdicts.stats import LEVEL, estimate, look_level
 
 SEEDS = (5, 8, 12, 20)  # at each look

@@ -15,7 +15,7 @@ from experiments.metrics import BLOCK_METRICS
 from experiments.records.collect import read_table
 from experiments.records.run_folder import FINISHED
 from experiments.records.study import Study
-from report.verdicts.cost_growth import peak_flops
+from report.study.cost_growth import peak_flops
 
 Stamp = tuple[int, int, int]  # of a file: inode, size and time of change in nanoseconds
 
