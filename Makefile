@@ -10,7 +10,8 @@ comma := ,
 NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS FIRST_SEED BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE \
-  SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS RESULTS SAMPLE
+  SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS RESULTS SAMPLE \
+  RUNS CLAIMS LOOKS REQUIRE JSON
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -24,7 +25,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper decide trends list status new-ablation report notebook paper compare retry verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all deeper decide trends list status new-ablation report notebook paper compare retry judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +37,8 @@ help: ## List all targets
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, notebook, paper)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
-	  '           VENV (folder of the environment)  PYTHON (your own interpreter)'
+	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...), JSON (0, 1): judge' \
+  '           VENV (folder of the environment)  PYTHON (your own interpreter)'
 
 setup: $(installed) ## Create the virtual environment and install the pinned packages
 	@:
@@ -66,6 +68,8 @@ paper: $(installed) ## Write up the study as paper.html and LaTeX; REFERENCE=1: 
 	@$(python) -m experiments paper
 retry: $(installed) ## Train the failed runs again
 	@$(python) -m experiments retry
+judge: $(installed) ## Judge claims about anybody's runs: make judge RUNS=runs.csv CLAIMS=claims.py
+	@$(python) -m experiments judge
 verify: $(installed) ## Train SAMPLE=5 finished runs again (ALL=1: all), and compare the results
 	@$(python) -m experiments verify
 calibrate: $(installed) ## Train nanoGPT's recipe with five seeds and compare with its published loss

@@ -3,10 +3,12 @@
 import importlib
 import pkgutil
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.ablation import Ablation
 from experiments.errors import UserError
+from model.config import nearest
 
 FOLDER = Path(__file__).parent / "ablations"
 
@@ -27,7 +29,7 @@ def load_ablations() -> dict[str, Ablation]:
         try:
             content = vars(importlib.import_module(f"experiments.ablations.{module}"))
         except Exception as error:
-            raise UserError(_why_not_imported(name, error)) from None
+            raise UserError(why_not_loaded(file_of(name), shown_path(name), error)) from None
         if "ABLATION" not in content:
             raise UserError(f"{shown_path(name)}: it has no ABLATION")
         ablation = content["ABLATION"]
@@ -53,12 +55,30 @@ def shown_path(name: str) -> str:
     return f"experiments/ablations/{file_of(name).name}"
 
 
-def _why_not_imported(name: str, error: Exception) -> str:
-    """The error in one line, with the line of the ablation's file in which it happened."""
-    file, message = str(file_of(name)), str(error)
+def why_not_loaded(file: Path, shown: str, error: Exception) -> str:
+    """The error of a Python file in one line, with the line of the file in which it happened.
+
+    Args:
+        file: the file that was executed.
+        shown: its name in the message.
+        error: what was raised.
+    """
+    message = str(error)
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == file]
-    if isinstance(error, SyntaxError) and error.filename == file:
+    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
+    if isinstance(error, SyntaxError) and error.filename == str(file):
         lines, message = [error.lineno], error.msg
-    place = f"{shown_path(name)}:{lines[-1]}" if lines else shown_path(name)
-    return f"{place}: {message}"
+    return f"{shown}:{lines[-1]}: {message}" if lines else f"{shown}: {message}"
+
+
+def check_known(kind: str, values: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse values that are not known.
+
+    Raises:
+        UserError: naming the value, the nearest known one and all known ones.
+    """
+    known = list(known)
+    for value in values:
+        if value not in known:
+            hint = nearest(value, known) or ","
+            raise UserError(f"unknown {kind} '{value}'{hint} there are {', '.join(known)}")

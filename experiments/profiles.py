@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from experiments.errors import UserError
 from experiments.spec import Precision, Recipe
 from model import ModelConfig
 
@@ -170,3 +171,15 @@ PROFILES = {
         ),
     )
 }
+
+
+def parse_budgets(text: str | None, profile: Profile) -> list[int] | None:
+    """Budgets from a text such as "1,4"; None for no text.
+
+    Raises:
+        UserError: they are not whole, positive and increasing, or not the profile's.
+    """
+    try:
+        return None if text is None else profile.budgets_from(text)
+    except ValueError as error:
+        raise UserError(f"BUDGETS={text} cannot work: {error}") from None

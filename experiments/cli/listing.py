@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.catalogue import load_ablations
-from experiments.cli.options import Budgets, Seeds, SlotOptions, StudyOptions, parse_budgets
+from experiments.cli.options import Budgets, Seeds, SlotOptions, StudyOptions
 from experiments.planning.plan import (
     YARDSTICKS,
     Plan,
@@ -20,7 +20,7 @@ from experiments.planning.plan import (
     run_labels,
     unique_runs,
 )
-from experiments.profiles import CARD_SPEEDS, Profile
+from experiments.profiles import CARD_SPEEDS, Profile, parse_budgets
 from experiments.records.run_folder import RunFolder
 from experiments.records.schema import COLUMNS, describe
 from experiments.records.study import Study

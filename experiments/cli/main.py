@@ -35,13 +35,14 @@ for _name, _function in {
     "compare": "report:compare",
     "paper": "report:paper",
     "verify": "verify:verify",
+    "judge": "judge:judge",
     "calibrate": "bench:calibrate",
     "bench": "bench:bench",
     "gpu-check": "bench:gpu_check",
     "network": "network:network",
     "new-ablation": "new_ablation:new_ablation",
     "columns": "listing:columns",
-    "clean": "clean:clean",
+    "clean": "run:clean",
 }.items():
     app.command(f"experiments.cli.{_function}", name=_name)
 
@@ -57,6 +58,9 @@ def main() -> None:
         sys.exit(app(sys.argv[1:], exit_on_error=False, print_error=False) or 0)
     except (CycloptsError, UserError) as error:
         _refuse(str(error))
+    except BrokenPipeError:  # who reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         _refuse(disk_error_message(error))
     except KeyboardInterrupt:

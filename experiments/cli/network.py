@@ -10,7 +10,7 @@ from cyclopts.types import PositiveInt
 from rich.console import Console
 from rich.table import Table
 
-from experiments.cli.options import check_known
+from experiments.catalogue import check_known
 from experiments.errors import UserError
 from model.accounting import (
     cache_bytes,

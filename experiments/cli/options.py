@@ -19,7 +19,6 @@ from experiments.planning.tuning import TUNING_SEEDS
 from experiments.profiles import PROFILES, Profile
 from experiments.running.devices import resolve_device, resolve_precision
 from experiments.spec import Precision
-from model.config import nearest
 
 if TYPE_CHECKING:  # numpy takes long to import, and few commands need it
     from experiments.data.corpus import Corpus
@@ -97,6 +96,27 @@ Hours = Annotated[
 ]
 AblationName = Annotated[str, Parameter(env_var="NAME", help="Name of the new ablation.")]
 AblationShown = Annotated[str, Parameter(env_var="ABLATION", help="Name of the ablation.")]
+
+RunsFile = Annotated[
+    Path | None, Parameter(env_var="RUNS", help="Table of runs: .csv, .parquet or .jsonl.")
+]
+ClaimsFile = Annotated[
+    Path | None, Parameter(env_var="CLAIMS", help="Python file with a list CLAIMS.")
+]
+Looks = Annotated[
+    str,
+    Parameter(
+        env_var="LOOKS",
+        help="Planned numbers of seeds, as in 8,12,20: with another number nothing is decided.",
+    ),
+]
+Require = Annotated[
+    Literal["supported", "negligible", "reversed"] | None,
+    Parameter(env_var="REQUIRE", help="The verdict without which the exit status is 1."),
+]
+AsJson = Annotated[
+    bool, Parameter(name="--json", env_var="JSON", negative="", help="Print the verdicts as JSON.")
+]
 
 
 @Parameter(name="*")
@@ -268,16 +288,10 @@ class TrainingOptions:
         return profile.with_precision(resolve_precision(self.precision, device), self.compile)
 
 
-def parse_budgets(text: str | None, profile: Profile) -> list[int] | None:
-    """Budgets from a text such as "1,4"; None for no text.
-
-    Raises:
-        UserError: they are not whole, positive and increasing, or not the profile's.
-    """
-    try:
-        return None if text is None else profile.budgets_from(text)
-    except ValueError as error:
-        raise UserError(f"BUDGETS={text} cannot work: {error}") from None
+_OF_ONE_COMMAND = (
+    *(All, Sample, Reference, NanoGPT, Hours, AblationName, AblationShown),
+    *(RunsFile, ClaimsFile, Looks, Require, AsJson),
+)
 
 
 def _variables() -> Iterable[str]:
@@ -288,21 +302,8 @@ def _variables() -> Iterable[str]:
         for group in groups
         for field in fields(group)
     ]
-    for hint in (*hints, All, Sample, Reference, NanoGPT, Hours, AblationName, AblationShown):
+    for hint in (*hints, *_OF_ONE_COMMAND):
         yield from get_args(hint)[1].env_var or ()
 
 
 VARIABLES = frozenset(_variables())
-
-
-def check_known(kind: str, values: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse values that are not known.
-
-    Raises:
-        UserError: naming the value, the nearest known one and all known ones.
-    """
-    known = list(known)
-    for value in values:
-        if value not in known:
-            hint = nearest(value, known) or ","
-            raise UserError(f"unknown {kind} '{value}'{hint} there are {', '.join(known)}")

@@ -11,8 +11,8 @@ from typing import Self
 
 import psutil
 
-from experiments.catalogue import load_ablations
-from experiments.cli.options import AblationShown, Reference, StudyOptions, check_known
+from experiments.catalogue import check_known, load_ablations
+from experiments.cli.options import AblationShown, Reference, StudyOptions
 from experiments.errors import UserError
 from experiments.running.lock import results_lock
 

@@ -1,25 +1,27 @@
-"""`run`, `retry` and `deeper`: train the study's unfinished runs, then write the page."""
+"""`run`, `retry`, `deeper` and `clean`: train the study's unfinished runs, or delete results."""
 
 import functools
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experiments.benchmarks.blocks import Blocks
-from experiments.catalogue import load_ablations
+from experiments.catalogue import check_known, load_ablations
 from experiments.cli.options import (
     CorpusOptions,
+    ProfileName,
+    Results,
     StudyOptions,
     TrainingOptions,
     WorkerOptions,
-    check_known,
 )
 from experiments.cli.report import PageBuilder
 from experiments.cli.session import Session, prepare
 from experiments.errors import UserError
 from experiments.planning.plan import unique_runs
-from experiments.profiles import Profile
+from experiments.profiles import PROFILES, Profile
 from experiments.records.claim_seals import seal_claims
 from experiments.records.collect import is_measured
 from experiments.records.study import Study
@@ -65,6 +67,16 @@ def deeper(
     if training.budgets is not None:
         raise UserError("`make deeper` chooses the budgets itself: BUDGETS is for `make all`")
     return _run([], study, corpus, workers, training, add_budget=True)
+
+
+def clean(*, profile: ProfileName = "auto", results: Results = Path("results")) -> None:
+    """Delete the results of the profile that is named."""
+    check_known("profile to delete", [profile], PROFILES)
+    folder = results / profile
+    if folder.exists():
+        with results_lock(folder), results_lock(folder / "by-hand"):
+            shutil.rmtree(folder)
+        print(f"deleted {folder}")
 
 
 def _run(

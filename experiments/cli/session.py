@@ -9,18 +9,12 @@ from pathlib import Path
 
 import psutil
 
-from experiments.cli.options import (
-    CorpusOptions,
-    StudyOptions,
-    TrainingOptions,
-    WorkerOptions,
-    parse_budgets,
-)
+from experiments.cli.options import CorpusOptions, StudyOptions, TrainingOptions, WorkerOptions
 from experiments.cli.report import PageBuilder
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.planning.plan import PlannedRun, preliminary_plan
-from experiments.profiles import Profile
+from experiments.profiles import Profile, parse_budgets
 from experiments.records.calls import record_call
 from experiments.records.continuing import budgets_of, continued, with_first_seed, with_looks
 from experiments.records.provenance import environment, record_environment

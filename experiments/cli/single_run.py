@@ -17,14 +17,9 @@ from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 from cyclopts.validators import Number
 
 from experiments.ablation import Variant
+from experiments.catalogue import check_known
 from experiments.cli.network import parse_changes
-from experiments.cli.options import (
-    CorpusOptions,
-    Data,
-    PrecisionName,
-    StudyOptions,
-    check_known,
-)
+from experiments.cli.options import CorpusOptions, Data, PrecisionName, StudyOptions
 from experiments.data.corpus import Corpus, find_corpus
 from experiments.errors import UserError
 from experiments.records.provenance import environment

@@ -10,17 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cli.options import (
-    All,
-    Budgets,
-    CorpusOptions,
-    Sample,
-    StudyOptions,
-    WorkerOptions,
-    parse_budgets,
-)
+from experiments.cli.options import All, Budgets, CorpusOptions, Sample, StudyOptions, WorkerOptions
 from experiments.errors import UserError
 from experiments.planning.plan import PlannedRun, run_labels, unique_runs
+from experiments.profiles import parse_budgets
 from experiments.records.collect import is_measured, read_table, set_aside, write_table
 from experiments.records.provenance import environment
 from experiments.records.run_folder import RunFolder

@@ -26,6 +26,7 @@ from experiments.spec import TEXT_TASKS
 from report.study.cost_growth import blocks_with, cost_table, step_speeds
 from report.study.cost_to_target import seconds_to_loss, spent_to_loss, steps_to_solve
 from report.study.tables import Tables
+from report.verdicts.outcomes import beyond_seed_margin
 from report.verdicts.stats import Estimate, estimate
 from report.verdicts.text import plural
 
@@ -130,9 +131,7 @@ def claim_effect(tables: Tables, ablation: str, claim: Claim) -> pd.Series:
     else:
         values = _by_variant(scored(tables, ablation), claim.metric)
     effects = weighted_sum(values, claim.effect, claim.log) - claim.threshold
-    if claim.seed_margin is None:
-        return effects
-    return (effects > claim.seed_margin).astype(float) - (effects < -claim.seed_margin)
+    return beyond_seed_margin(effects, claim)
 
 
 def context_drop(tables: Tables, ablation: str, variant: str, skip: float) -> "pd.Series[float]":

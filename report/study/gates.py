@@ -12,7 +12,7 @@ from experiments.records.run_folder import FINISHED, Status
 from experiments.spec import SYMBOLS
 from report.study.effects import bigram_losses, context_drop, loss_column, scored
 from report.study.tables import Tables
-from report.verdicts.explain import after_start, any_of, yardstick_name
+from report.verdicts.gate_rules import after_start, any_of, yardstick_name
 from report.verdicts.stats import estimate
 from report.verdicts.text import format_estimate, format_number, join_words
 

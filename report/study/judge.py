@@ -28,17 +28,11 @@ from report.study.reasons import (
 from report.study.seals import seal_text
 from report.study.tables import Tables
 from report.verdicts.explain import numbers, rule, too_few, too_small
-from report.verdicts.outcomes import (
-    Verdict,
-    judge_effects,
-    judge_estimate,
-    margin_of,
-    mark_fragile,
-    unlogged,
-)
+from report.verdicts.gate_rules import gate_rule
+from report.verdicts.outcomes import Verdict, judge_effects, judge_estimate, mark_fragile
 from report.verdicts.stats import LEVEL, look_level, shifted
 from report.verdicts.text import join_words
-from report.verdicts.trend import effect_trend
+from report.verdicts.trend import trend_columns
 
 # What a claim lacks whose comparison means nothing.
 _UNJUDGED: dict[str, Any] = {"p": None, "decidable": None}
@@ -83,17 +77,7 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
     for row in rows:
         if row["verdict"] == Verdict.NOT_TESTABLE and effects:
             row["why"] += f"; testable at budget {join_words(list(map(str, effects)))}"
-    trend = None if claim.counted else effect_trend(effects, margin_of(claim))
-    if trend:
-        change = trend.change
-        shown = {
-            "trend": trend.direction,
-            "change": unlogged(change.mean, claim),
-            "change_low": unlogged(change.low, claim),
-            "change_high": unlogged(change.high, claim),
-        }
-        rows = [row | shown for row in rows]
-    return rows
+    return [row | trend_columns(effects, claim) for row in rows]
 
 
 def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
@@ -109,7 +93,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "said_by": claim.said_by,
         "published": claim.published,
         "restated": claim.restated,
-        "rule": rule(claim, level),
+        "rule": rule(claim, level, claim.metric_unit, [gate_rule(gate) for gate in claim.requires]),
         "sealed": seal_text(tables.seals, ablation, claim, tables.ablations[ablation].variants),
     }
     if claim.check:

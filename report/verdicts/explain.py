@@ -1,36 +1,41 @@
 """Explanations in words: the rule of a claim, and the numbers behind its verdict."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.claim import LOOKS, Claim, look_number
-from experiments.gates import YARDSTICKS, Beats, Gate, SeesTokens, Solves, Trains, UsesContext
 from report.verdicts.outcomes import Verdict, decidable_with, outcome_ps_of_counts
-from report.verdicts.stats import LEVEL, Estimate, look_level
+from report.verdicts.stats import Estimate, look_level
 from report.verdicts.text import (
     format_coverage,
     format_interval,
     format_number,
-    join_words,
     plural,
 )
 
 
-def rule(claim: Claim, level: float = LEVEL) -> str:
-    """The rule by which a claim is judged at a level."""
+def rule(claim: Claim, level: float, unit: str, gates: Sequence[str]) -> str:
+    """The rule by which a claim is judged.
+
+    Args:
+        claim: the claim.
+        level: level of its tests.
+        unit: unit of its metric.
+        gates: what its gates require, in words.
+    """
     if claim.check:
         return "Supported if the check holds, reversed if it fails. Nothing is trained."
-    gates = "; ".join(gate_rule(gate) for gate in claim.requires)
-    testable = f" Gates: {gates}." if gates else ""
+    testable = f" Gates: {'; '.join(gates)}." if gates else ""
     excess = f" The effect is the excess over {claim.threshold:g}." if claim.threshold else ""
     margin = f" The margin: {claim.why_margin}."
-    return f"{_outcomes(claim, level)}, otherwise undecided.{excess}{margin}{testable}"
+    return f"{_outcomes(claim, level, unit)}, otherwise undecided.{excess}{margin}{testable}"
 
 
-def _outcomes(claim: Claim, level: float) -> str:
+def _outcomes(claim: Claim, level: float, unit: str) -> str:
     """The interval that each outcome of a claim needs, in words."""
     if claim.counted:
         least = claim.seed_margin
-        by = f" by more than {least:g} {claim.metric_unit}" if least else ""
+        by = f" by more than {least:g} {unit}" if least else ""
         return (
             f"The share of seeds in which the comparison comes out as claimed{by}: supported if its"
             f" whole exact {format_coverage(level)} interval lies above {claim.margin:g},"
@@ -110,33 +115,3 @@ def too_small(effect: Estimate, claim: Claim) -> str:
         f"; the published effect, about {claim.published_effect:.2g}, is below the {least:.2g} that"
         f" {LOOKS[-1]} seeds could decide"
     )
-
-
-def gate_rule(gate: Gate) -> str:
-    """What a gate requires, in words."""
-    if isinstance(gate, Solves):
-        return f"in every seed {any_of(gate.arms)} solves the task (accuracy {gate.accuracy:g})"
-    if isinstance(gate, Trains):
-        return f"in every seed {gate.arm} ends {gate.by:g} nats below a guess by frequency"
-    if isinstance(gate, SeesTokens):
-        return f"{gate.arm} is trained on {gate.per_parameter:g} tokens a parameter"
-    if isinstance(gate, Beats):
-        return f"the loss of {gate.arm} is {gate.by:g} nats below that of {yardstick_name(gate)}"
-    return f"{gate.arm} uses its context for {gate.by:g}{after_start(gate)}"
-
-
-def yardstick_name(gate: Beats) -> str:
-    """The yardstick of a gate, in words."""
-    names = {"unigram": "a guess by frequency", "uniform": "a uniform guess"}
-    known = gate.yardstick in YARDSTICKS
-    return names.get(gate.yardstick, "the bigram") if known else gate.yardstick
-
-
-def after_start(gate: UsesContext) -> str:
-    """The share of the window that a gate leaves out, to follow another text."""
-    return f" after its first {100 * gate.skip:.2g} %" if gate.skip else ""
-
-
-def any_of(arms: tuple[str, ...]) -> str:
-    """ "a", "one of a and b"."""
-    return arms[0] if len(arms) == 1 else f"one of {join_words(arms)}"

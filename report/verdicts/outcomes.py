@@ -92,6 +92,15 @@ def outcome_ps_of_counts(
     }
 
 
+def beyond_seed_margin(effects: "pd.Series[float]", claim: Claim) -> "pd.Series[float]":
+    """1 or −1 for each seed whose effect is beyond the claim's `seed_margin`, and 0 within; the
+    effects themselves where the claim has none.
+    """
+    if claim.seed_margin is None:
+        return effects
+    return (effects > claim.seed_margin).astype(float) - (effects < -claim.seed_margin)
+
+
 def count_signs(effects: Iterable[float]) -> tuple[int, int]:
     """Number of seeds in which a counted claim comes out as claimed, and the other way."""
     values = list(effects)

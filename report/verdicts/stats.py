@@ -25,7 +25,7 @@ class Estimate:
     low, high: ends of the interval; None if n is below two.
     n: number of values.
     error: standard error of the mean; 0 where all values are equal.
-    freedom: degrees of freedom of Student's distribution.
+    freedom: degrees of freedom of Student's distribution, whole unless samples are not paired.
     """
 
     mean: float
@@ -33,7 +33,7 @@ class Estimate:
     high: float | None
     n: int
     error: float = 0.0
-    freedom: int = 0
+    freedom: float = 0
 
 
 def look_level(look: int) -> float:
@@ -83,10 +83,30 @@ def share(count: int, n: int, level: float = LEVEL) -> Estimate:
     return Estimate(count / n, float(interval.low), float(interval.high), n)
 
 
-def student(mean: float, error: float, n: int, freedom: int, level: float = LEVEL) -> Estimate:
+def student(mean: float, error: float, n: int, freedom: float, level: float = LEVEL) -> Estimate:
     """Mean with Student's interval, which covers 1 - level, from the standard error of the mean."""
     half = float(stats.t.ppf(1 - level / 2, freedom)) * error
     return Estimate(mean, mean - half, mean + half, n, error, freedom)
+
+
+def welch(samples: Sequence[tuple[float, Values]], level: float = LEVEL) -> Estimate:
+    """Weighted sum of the means of independent samples, with the interval of Welch (1947).
+
+    Args:
+        samples: a weight and values, [n], of each sample. Without two values in every sample there
+            is no interval. The n of the estimate is that of the smallest sample.
+        level: the interval covers 1 - level.
+    """
+    n = min(len(values) for _, values in samples)
+    mean = float(sum(weight * np.mean(values) for weight, values in samples))
+    if n < 2:
+        return Estimate(mean, None, None, n)
+    variances = [w**2 * float(np.var(x, ddof=1)) / len(x) for w, x in samples]
+    total = sum(variances)
+    if total == 0:
+        return student(mean, 0.0, n, n - 1, level)
+    shares = [v**2 / (len(x) - 1) for v, (_, x) in zip(variances, samples, strict=True)]
+    return student(mean, total**0.5, n, total**2 / sum(shares), level)
 
 
 def mean_intervals(groups: "SeriesGroupBy[Any, Any]") -> pd.DataFrame:

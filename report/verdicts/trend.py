@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from report.verdicts.outcomes import Verdict
+from experiments.claim import Claim
+from report.verdicts.outcomes import Verdict, margin_of, unlogged
 from report.verdicts.stats import Estimate, estimate
 
 _WITHOUT = (Verdict.NOT_TESTABLE, Verdict.NOT_RUN)
@@ -60,6 +62,25 @@ def effect_trend(effects: Mapping[int, pd.Series], margin: float) -> Trend | Non
     change = estimate(slopes)
     ends = estimate(paired[budgets[0]].to_numpy()), estimate(paired[budgets[-1]].to_numpy())
     return Trend(_direction(change, ends, margin, float(doublings[-1] - doublings[0])), change)
+
+
+def trend_columns(effects: Mapping[int, pd.Series], claim: Claim) -> dict[str, Any]:
+    """The trend of a claim's effect as columns of the table of claims: trend, change, change_low
+    and change_high. Empty where there is no trend, and for a claim that is counted in seeds.
+
+    Args:
+        effects: the effect of each seed, [seeds], by budget; of a ratio, the logarithm.
+        claim: the claim.
+    """
+    trend = None if claim.counted else effect_trend(effects, margin_of(claim))
+    if trend is None:
+        return {}
+    return {
+        "trend": trend.direction,
+        "change": unlogged(trend.change.mean, claim),
+        "change_low": unlogged(trend.change.low, claim),
+        "change_high": unlogged(trend.change.high, claim),
+    }
 
 
 def changing_claims(claims: pd.DataFrame, budget: int) -> list[str]:

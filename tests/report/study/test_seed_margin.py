@@ -10,6 +10,7 @@ from report.study.effects import claim_effect
 from report.study.judge import judge
 from report.study.tables import Tables
 from report.verdicts.explain import rule, too_few
+from report.verdicts.stats import LEVEL
 
 COUNTED = claim(seed_margin=0.1, margin=0.25, requires=[Beats("a", "uniform", by=0)])
 A = 2.0  # loss of a in every seed
@@ -47,8 +48,9 @@ def test_the_share_of_seeds_decides_and_not_the_mean(
 
 
 def test_the_rule_names_the_margin_of_a_seed_and_that_of_the_share():
-    assert "as claimed by more than 0.1 nats per character: supported" in rule(COUNTED)
-    assert "lies above 0.25" in rule(COUNTED)
+    text = rule(COUNTED, LEVEL, COUNTED.metric_unit, [])
+    assert "as claimed by more than 0.1 nats per character: supported" in text
+    assert "lies above 0.25" in text
     assert COUNTED.unit == "share of seeds"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.ablation import Beats, SeesTokens, Solves, Trains, UsesContext
 from experiments.gates import Gate
-from report.verdicts.explain import gate_rule
+from report.verdicts.gate_rules import gate_rule
 from report.verdicts.text import (
     format_duration,
     format_interval,

@@ -1,0 +1,128 @@
+"""`judge`: verdicts on claims about anybody's runs, from a table of runs and a file of claims."""
+
+import json
+import runpy
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.catalogue import why_not_loaded
+from experiments.claim import Claim
+from experiments.cli.options import AsJson, ClaimsFile, Looks, Require, RunsFile
+from experiments.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+JSON_VERSION = 1  # of what `--json` prints
+
+
+def judge(
+    runs: RunsFile = None,
+    /,
+    *,
+    claims: ClaimsFile = None,
+    looks: Looks = "",
+    require: Require = None,
+    as_json: AsJson = False,
+) -> int:
+    """Judge claims about the runs in RUNS, a .csv, .parquet or .jsonl with the columns variant,
+    seed and a column for each metric, and print the verdicts. With --require, the exit status is 1
+    unless every verdict is the required one.
+    """
+    if runs is None or claims is None:
+        raise UserError("judge needs runs and claims: `make judge RUNS=runs.csv CLAIMS=claims.py`")
+    # pandas and scipy take a second to import, and no other command needs them
+    from report.verdicts.read_runs import read_runs
+    from report.verdicts.runs import judge as judge_runs
+
+    stated = load_claims(claims)
+    try:
+        verdicts = judge_runs(read_runs(runs), stated, looks=_numbers(looks))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if as_json:
+        print(_json(verdicts))
+    else:
+        _print(verdicts, stated, planned=bool(looks))
+    return int(require is not None and not (verdicts["verdict"] == require).all())
+
+
+def load_claims(file: Path) -> list[Claim]:
+    """The list CLAIMS of a Python file.
+
+    Raises:
+        UserError: the file cannot be executed, or has no list of claims.
+    """
+    if not file.is_file():
+        raise UserError(f"there is no file {file}")
+    try:
+        content = runpy.run_path(str(file))
+    except Exception as error:
+        raise UserError(why_not_loaded(file, str(file), error)) from None
+    claims = content.get("CLAIMS")
+    if not isinstance(claims, Sequence) or not claims:
+        raise UserError(f"{file} has no CLAIMS = [Claim(...), ...]")
+    for claim in claims:
+        if not isinstance(claim, Claim):
+            raise UserError(f"{file}: {claim!r:.40} in CLAIMS is no Claim(...)")
+    return list(claims)
+
+
+def _numbers(looks: str) -> list[int]:
+    try:
+        return [int(part) for part in looks.split(",")] if looks else []
+    except ValueError:
+        raise UserError(f"LOOKS={looks} must be numbers of seeds, as in 8,12,20") from None
+
+
+def _json(verdicts: "pd.DataFrame") -> str:
+    rows = _records(verdicts)
+    return json.dumps({"version": JSON_VERSION, "claims": rows}, indent=1, ensure_ascii=False)
+
+
+def _records(verdicts: "pd.DataFrame") -> list[dict[Any, Any]]:
+    """Rows with None for nulls, and in Python's own types."""
+    return verdicts.astype(object).where(verdicts.notna(), None).to_dict("records")
+
+
+def _print(verdicts: "pd.DataFrame", claims: Sequence[Claim], *, planned: bool) -> None:
+    """Print a row per verdict, what each rests on, and what was not checked."""
+    from report.verdicts.text import format_interval, format_number, format_p
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    budgets = int(verdicts["budget"].notna().any())
+    table = Table("claim", *["budget"] * budgets, "verdict", "effect", "interval", "n", "p")
+    rows = _records(verdicts)
+    for row in rows:
+        effect, low, high = row["effect"], row["low"], row["high"]
+        fragile = " (fragile)" if row["fragile"] else ""
+        table.add_row(
+            row["claim"],
+            *[f"{row['budget']}"] * budgets,
+            f"{row['verdict']}{fragile}",
+            f"{format_number(effect, low, high)} {row['unit']}",
+            format_interval(low, high),
+            str(row["n"]),
+            format_p(row["p"]),
+        )
+    console.print(table)
+    for row in rows:
+        place = f" at budget {row['budget']}" if budgets else ""
+        console.print(f"{row['claim']}{place}: “{row['sentence']}” {row['verdict']}: {row['why']}.")
+    counts = Counter(row["verdict"] for row in rows)
+    console.print(", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
+    if not planned:
+        console.print(
+            "No looks were planned (LOOKS=8,12,20): the verdicts hold if the number of seeds was"
+            " fixed before the first result was seen."
+        )
+    if ungated := [claim.id for claim in claims if not claim.requires]:
+        console.print(
+            "Without a gate, that the networks have learnt what the claim is about was not checked:"
+            f" {', '.join(ungated)}."
+        )
