@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import pytest
 import torch
 
 from experiments.spec import Recipe
@@ -22,6 +23,11 @@ def test_readme_example_of_a_network_runs():
     assert names["logits"].shape == (1, 100, 84)
     assert names["text"].shape == (1, 600)
     assert [weights.shape for weights in names["weights"].values()] == [(1, 4, 100, 100)] * 4
+
+
+def test_readme_example_of_judging_runs_supports_its_claim(capsys: pytest.CaptureFixture[str]):
+    exec(python_block("from report.verdicts import Claim, judge"), {})
+    assert "supported" in capsys.readouterr().out
 
 
 def test_readme_states_the_number_of_fields():

@@ -21,7 +21,7 @@ def read_runs(file: Path) -> pd.DataFrame:
         elif file.suffix == ".parquet":
             runs = pd.read_parquet(file)
         elif file.suffix == ".jsonl":
-            runs = pd.read_json(file, lines=True, dtype=text)
+            runs = pd.read_json(file, lines=True, dtype=text, precise_float=True)
         else:
             raise ValueError("its name must end in .csv, .parquet or .jsonl")
     except ValueError as error:  # of pandas, of pyarrow, and of undecodable bytes

@@ -31,35 +31,37 @@ from report.verdicts.stats import LEVEL, Estimate, look_level, shifted
 from report.verdicts.text import join_words, plural
 from report.verdicts.trend import trend_columns
 
-COLUMNS = (
-    "claim",
-    "sentence",
-    "said_by",
-    "published",
-    "budget",
-    "verdict",
-    "fragile",
-    "effect",
-    "low",
-    "high",
-    "unit",
-    "scale",
-    "margin",
-    "n",
-    "paired",
-    "p",
-    "p_corrected",
-    "level",
-    "look",
-    "interim",
-    "decidable",
-    "trend",
-    "change",
-    "change_low",
-    "change_high",
-    "why",
-    "rule",
-)
+# The columns of a verdict, with their meaning.
+COLUMNS = {
+    "claim": "id of the claim",
+    "sentence": "what is claimed",
+    "said_by": "who makes the claim",
+    "published": "what the source found",
+    "budget": "training budget of the runs; null for runs without budgets",
+    "verdict": "supported, negligible, reversed, undecided or not testable",
+    "fragile": "whether the verdict is lost when p is corrected over all claims of its budget",
+    "effect": "weighted sum of the variants' means; if scale is ratio, a ratio; if the claim is"
+    " counted in seeds, the share of seeds as claimed",
+    "low": "lower end of the effect's interval; null without one",
+    "high": "upper end of the effect's interval",
+    "unit": "unit of the effect: the name of the metric, whose own unit is not known",
+    "scale": "difference or ratio",
+    "margin": "smallest effect that counts",
+    "n": "number of seeds of the variant that has the fewest",
+    "paired": "whether the variants have the same seeds; null where nothing could be compared",
+    "p": "p of the outcome, below the level exactly if the verdict is decided",
+    "p_corrected": "p corrected over all claims of the budget (Benjamini-Hochberg)",
+    "level": "level of the tests: 0.05, halved at each look after the first",
+    "look": "number of the planned look",
+    "interim": "whether another number of seeds was planned, so that nothing is decided",
+    "decidable": "for an undecided claim, the smallest effect that would have been decided",
+    "trend": "stable, growing, shrinking, reversing or unclear over the budgets",
+    "change": "change of the effect with each doubling of the budget",
+    "change_low": "lower end of the change's interval",
+    "change_high": "upper end of the change's interval",
+    "why": "what the verdict rests on, in words",
+    "rule": "the rule by which the claim is judged, in words",
+}
 
 
 def judge(
@@ -119,7 +121,7 @@ def judge(
         of_claim = [row for row in rows if row["claim"] == claim.id]
         effects = {row["budget"]: row["effects"] for row in of_claim if row["testable"]}
         ordered += [row | trend_columns(effects, claim) for row in of_claim]
-    return pd.DataFrame(ordered).reindex(columns=COLUMNS)
+    return pd.DataFrame(ordered).reindex(columns=[*COLUMNS])
 
 
 def _check_runs(runs: pd.DataFrame) -> None:
