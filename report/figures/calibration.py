@@ -118,4 +118,5 @@ def _figure(runs: pd.DataFrame) -> HTML:
         caption="Losses of our seeds and their mean, the published loss (line) and the margin"
         " around the published loss (grey).",
         data=pd.DataFrame({"recipe": first["recipe"], "published": published, "ours": losses}),
+        quiet=True,
     )

@@ -176,6 +176,7 @@ def speed_by_size(tables: Tables) -> HTML:
         " the batch is adapted to keep the number of tokens per step. The peak is the best"
         " square matrix product of one thread in the same precision and the same repetition.",
         data=rows[[*settings, "repeat", "tokens_per_second", "share"]],
+        quiet=True,
     )
 
 

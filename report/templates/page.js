@@ -112,10 +112,9 @@ const showRows = (verdicts, words) => {
     row.hidden = Boolean(verdicts.length) && !verdicts.includes(row.dataset.verdict) || !wanted.every((word) => text.includes(word));
   }
   for (const part of all("details", map)) if (verdicts.length || words) part.open = Boolean(part.querySelector("[data-verdict]:not([hidden])"));
-  for (const button of all("button", filter)) {
-    const { show } = button.dataset;
-    button.ariaPressed = String(show ? verdicts.includes(show) : !verdicts.length);
-  }
+  const select = filter.querySelector("select"), value = verdicts.join(",");
+  if (![...select.options].some((option) => option.value === value)) select.add(new Option(verdicts.join(" or "), value));
+  select.value = value;
   const output = filter.querySelector("output");
   output.textContent = verdicts.length || words ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} claims` : "";
   if (!words) return;
@@ -130,17 +129,12 @@ const showRows = (verdicts, words) => {
 if (filter) {
   filter.hidden = false;
   const keep = () => {
-    const pressed = all("button[aria-pressed=true]", filter).map((button) => button.dataset.show).filter(Boolean);
-    const words = filter.querySelector("input").value;
-    const parts = [pressed.length && `show=${pressed.join(",").replaceAll(" ", "-")}`, words && `find=${encodeURIComponent(words)}`];
+    const show = filter.querySelector("select").value, words = filter.querySelector("input").value;
+    const parts = [show && `show=${show.replaceAll(" ", "-")}`, words && `find=${encodeURIComponent(words)}`];
     history.replaceState(null, "", `#${parts.filter(Boolean).join("&")}`);
-    showRows(pressed, words);
+    showRows(show.split(",").filter(Boolean), words);
   };
-  for (const button of all("button", filter)) button.addEventListener("click", () => {
-    for (const other of all("button", filter)) other.ariaPressed = String(other === button);
-    keep();
-  });
-  filter.querySelector("input").addEventListener("input", keep);
+  filter.addEventListener("input", keep);
 }
 for (const card of all(".card")) card.addEventListener("toggle", () => {
   if (card.open) history.replaceState(null, "", `#${card.id}`);

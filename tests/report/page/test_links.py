@@ -23,21 +23,22 @@ def test_the_contents_mark_the_section_in_view(opened: Page):
     assert opened.locator("#contents a[aria-current]").count() == 1
 
 
-def test_buttons_filter_the_claims_by_verdict_and_the_address_keeps_it(opened: Page):
+def test_a_choice_filters_the_claims_by_verdict_and_the_address_keeps_it(opened: Page):
     shown = opened.locator("#map [data-verdict]:visible")
     everything = opened.locator("#map [data-verdict]").count()
     assert everything == 4
     kinds = set()
-    for place in range(1, opened.locator(".filter button").count()):
-        button = opened.locator(".filter button").nth(place)
-        button.click()
-        verdict = button.get_attribute("data-show")
+    choice = opened.locator(".filter select")
+    for place in range(1, choice.locator("option").count()):
+        option = choice.locator("option").nth(place)
+        verdict = option.get_attribute("value")
+        choice.select_option(verdict)
         verdicts = [shown.nth(i).get_attribute("data-verdict") for i in range(shown.count())]
-        assert verdicts == [verdict] * int(re.sub(r"\D", "", button.inner_text()))
+        assert verdicts == [verdict] * int(re.sub(r"\D", "", option.inner_text()))
         kinds.add(verdict)
         assert opened.evaluate("location.hash") == f"#show={verdict.replace(' ', '-')}"
     assert len(kinds) > 1
-    opened.locator(".filter button").first.click()
+    choice.select_option("")
     assert shown.count() == opened.locator("#map [data-verdict]:not(details:not([open]) *)").count()
 
 
@@ -73,6 +74,15 @@ def test_a_tile_filters_the_claims_of_its_outcome(opened: Page):
         opened.locator("#map [data-verdict]:not([data-verdict=reversed]):visible")
     ).to_have_count(0)
     assert opened.locator("#map [data-verdict=reversed]:visible").count() >= 1
+    assert opened.locator(".filter select").input_value() == "reversed"
+
+
+def test_an_address_with_two_verdicts_shows_both_and_a_search_keeps_them(opened: Page):
+    opened.evaluate("location.hash = '#show=undecided,not-testable'")
+    choice = opened.locator(".filter select")
+    expect(choice).to_have_value("undecided,not testable")
+    opened.locator(".filter input").fill("a")
+    assert opened.evaluate("location.hash") == "#show=undecided,not-testable&find=a"
 
 
 def test_a_word_leads_to_what_it_means(opened: Page):
