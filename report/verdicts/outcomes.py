@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -192,7 +193,10 @@ def _columns(
 
 def unlogged(value: float | None, claim: Claim) -> float | None:
     """A value as the claim shows it: a ratio where the effect is the logarithm of a ratio."""
-    return math.exp(value) if claim.log and value is not None else value
+    if value is None or not claim.log:
+        return value
+    with np.errstate(over="ignore"):  # an interval may end at infinity
+        return float(np.exp(value))
 
 
 def mark_fragile(rows: list[dict[str, Any]]) -> None:

@@ -103,6 +103,8 @@ def judge(
     """
     _check_runs(runs)
     runs = runs.assign(variant=runs["variant"].astype(str))
+    if not pd.api.types.is_numeric_dtype(runs["seed"]):
+        runs = runs.assign(seed=runs["seed"].astype(str))  # values of several types have no order
     if list(looks) != sorted({*looks}) or any(n < 2 for n in looks):
         raise ValueError(f"looks={tuple(looks)} must be numbers of seeds, increasing, from two on")
     if twice := {claim.id for claim in claims if sum(claim.id == each.id for each in claims) > 1}:
@@ -125,6 +127,8 @@ def judge(
 
 
 def _check_runs(runs: pd.DataFrame) -> None:
+    if len(twice := runs.columns[runs.columns.duplicated()]):
+        raise ValueError(f"there are several columns {twice[0]}")
     for column in ("variant", "seed"):
         _check_column(column, runs)
     places = [name for name in ("variant", "seed", "budget", "step") if name in runs]
@@ -135,9 +139,9 @@ def _check_runs(runs: pd.DataFrame) -> None:
     for name in ("budget", "step"):
         if name in runs and not pd.api.types.is_numeric_dtype(runs[name]):
             raise ValueError(f"the column {name} must hold numbers")
-    twice = runs[runs.duplicated(places)]
-    if len(twice):
-        place = ", ".join(f"{name} {twice.iloc[0][name]}" for name in places)
+    again = runs[runs[places].astype(str).duplicated()]  # values of several types may not compare
+    if len(again):
+        place = ", ".join(f"{name} {again.iloc[0][name]}" for name in places)
         raise ValueError(f"{place} occurs more than once")
 
 

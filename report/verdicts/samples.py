@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from report.verdicts.stats import LEVEL, Estimate, welch
@@ -11,6 +10,7 @@ from report.verdicts.text import join_words, plural
 
 Samples = dict[str, "pd.Series[float]"]  # values of a metric by variant, each indexed by seed
 
+_LARGEST = 1e100  # what is larger has an infinite square, and has diverged anyway
 _NAMED = 5  # seeds that a reason names, before it counts the others
 
 
@@ -34,14 +34,15 @@ def samples_of(runs: pd.DataFrame, variants: Iterable[str], metric: str) -> Samp
         rows = runs[runs["variant"] == variant].set_index("seed")
         if rows.empty:
             raise NoEffectError(f"there is no run of {variant}")
-        values = rows[metric].astype(float).replace([np.inf, -np.inf], np.nan)
+        values = rows[metric].astype(float)
+        values = values.where(values.abs() < _LARGEST)
         if "step" in rows:
             last = rows["step"].where(values.notna()).groupby(level="seed").transform("max")
             values = values[rows["step"] == last].reindex(rows.index.unique())
             ends |= {*last.dropna()}
         if values.isna().any():
             lacking = _listed(values.index[values.isna()])
-            raise NoEffectError(f"{variant} has no {metric} that is a number in {lacking}")
+            raise NoEffectError(f"{variant} has no finite {metric} in {lacking}")
         samples[variant] = values.sort_index()
     if len(ends) > 1:
         raise NoEffectError(

@@ -16,7 +16,7 @@ def format_number(value: float | None, low: float | None = None, high: float | N
     if value is None or not math.isfinite(value):
         return "–"
     decimals = 0 if abs(value) >= 100 else 3
-    if low is not None and high is not None and high > low:
+    if low is not None and high is not None and 0 < high - low < math.inf:
         decimals = max(0, min(6, 1 - math.floor(math.log10((high - low) / 2))))
     return f"{value:z,.{decimals}f}".replace("-", "−")  # z: no negative zero
 
