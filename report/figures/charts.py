@@ -111,7 +111,7 @@ def line_data(
     means = points[[*x, y]].mean()
     means[["low", "high"]] = mean_intervals(points[y])
     means = means.reindex(list(colours), level=0)
-    return means.reset_index(column).reset_index(drop=by in x)
+    return means.reset_index(column).reset_index(drop=True)
 
 
 def draw_lines(

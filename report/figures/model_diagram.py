@@ -48,12 +48,13 @@ def picture(tables: Tables, costs: Mapping[str, float]) -> HTML:
     Args:
         tables: the tables of the study.
         costs: by part, what its removal costs in nats per character. The more it costs, the darker
-            is the part's box.
+            is the part's box; the costliest part's is the darkest.
     """
     base, token = tables.study.base, tables.study.token
     titles = {name: ablation.title for name, ablation in tables.ablations.items()}
     parts = _ablations_by_part(tables)
-    heats = {part: 60 * min(1.0, max(0.0, costs.get(part, 0.0))) for part in parts}
+    most = max([*costs.values(), 0.0]) or 1.0
+    heats = {part: 60 * max(0.0, costs.get(part, 0.0)) / most for part in parts}
     return HTML(render("picture", parts=parts, titles=titles, base=base, token=token, heats=heats))
 
 

@@ -19,7 +19,14 @@ from report.figures.speed import baseline, baseline_ratios
 from report.page.claims import claims_of, verdict_summary
 from report.page.provenance import seconds_by_the_clock
 from report.page.second_studies import second_verdicts
-from report.page.verdict_map import Course, MapRow, draw_verdict_map, map_rows
+from report.page.verdict_map import (
+    COURSES,
+    Course,
+    MapRow,
+    at_several_budgets,
+    draw_verdict_map,
+    map_rows,
+)
 from report.study.tables import Tables, records
 from report.verdicts.text import format_duration, join_words, plural
 
@@ -53,17 +60,12 @@ def findings(tables: Tables) -> str:
     """Counts of the verdicts, and the claims by how their verdicts go on with the budget."""
     claims, study, base = claims_of(tables.results), tables.study, tables.study.base
     _, rows = map_rows(claims, second_verdicts(tables))
-    several = [row for row in rows if sum(cell is not None for cell in row.cells) > 1]
-    texts = {
-        "Holds at every budget": (Course.ALWAYS,),
-        "Appears with training": (Course.APPEARS,),
-        "Negligible or reversed at the deepest budget": (Course.NEVER, Course.DISAPPEARS),
-    }
+    several = at_several_budgets(rows)
     return "\n".join(
         [
             f"- **{verdict_summary(claims)}**, in networks of {base.n_layers} layers and width"
             f" {base.d_model}, {plural(len(tables.runs), 'run')}, {study.seeds} paired seeds.",
-            *(_of_course(text, several, courses) for text, courses in texts.items()),
+            *(_of_course(text, several, courses) for text, courses in COURSES.items()),
         ]
     )
 

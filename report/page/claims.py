@@ -14,6 +14,7 @@ from report.study.tables import records
 from report.verdicts.outcomes import DECIDED, Verdict
 from report.verdicts.stats import LEVEL
 from report.verdicts.text import format_interval, format_number, format_p, join_words, plural
+from report.verdicts.trend import Direction
 
 SHARE = "share of seeds"  # the unit of claims that are counted in seeds
 POWER = COST_METRICS["time_exponent"]
@@ -123,6 +124,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         "effect_text": effect,
         "interval_text": interval,
         "unit": unit,
+        "margin_text": f"{row['margin']:g}" if row["scale"] == "difference" else "",
         "budget_text": "–" if row["budget"] is None else f"{row['budget']:.0f}",
         "trend_text": _trend_text(row),
         "n_text": "exact" if exact else f"{row['n']}/{row['planned']}{look}",
@@ -149,4 +151,5 @@ def _trend_text(row: dict[str, Any]) -> str:
     low, high = row["change_low"], row["change_high"]
     sign = "×" if row["scale"] == "ratio" else ""
     change = f"{sign}{format_number(row['change'], low, high)}"
-    return f"{row['trend']}: {change} ({format_interval(low, high)}) per doubling"
+    name = "changes by less than the margin" if row["trend"] == Direction.STABLE else row["trend"]
+    return f"{name}: {change} ({format_interval(low, high)}) per doubling"

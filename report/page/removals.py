@@ -183,8 +183,9 @@ def in_sentences(tables: Tables, removals: list[Removal]) -> str:
     unclear = [removal for removal in compared if removal.spans_zero]
     if unclear:
         text += (
-            f" For {len(unclear)} of {plural(len(compared), 'part')} the interval contains zero:"
-            " the data do not show whether the loss rises or falls."
+            f" Of {plural(len(compared), 'part')} whose losses can be compared, {len(unclear)} have"
+            " an interval that contains zero: the data do not show that the loss rises or falls,"
+            " though they may show that it changes little."
         )
     return text
 

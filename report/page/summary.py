@@ -57,7 +57,7 @@ def tiles(rows: pd.DataFrame) -> list[tuple[str, int, list[str]]]:
     outcomes = rows["verdict"].mask(fragile, str(Verdict.UNDECIDED))
     named = {
         "supported": [Verdict.SUPPORTED],
-        "no difference that counts": [Verdict.NEGLIGIBLE],
+        "smaller than the margin": [Verdict.NEGLIGIBLE],
         "reversed": [Verdict.REVERSED],
         "open": [Verdict.UNDECIDED, Verdict.NOT_TESTABLE, Verdict.NOT_RUN],
     }

@@ -48,9 +48,10 @@ def tour(tables: Tables, claims: pd.DataFrame) -> HTML:
 
 
 def clearest(tables: Tables, claims: pd.DataFrame, group: str) -> dict[str, Any] | None:
-    """The claim of a group whose effect in nats is the most beyond its margin, or within it, at the
-    deepest budget at which it is decided; None without one. Fragile verdicts, and losses of
-    networks that see what they predict, are left out.
+    """The claim of a group whose effect in nats is the most beyond its margin at the deepest budget
+    at which one is decided; None without a decided claim. Where no difference is beyond its margin,
+    it is the claim that is the most clearly without one. Fragile verdicts, and losses of networks
+    that see what they predict, are left out.
     """
     names = [name for name, each in tables.ablations.items() if each.group == group]
     peeking = [
@@ -69,6 +70,10 @@ def clearest(tables: Tables, claims: pd.DataFrame, group: str) -> dict[str, Any]
     if rows.empty:
         return None
     rows = rows[rows["budget"] == rows["budget"].max()]
+    said = {claim.id: claim for name in names for claim in tables.ablations[name].claims}
+    differs = rows["claim"].map(lambda name: not (said[name].equal or said[name].no_worse))
+    differs &= rows["verdict"] != Verdict.NEGLIGIBLE
+    rows = rows[differs == differs.max()]
     ratios = rows["effect"].abs() / rows["margin"]
     beyond = ratios.map(lambda ratio: max(ratio, 1 / ratio) if ratio else math.inf)
     return with_texts(rows.loc[[beyond.idxmax()]])[0]

@@ -50,7 +50,7 @@ def rerun(tables: Tables, ablation: str) -> HTML:
     if study.compiled:
         parts["COMPILE"] = "1"
     options = " ".join(f"{name}={shlex.quote(value)}" for name, value in parts.items())
-    return HTML(render("rerun", command=f"make {ablation} {options}"))
+    return HTML(render("rerun", ablation=ablation, command=f"make {ablation} {options}"))
 
 
 _METRICS = {

@@ -31,6 +31,14 @@ class Course(StrEnum):
     OPEN = "undecided or not testable at the deepest budget"
 
 
+# What is said of the courses of claims.
+COURSES = {
+    "Holds at every budget": (Course.ALWAYS,),
+    "Appears with training": (Course.APPEARS,),
+    "Negligible or reversed at the deepest budget": (Course.NEVER, Course.DISAPPEARS),
+}
+
+
 @dataclass(frozen=True)
 class MapRow:
     """A claim with its verdict at each budget.
@@ -103,6 +111,11 @@ def map_rows(
     return budgets, sorted(rows, key=lambda row: (row.rank, -len(row.judged)))
 
 
+def at_several_budgets(rows: list[MapRow]) -> list[MapRow]:
+    """The claims that are judged at more than one budget."""
+    return [row for row in rows if sum(cell is not None for cell in row.cells) > 1]
+
+
 def _without_training(claims: pd.DataFrame) -> list[MapRow]:
     """The claims that are judged without training, each with one cell."""
     rows = [row | {"second": ""} for row in with_texts(claims[claims["budget"].isna()])]
@@ -119,6 +132,11 @@ def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> H
         second: the table "second".
     """
     budgets, rows = map_rows(claims, second)
+    several = at_several_budgets(rows)
+    courses = [
+        (text, [row for row in several if row.course in courses])
+        for text, courses in COURSES.items()
+    ]
     rows += _without_training(claims)
     if not rows:
         return EMPTY
@@ -129,6 +147,8 @@ def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> H
             heads=[budget_head(tables, budget) for budget in budgets],
             decided=[row for row in rows if row.last in DECIDED],
             undecided=[row for row in rows if row.last not in DECIDED],
+            courses=courses if several else [],
+            several=len(several),
             marks=marks,
             sections=tables.present(),
             counts={v.value: n for v in MARKS if (n := sum(row.last == v for row in rows))},

@@ -1,9 +1,11 @@
 """The forest of an ablation, and its curves over training."""
 
 import dataclasses
+import io
+import json
 import math
 import re
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
 import pandas as pd
@@ -98,3 +100,12 @@ def test_difference_curves_leave_out_and_name_what_diverged(
     assert "At the end: odd" in shown
     assert "0.500." in shown
     assert f"<title>{escape(ODD_NAME, quote=False)} 0.500</title>" in shown
+
+
+def test_the_chart_of_a_figure_has_a_line_for_each_variant(tables: Tables):
+    """The page's script takes the first column of the data for the names of the lines."""
+    html = training_curves.learning_curves(tables, "planted").data
+    chart = json.loads(html.partition("data-chart='")[2].partition("'>")[0])
+    rows = pd.read_csv(io.StringIO(unescape(re.findall("<pre>(.*?)</pre>", html, re.S)[0])))
+    assert [*rows.columns[: 1 + len(chart["x"])]] == ["variant", *chart["x"]]
+    assert [*rows["variant"].unique()] == [*chart["colours"]] == ["base", ODD_NAME]

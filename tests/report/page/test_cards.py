@@ -55,6 +55,7 @@ def test_papers_are_linked_and_names_escaped(tmp_path, monkeypatch):
     assert re.findall(r'<a href="([^"]+)">', shown) == [
         "https://arxiv.org/abs/1706.03762",
         "https://arxiv.org/abs/2002.04745",
+        "#rerun-planted",
     ]
     assert "It &lt;b&gt;hurts" in shown
     assert 'id="claim-b-is-worse"' in shown

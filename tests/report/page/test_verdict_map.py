@@ -92,8 +92,14 @@ def test_a_fragile_verdict_counts_as_undecided(fragile: list[bool], course: Cour
 
 def test_the_map_of_the_page_shows_every_verdict_and_escapes_sentences(tmp_path, monkeypatch):
     claims = claims_at(tmp_path, monkeypatch)
-    html = verdict_map(Tables.load(tmp_path), claims, NONE).data
+    courses, _, html = verdict_map(Tables.load(tmp_path), claims, NONE).data.partition('"filter"')
     assert "It needs &lt;b&gt;training" in html
+    lists = re.findall(r"<dt>(.*?) \((\d) of 3 .*?</dt>(.*?)(?=<dt>|</dl>)", courses, re.DOTALL)
+    assert [(text, n, re.findall(r"#claim-(\w+)", links)) for text, n, links in lists] == [
+        ("Holds at every budget", "1", ["always"]),
+        ("Appears with training", "1", ["late"]),
+        ("Negligible or reversed at the deepest budget", "1", ["never"]),
+    ]
     assert [html.count(f'href="#claim-{name}"') for name in ("late", "always", "never")] == [1] * 3
     cells = re.findall(r'<td class="([a-z-]+)"', html)
     assert cells == ["not-testable", *["supported"] * 3, *["reversed"] * 2, "not-run"]
@@ -108,7 +114,8 @@ def test_claims_without_training_have_one_cell_for_all_budgets(tmp_path, monkeyp
 
 def test_open_claims_are_folded_and_counted_apart(tmp_path, monkeypatch):
     claims = claims_at(tmp_path, monkeypatch)
-    decided, _, folded = verdict_map(Tables.load(tmp_path), claims, NONE).data.partition("<details")
+    html = verdict_map(Tables.load(tmp_path), claims, NONE).data.partition('"filter"')[2]
+    decided, _, folded = html.partition("<details")
     assert "1 open claim: " in folded
     assert "It is exact." in folded
     assert "It is exact." not in decided
