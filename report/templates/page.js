@@ -286,7 +286,10 @@ function chart(figure) {
     };
     const drawn = (value) => cap === null ? value : Math.max(-cap, Math.min(cap, value));
     const sx = scale(shown.map((row) => row.x), left, right, state.log);
-    const sy = scale(shown.flatMap((row) => [row.v, row.a, row.b].filter((value) => value !== null).map(drawn)), bottom, top, false);
+    // An interval wider than the means' own range and a quarter of it on each side is drawn to that edge.
+    const means = shown.map((row) => drawn(row.v)), lowest = Math.min(...means), highest = Math.max(...means);
+    const room = (highest - lowest) / 4 || Infinity, end = (value) => Math.max(lowest - room, Math.min(highest + room, drawn(value)));
+    const sy = scale(shown.flatMap((row) => [drawn(row.v), ...[row.a, row.b].filter((value) => value !== null).map(end)]), bottom, top, false);
     const ticks = ({ low, high }, log) => {
       if (log) return [1, 2, 5].flatMap((digit) => Array.from({ length: 40 }, (_, power) => digit * 10 ** (power - 20))).filter((tick) => tick >= low && tick <= high).sort((a, b) => a - b);
       const step = [1, 2, 5, 10].map((digit) => digit * 10 ** Math.floor(Math.log10((high - low) / 5))).find((size) => (high - low) / size <= 7);
@@ -307,7 +310,7 @@ function chart(figure) {
       const own = shown.filter((row) => row.name === name).sort((one, other) => one.x - other.x), colour = colours[name];
       if (!own.length) return;
       if (own.every((row) => row.a !== null && row.b !== null)) svg.append(element("path", { fill: colour, opacity: .18,
-        d: `M${own.map((row) => `${sx.place(row.x)} ${sy.place(drawn(row.b))}`).join("L")}L${own.toReversed().map((row) => `${sx.place(row.x)} ${sy.place(drawn(row.a))}`).join("L")}z` }));
+        d: `M${own.map((row) => `${sx.place(row.x)} ${sy.place(end(row.b))}`).join("L")}L${own.toReversed().map((row) => `${sx.place(row.x)} ${sy.place(end(row.a))}`).join("L")}z` }));
       if (own.length === 1) svg.append(element("circle", { cx: sx.place(own[0].x), cy: sy.place(drawn(own[0].v)), r: 4, fill: colour }));
       svg.append(element("path", { fill: "none", stroke: colour, "stroke-width": 1.8, d: `M${own.map((row) => `${sx.place(row.x)} ${sy.place(drawn(row.v))}`).join("L")}` }));
     });
