@@ -25,7 +25,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper decide trends list status new-ablation report notebook paper compare retry judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all deeper decide trends list status new-ablation report notebook paper compare retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ help: ## List all targets
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, notebook, paper)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
-	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...), JSON (0, 1): judge' \
+	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...): judge  JSON (0, 1: claims, judge, list, status)' \
   '           VENV (folder of the environment)  PYTHON (your own interpreter)'
 
 setup: $(installed) ## Create the virtual environment and install the pinned packages
@@ -68,6 +68,8 @@ paper: $(installed) ## Write up the study as paper.html and LaTeX; REFERENCE=1: 
 	@$(python) -m experiments paper
 retry: $(installed) ## Train the failed runs again
 	@$(python) -m experiments retry
+claims: $(installed) ## Print the verdicts of the study; REFERENCE=1: the published ones
+	@$(python) -m experiments claims
 judge: $(installed) ## Judge claims about anybody's runs: make judge RUNS=runs.csv CLAIMS=claims.py
 	@$(python) -m experiments judge
 verify: $(installed) ## Train SAMPLE=5 finished runs again (ALL=1: all), and compare the results

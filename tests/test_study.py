@@ -1,5 +1,6 @@
 """The program as its user runs it: a whole study at smoke size, and what is called after it."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -151,6 +152,9 @@ def test_a_failed_run_is_shown_on_the_page_and_trained_again_by_retry(study, tex
 def test_status_shows_the_progress_of_a_study(study):
     folder, _ = study
     output = call(folder, "status", "--profile", "smoke").stdout
+    content = json.loads(call(folder, "status", "--profile", "smoke", "--json").stdout)
+    assert content["version"] == 1
+    assert ", ".join(f"{n} {state}" for state, n in sorted(content["runs"].items())) in output
     results = folder / "results" / "smoke"
     done = len(read_table(results, "runs"))
     assert f"{results}: profile smoke, corpus" in output

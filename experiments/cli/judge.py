@@ -1,4 +1,4 @@
-"""`judge`: verdicts on claims about anybody's runs, from a table of runs and a file of claims."""
+"""`judge` and `claims`: verdicts on claims about anybody's runs, and those of a study."""
 
 import json
 import runpy
@@ -12,13 +12,24 @@ from rich.table import Table
 
 from experiments.catalogue import why_not_loaded
 from experiments.claim import Claim
-from experiments.cli.options import AsJson, ClaimsFile, Looks, Require, RunsFile
+from experiments.cli.options import (
+    AsJson,
+    ClaimsFile,
+    Looks,
+    Reference,
+    Require,
+    RunsFile,
+    StudyOptions,
+)
 from experiments.errors import UserError
+from experiments.records.collect import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-JSON_VERSION = 1  # of what `--json` prints
+Rows = list[dict[Any, Any]]
+
+JSON_VERSION = 1  # of what `--json` prints: raised with the names or the meaning of a column
 
 
 def judge(
@@ -45,11 +56,25 @@ def judge(
         verdicts = judge_runs(read_runs(runs), stated, looks=_numbers(looks))
     except ValueError as error:
         raise UserError(str(error)) from None
+    rows = _records(verdicts)
     if as_json:
-        print(_json(verdicts))
+        print(_json(rows))
     else:
-        _print(verdicts, stated, planned=bool(looks))
+        _print(rows)
+        _print_unchecked(stated, planned=bool(looks))
     return int(require is not None and not (verdicts["verdict"] == require).all())
+
+
+def claims(
+    *, study: StudyOptions = StudyOptions(), reference: Reference = False, as_json: AsJson = False
+) -> None:
+    """Print the verdicts of the study, as the last page has them, or the published ones."""
+    folder = study.results / "reference" / study.folder.name if reference else study.folder
+    rows = _records(read_table(folder, "claims"))
+    if as_json:
+        print(_json(rows))
+    else:
+        _print(rows)
 
 
 def load_claims(file: Path) -> list[Claim]:
@@ -80,42 +105,45 @@ def _numbers(looks: str) -> list[int]:
         raise UserError(f"LOOKS={looks} must be numbers of seeds, as in 8,12,20") from None
 
 
-def _json(verdicts: "pd.DataFrame") -> str:
-    rows = _records(verdicts)
+def _json(rows: Rows) -> str:
     return json.dumps({"version": JSON_VERSION, "claims": rows}, indent=1, ensure_ascii=False)
 
 
-def _records(verdicts: "pd.DataFrame") -> list[dict[Any, Any]]:
+def _records(verdicts: "pd.DataFrame") -> Rows:
     """Rows with None for nulls, and in Python's own types."""
     return verdicts.astype(object).where(verdicts.notna(), None).to_dict("records")
 
 
-def _print(verdicts: "pd.DataFrame", claims: Sequence[Claim], *, planned: bool) -> None:
-    """Print a row per verdict, what each rests on, and what was not checked."""
+def _print(rows: Rows) -> None:
+    """Print a row per verdict, and what each rests on."""
     from report.verdicts.text import format_interval, format_number, format_p
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    budgets = int(verdicts["budget"].notna().any())
+    budgets = int(any(row["budget"] is not None for row in rows))
     table = Table("claim", *["budget"] * budgets, "verdict", "effect", "interval", "n", "p")
-    rows = _records(verdicts)
     for row in rows:
         effect, low, high = row["effect"], row["low"], row["high"]
         fragile = " (fragile)" if row["fragile"] else ""
         table.add_row(
             row["claim"],
-            *[f"{row['budget']}"] * budgets,
+            *["–" if row["budget"] is None else f"{row['budget']:g}"] * budgets,
             f"{row['verdict']}{fragile}",
-            f"{format_number(effect, low, high)} {row['unit']}",
+            f"{format_number(effect, low, high)} {row['unit'] or ''}",
             format_interval(low, high),
             str(row["n"]),
             format_p(row["p"]),
         )
     console.print(table)
     for row in rows:
-        place = f" at budget {row['budget']}" if budgets else ""
+        place = "" if row["budget"] is None else f" at budget {row['budget']:g}"
         console.print(f"{row['claim']}{place}: “{row['sentence']}” {row['verdict']}: {row['why']}.")
     counts = Counter(row["verdict"] for row in rows)
     console.print(", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
+
+
+def _print_unchecked(claims: Sequence[Claim], *, planned: bool) -> None:
+    """Print what the verdicts on anybody's runs take for granted."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     if not planned:
         console.print(
             "No looks were planned (LOOKS=8,12,20): the verdicts hold if the number of seeds was"

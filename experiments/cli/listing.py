@@ -4,13 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from experiments.catalogue import load_ablations
-from experiments.cli.options import Budgets, Seeds, SlotOptions, StudyOptions
+from experiments.cli.options import AsJson, Budgets, Seeds, SlotOptions, StudyOptions
 from experiments.planning.plan import (
     YARDSTICKS,
     Plan,
@@ -28,6 +29,8 @@ from experiments.running import estimates
 from experiments.running.devices import slots, speed_shares
 from experiments.spec import RunSpec
 
+JSON_VERSION = 1  # of what `--json` prints: raised with the names or the meaning of a value
+
 
 def list_ablations(
     *,
@@ -35,6 +38,7 @@ def list_ablations(
     seeds: Seeds = None,
     budgets: Budgets = None,
     options: SlotOptions = SlotOptions(),
+    as_json: AsJson = False,
 ) -> None:
     """List the ablations, their variants and runs, and how long the runs take on this machine."""
     profile, device, folder = study.local_profile, study.local_device, study.folder
@@ -50,16 +54,37 @@ def list_ablations(
     else:
         speeds, source = _speeds(runs, folder, profile, device)
 
-    def row(specs: Sequence[RunSpec]) -> tuple[str, str]:
-        minutes = estimates.total_seconds(specs, speeds) / workers / 60
-        return str(len(specs)), f"{minutes:.1f}"
+    def minutes(specs: Sequence[RunSpec]) -> float:
+        return estimates.total_seconds(specs, speeds) / workers / 60
 
+    def row(specs: Sequence[RunSpec]) -> tuple[str, str]:
+        return str(len(specs)), f"{minutes(specs):.1f}"
+
+    def facts(specs: Sequence[RunSpec]) -> dict[str, float]:
+        return {"runs": len(specs), "minutes": minutes(specs)}
+
+    if as_json:
+        own = {name: _runs_of(members, name) for name in load_ablations()}
+        content = {
+            "version": JSON_VERSION,
+            "profile": profile.name,
+            "at_once": len(own_slots),
+            "source": source,
+            "ablations": [
+                {"name": name, "variants": [v.name for v in ablation.variants]} | facts(own[name])
+                for name, ablation in load_ablations().items()
+            ],
+            "budgets": [{"budget": b} | facts(more) for b, more in _by_budget(profile, seeds)],
+            "study": facts(runs),
+            "unfinished": facts(left),
+        }
+        print(json.dumps(content, indent=1))
+        return
     title = f"profile {profile.name}: {profile.purpose}"
     table = Table("ablation", "variants", "runs", "minutes", title=title)
     for name, ablation in load_ablations().items():
-        own_runs = unique_runs(member for member in members if member.ablation == name)
         variants = ", ".join(variant.name for variant in ablation.variants)
-        table.add_row(name, Text(variants), *row(own_runs))
+        table.add_row(name, Text(variants), *row(_runs_of(members, name)))
     table.add_section()
     for budget, further in _by_budget(profile, seeds):
         table.add_row(f"budget {budget}, shared runs once", "", *row(further))
@@ -78,8 +103,37 @@ def list_ablations(
             print(f"one {card} at {speed:.2g} FLOP/s: {hours:.1f} hours")
 
 
-def status(*, study: StudyOptions = StudyOptions(), options: SlotOptions = SlotOptions()) -> None:
+def status(
+    *,
+    study: StudyOptions = StudyOptions(),
+    options: SlotOptions = SlotOptions(),
+    as_json: AsJson = False,
+) -> None:
     """Print how many runs are done, failed, training here and left, and the time left."""
+    content = _state(study, options)
+    if as_json:
+        print(json.dumps(content, indent=1, ensure_ascii=False))
+        return
+    print(f"{content['folder']}: profile {content['profile']}, corpus {content['corpus']}")
+    counts = content["runs"]
+    print(", ".join(f"{counts[state]} {state}" for state in sorted(counts)) or "nothing")
+    if content["wait_for_rate"]:
+        print(f"{content['wait_for_rate']} more wait for a learning rate to be chosen")
+    for run in content["running"]:
+        print(f"running: {run['run']}: step {run['step']} of {run['steps']}")
+    for run in content["broken"]:
+        print(f"{run['status']}: {run['run']}: {run['why']}")
+    if content["source"]:
+        print(
+            f"about {content['minutes_left']:.0f} min left with {content['at_once']} runs at once,"
+            f" from {content['source']}"
+        )
+
+
+def _state(study: StudyOptions, options: SlotOptions) -> dict[str, Any]:
+    """What `status` prints: the runs counted by status, those that are training or broken, and the
+    time that the others will take.
+    """
     profile, device, folder = study.local_profile, study.local_device, study.folder
     loaded = Study.load(folder)
     plan = loaded.plan(folder)
@@ -90,26 +144,42 @@ def status(*, study: StudyOptions = StudyOptions(), options: SlotOptions = SlotO
         run_id: each.status() if each.path.exists() else "not begun"
         for run_id, each in folders.items()
     }
-    counts = Counter(states.values())
-    print(f"{folder}: profile {loaded.profile_name}, corpus {loaded.corpus_name}")
-    print(", ".join(f"{counts[state]} {state}" for state in sorted(counts)) or "nothing")
-    if plan.untuned:
-        print(f"{len(plan.untuned)} more wait for a learning rate to be chosen")
-    for run in runs:
-        label, state = labels[run.run_id], states[run.run_id]
-        if state == "in flight":
-            step = _last_step(folders[run.run_id].metrics)
-            print(f"running: {label}: step {step} of {run.recipe.steps}")
-        if state in ("failed", "damaged"):
-            reason = (folders[run.run_id].summary() or {}).get("reason", "")
-            print(f"{state}: {label}: {reason}")
     left = [run for run in _unfinished(runs, folder) if states[run.run_id] != "failed"]
     left += unique_runs(_untuned_runs(plan, loaded))
+    own_slots = slots(device, options.per_gpu(device), options.jobs)
+    minutes, source = 0.0, ""
     if left:
-        own_slots = slots(device, options.per_gpu(device), options.jobs)
         speeds, source = _speeds(runs, folder, profile, device)
         minutes = estimates.total_seconds(left, speeds) / speed_shares(own_slots) / 60
-        print(f"about {minutes:.0f} min left with {len(own_slots)} runs at once, from {source}")
+    return {
+        "version": JSON_VERSION,
+        "folder": str(folder),
+        "profile": loaded.profile_name,
+        "corpus": loaded.corpus_name,
+        "runs": dict(Counter(states.values())),
+        "wait_for_rate": len(plan.untuned),
+        "running": [
+            {
+                "run": labels[run.run_id],
+                "step": _last_step(folders[run.run_id].metrics),
+                "steps": run.recipe.steps,
+            }
+            for run in runs
+            if states[run.run_id] == "in flight"
+        ],
+        "broken": [
+            {
+                "run": labels[run.run_id],
+                "status": states[run.run_id],
+                "why": str((folders[run.run_id].summary() or {}).get("reason", "")),
+            }
+            for run in runs
+            if states[run.run_id] in ("failed", "damaged")
+        ],
+        "minutes_left": minutes,
+        "at_once": len(own_slots),
+        "source": source,
+    }
 
 
 def columns() -> None:
@@ -119,6 +189,10 @@ def columns() -> None:
         for row in describe(name):
             table.add_row(row["column"], row["type"], row["meaning"])
         Console().print(table)
+
+
+def _runs_of(members: Sequence[PlannedRun], ablation: str) -> list[RunSpec]:
+    return unique_runs(member for member in members if member.ablation == ablation)
 
 
 def _unfinished(runs: Sequence[RunSpec], folder: Path) -> list[RunSpec]:

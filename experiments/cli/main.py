@@ -36,6 +36,7 @@ for _name, _function in {
     "paper": "report:paper",
     "verify": "verify:verify",
     "judge": "judge:judge",
+    "claims": "judge:claims",
     "calibrate": "bench:calibrate",
     "bench": "bench:bench",
     "gpu-check": "bench:gpu_check",

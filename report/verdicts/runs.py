@@ -82,9 +82,10 @@ def judge(
             value of each run counts.
         claims: what is claimed, each about a metric that is a column of `runs`.
         looks: numbers of seeds at which the claims were planned to be judged, in increasing order.
-            With another number of seeds nothing is decided; the level is halved from look to look,
-            so that the looks together are wrong no more often than one. Without looks, the number
-            of seeds must have been decided before the first result was seen.
+            With another number of seeds nothing is decided. The level is halved from look to look,
+            so that all looks together decide wrongly in less than a twentieth of all tables,
+            whatever the true effect is. Without looks, the number of seeds must have been chosen
+            before the first result was seen.
 
     Returns:
         One row per claim and budget, with `COLUMNS`. A ratio's effect and interval are ratios.

@@ -1,5 +1,6 @@
 """`list` prints the planned runs and how many are left; options come from words and variables."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,15 @@ def test_without_a_card_the_time_of_the_profile_gpu_is_computed_from_card_speeds
         assert hours <= 8.0 or card != "H200"
     h200 = (flops / CARD_SPEEDS["H200"] + 0.1 * len(runs)) / 60
     assert rows[ALL][-1] == f"{h200:.1f}"  # on one card, whatever the number of slots
+
+
+def test_list_as_json_has_the_numbers_of_the_table(listed, speeds):
+    rows, _ = listed()
+    content = json.loads(listed("--json")[1])
+    assert (content["version"], content["profile"], content["at_once"]) == (1, "smoke", 2)
+    assert {each["name"]: str(each["runs"]) for each in content["ablations"]} == {
+        name: rows[name][1] for name in load_ablations()
+    }
+    for part, name in (("study", ALL), ("unfinished", LEFT)):
+        assert [str(content[part]["runs"]), f"{content[part]['minutes']:.1f}"] == rows[name][1:]
+    assert [each["budget"] for each in content["budgets"]] == [*SMOKE.budgets]

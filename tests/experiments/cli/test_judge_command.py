@@ -159,3 +159,31 @@ def test_missing_files_and_arguments_are_refused_in_one_line(judge: Command, tmp
     assert "there is no file" in judge(tmp_path / "none.csv")[2]
     assert "there is no file" in judge(RUNS, tmp_path / "none.py")[2]
     assert "LOOKS=8,many must be numbers of seeds" in judge(RUNS, CLAIMS, "--looks", "8,many")[2]
+
+
+def test_claims_prints_the_published_verdicts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    words = [
+        "experiments",
+        "claims",
+        "--profile=cpu",
+        "--reference",
+        f"--results={ROOT / 'results'}",
+    ]
+    outputs = []
+    for further in ([], ["--json"]):
+        monkeypatch.setattr(sys, "argv", [*words, *further])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        assert not ended.value.code
+        outputs.append(capsys.readouterr().out)
+    published = pd.read_parquet(ROOT / "results" / "reference" / "cpu" / "claims.parquet")
+    rows = json.loads(outputs[1])["claims"]
+    assert [row["verdict"] for row in rows] == list(published["verdict"])
+    assert [row["effect"] for row in rows] == [
+        None if pd.isna(effect) else effect for effect in published["effect"]
+    ]
+    for row in rows:
+        place = "" if row["budget"] is None else f" at budget {row['budget']:g}"
+        assert f"{row['claim']}{place}: “{row['sentence']}” {row['verdict']}: " in outputs[0]
