@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 
 from experiments.catalogue import load_ablations
-from experiments.claim import Claim
+from experiments.claim import LOOKS, Claim
 from experiments.metrics import COST_METRICS
 from experiments.records.collect import read_table
 from report.study.tables import records
+from report.verdicts.explain import seeds_needed
 from report.verdicts.outcomes import DECIDED, Verdict
 from report.verdicts.stats import LEVEL
 from report.verdicts.text import format_interval, format_number, format_p, join_words, plural
@@ -99,7 +100,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
     has_effect, exact = row["effect"] is not None, row["scale"] == "exact"
     unit = row["unit"] if has_effect and row["unit"] else ""
     interval, effect = format_interval(low, high), format_number(row["effect"], low, high)
-    measured = row["why"]
+    measured, lacking = row["why"], ""
     look = f", look {row['look']:.0f}" if row["look"] and row["look"] > 1 else ""
     if has_effect and row["scale"] == "ratio":
         effect = f"×{effect}"
@@ -108,6 +109,9 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         n = row["n"]
         effect, unit = f"{row['effect'] * n:.0f} of {plural(n, 'seed')}", ""
         measured = f"{effect}, share {interval}"
+        if stated is not None and row["verdict"] == Verdict.UNDECIDED:
+            needed = seeds_needed(n, stated, row["level"])
+            lacking = "" if needed == n else f"{needed or f'over {LOOKS[-1]}'} needed"
     elif has_effect and unit == POWER and stated is not None:
         claimed = stated.threshold
         effect = format_number(row["effect"] + claimed, low, high)
@@ -122,6 +126,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         "claims_equality": row["claim"] in _stated_claims()
         and _stated_claims()[row["claim"]].equal,
         "effect_text": effect,
+        "lacking_text": lacking,
         "interval_text": interval,
         "unit": unit,
         "margin_text": f"{row['margin']:g}" if row["scale"] == "difference" else "",

@@ -89,18 +89,25 @@ def too_few(n: int, claim: Claim, level: float) -> str:
     """That no outcome of so many seeds could support a counted claim, to follow another text; empty
     if one could, or if the claim is not counted.
     """
-
-    def decides(seeds: int) -> bool:
-        ps = outcome_ps_of_counts(seeds, 0, seeds, claim.margin)
-        return ps[Verdict.SUPPORTED] < level
-
-    if not claim.counted or decides(n):
+    enough = seeds_needed(n, claim, level)
+    if enough == n:
         return ""
-    enough = next((seeds for seeds in range(n, LOOKS[-1] + 1) if decides(seeds)), None)
     least = f"{enough} are" if enough else f"more than {LOOKS[-1]} are"
     return (
         f"; {plural(n, 'seed')} cannot support this claim, whatever their outcome: {least} needed"
     )
+
+
+def seeds_needed(n: int, claim: Claim, level: float) -> int | None:
+    """The least number of seeds, from `n` on, of which some outcome would support a claim; None if
+    the most that is ever planned are too few. Any number does for a claim that is not counted.
+    """
+
+    def decides(seeds: int) -> bool:
+        ps = outcome_ps_of_counts(seeds, 0, seeds, claim.margin)
+        return not claim.counted or ps[Verdict.SUPPORTED] < level
+
+    return next((seeds for seeds in range(n, max(n, LOOKS[-1]) + 1) if decides(seeds)), None)
 
 
 def too_small(effect: Estimate, claim: Claim) -> str:

@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from by_hand import LEARNT, ablation, bigrams, claim, judged, runs_of, write_study
+from helping import ROOT
 
 from experiments.ablation import Beats
 from experiments.records.collect import read_table
+from report.page.claims import claims_of, with_texts
 from report.page.verdict_map import MARKS, Course, MapRow, draw_verdict_map, map_rows, verdict_map
 from report.study.tables import Tables
 from report.verdicts.outcomes import Verdict
@@ -148,3 +150,11 @@ def test_every_verdict_has_a_mark_of_its_own():
     assert list(MARKS) == list(Verdict)
     marks = [mark for mark, _ in MARKS.values()]
     assert len(set(marks)) == len(marks)
+
+
+def test_a_published_claim_that_no_outcome_of_its_seeds_could_support_says_how_many_it_needs():
+    rows = with_texts(claims_of(ROOT / "results" / "reference" / "cpu"))
+    said = {row["claim"]: row["lacking_text"] for row in rows if row["lacking_text"]}
+    assert said["induction-layers"] == "6 needed"
+    for row in rows:
+        assert bool(row["lacking_text"]) == ("cannot support this claim, whatever" in row["why"])

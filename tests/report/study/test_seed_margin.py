@@ -1,5 +1,6 @@
 """Claims that count the seeds in which a difference is beyond a margin of its own."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from experiments.ablation import Beats
 from report.study.effects import claim_effect
 from report.study.judge import judge
 from report.study.tables import Tables
-from report.verdicts.explain import rule, too_few
+from report.verdicts.explain import rule, seeds_needed, too_few
 from report.verdicts.stats import LEVEL
 
 COUNTED = claim(seed_margin=0.1, margin=0.25, requires=[Beats("a", "uniform", by=0)])
@@ -63,3 +64,12 @@ def test_a_claim_that_no_outcome_of_its_seeds_could_support_says_how_many_are_ne
     assert too_few(2, claim(), 0.05) == ""
     never = claim(seed_margin=0.2, margin=0.99)
     assert too_few(5, never, 0.05).endswith("outcome: more than 20 are needed")
+
+
+def test_a_counted_claim_needs_as_many_seeds_as_could_support_it():
+    """Five seeds of five lie above a quarter at the level, and six of six above a half."""
+    half = dataclasses.replace(COUNTED, margin=0.5)
+    assert [seeds_needed(5, each, LEVEL) for each in (COUNTED, half, claim())] == [5, 6, 5]
+    assert seeds_needed(30, half, LEVEL) == 30
+    hopeless = dataclasses.replace(COUNTED, margin=0.9)
+    assert seeds_needed(5, hopeless, LEVEL) is None
