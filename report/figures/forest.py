@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments.records.run_folder import Status
 from report.figures.charts import palette, show
@@ -122,6 +123,7 @@ def draw_forest(tables: Tables, ablation: str, rows: pd.DataFrame) -> Figure:
         each.tick_params(axis="y", labelsize=8, length=0)
         each.grid(visible=False, axis="y")
     axes.axvline(0, color=INK, linewidth=0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(6))  # labels of thousandths are wide
     axes.set_xlabel(f"← better · {loss_column(tables, ablation).unit} · worse →")
     return figure
 

@@ -87,6 +87,7 @@ def _final_losses(points: pd.DataFrame, names: Colours, loss: str) -> str:
     return "; ".join(f"{name} ends at {format_number(means[name])}" for name in names)
 
 
+_MOST_IN_LEGEND = 8  # a legend of more variants would cover the lines
 _NOT_DRAWN = " Not drawn, since a run diverged or ended above a uniform guess:"
 
 
@@ -109,20 +110,24 @@ def difference_curves(tables: Tables, ablation: str) -> HTML:
     colours = variant_colours(shown, tables, ablation)
     figure, axes = plt.subplots(figsize=(5.2, 2.4), layout="constrained")
     drawn = line_data(shown, colours, ["tokens"], "difference")
-    draw_lines(axes, drawn, colours, x="tokens", y="difference", dashes=False)
+    many = len(colours) > _MOST_IN_LEGEND
+    draw_lines(axes, drawn, colours, x="tokens", y="difference", dashes=False, legend=not many)
     for name, line in zip(colours, axes.lines, strict=False):  # lines of the legend follow
         set_tip(line, values_at_right_end(rows, {name: colours[name]}, "tokens", "difference"))
     baseline, unit = tables.ablations[ablation].baseline, loss_column(tables, ablation).unit
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.set(xlabel="tokens trained on", ylabel=f"less {baseline}\n({unit})")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.legend(frameon=False, fontsize=7, title=None, loc="best", ncols=1 + (len(colours) > 8))
+    if not many:
+        axes.legend(frameon=False, fontsize=7, title=None, loc="best")
     ends = values_at_right_end(rows, colours, "tokens", "difference")
     return show(
         figure,
         alt=f"Difference from {baseline} during training. At the end: {ends}.",
         caption=f"Loss during training less that of {baseline} at the same step and seed:"
-        f" {mean_over_seeds(rows)}." + (f"{_NOT_DRAWN} {join_words(lost)}." if lost else ""),
+        f" {mean_over_seeds(rows)}."
+        + (f" The {len(colours)} lines say their names under the pointer." if many else "")
+        + (f"{_NOT_DRAWN} {join_words(lost)}." if lost else ""),
         data=line_data(rows, colours, ["tokens"], "difference"),
         quiet=True,
     )

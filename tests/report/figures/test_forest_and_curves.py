@@ -98,6 +98,12 @@ def test_difference_curves_leave_out_and_name_what_diverged(
     shown = training_curves.difference_curves(tables, "planted").data
     assert "Not drawn, since a run diverged or ended above a uniform guess: high." in shown
     assert "At the end: odd" in shown
+    name, note = escape(ODD_NAME, quote=False), "lines say their names under the pointer"
+    monkeypatch.setattr(training_curves, "_MOST_IN_LEGEND", 0)
+    without = training_curves.difference_curves(tables, "planted").data
+    assert without.count(name) == shown.count(name) - 1  # that of the legend
+    assert note in without
+    assert note not in shown
     assert "0.500." in shown
     assert f"<title>{escape(ODD_NAME, quote=False)} 0.500</title>" in shown
 
