@@ -1,4 +1,4 @@
-"""What an ablation file contains: variants, and claims about them."""
+"""Ablations: the variants that a file compares, and its claims about them."""
 
 import dataclasses
 from collections import Counter

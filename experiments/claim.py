@@ -1,4 +1,4 @@
-"""What a claim is: a sentence, and the rule by which measured effects judge the sentence."""
+"""Claims: a sentence, and the rule by which measured effects judge the sentence."""
 
 import dataclasses
 import math
@@ -118,7 +118,7 @@ class Claim:
 
     @property
     def counted(self) -> bool:
-        """Whether the claim counts the seeds in which its effect is positive."""
+        """True if the claim counts the seeds in which its effect is positive."""
         return self.metric in COUNTED_METRICS or self.seed_margin is not None
 
     @property
@@ -132,7 +132,7 @@ class Claim:
 
     @property
     def learnt(self) -> bool:
-        """Whether the claim is about what networks learn: its metric is one of `LEARNT_METRICS`."""
+        """True if the claim is about what networks learn: its metric is one of `LEARNT_METRICS`."""
         return bool(self.effect) and self.metric in LEARNT_METRICS
 
     @property

@@ -131,8 +131,8 @@ def status(
 
 
 def _state(study: StudyOptions, options: SlotOptions) -> dict[str, Any]:
-    """What `status` prints: the runs counted by status, those that are training or broken, and the
-    time that the others will take.
+    """State of a study, as `status` prints it: runs counted by status, runs that are training, runs
+    that are broken, and the time that unfinished runs will take.
     """
     profile, device, folder = study.local_profile, study.local_device, study.folder
     loaded = Study.load(folder)

@@ -31,7 +31,7 @@ class Course(StrEnum):
     OPEN = "undecided or not testable at the deepest budget"
 
 
-# What is said of the courses of claims.
+# Headings of the lists of claims, with the courses that each list holds.
 COURSES = {
     "Holds at every budget": (Course.ALWAYS,),
     "Appears with training": (Course.APPEARS,),

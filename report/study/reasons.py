@@ -12,7 +12,8 @@ MEASURED_ON = "; measured on "  # between a verdict's reason and the machine
 
 
 def machine(rows: pd.DataFrame) -> str:
-    """Where times were measured, to follow a text: "; measured on AMD EPYC, one thread".
+    """Machine and threads of measured times, as the end of a reason: "; measured on AMD EPYC, one
+    thread".
 
     Args:
         rows: rows of the table `costs`.
@@ -59,7 +60,7 @@ def reason_not_run(
 
 
 def divergence(needed: pd.DataFrame, claim: Claim) -> str:
-    """How diverged runs were counted, to follow another text; empty if no run diverged.
+    """Number of diverged runs and how they were counted, as the end of a reason; empty for none.
 
     Args:
         needed: the members of the variants that the claim weighs.
