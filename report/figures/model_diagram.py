@@ -39,6 +39,7 @@ PART_OF = {
     "model.dropout": TRAINING,
     "model.bias": "feed-forward",
 }
+_HOTTEST = 40  # % of the colour of the costliest box: more is too dark for text in dark mode
 PARTS = [*dict.fromkeys(PART_OF.values()), NONE]
 
 
@@ -54,7 +55,7 @@ def picture(tables: Tables, costs: Mapping[str, float]) -> HTML:
     titles = {name: ablation.title for name, ablation in tables.ablations.items()}
     parts = _ablations_by_part(tables)
     most = max([*costs.values(), 0.0]) or 1.0
-    heats = {part: 60 * max(0.0, costs.get(part, 0.0)) / most for part in parts}
+    heats = {part: _HOTTEST * max(0.0, costs.get(part, 0.0)) / most for part in parts}
     return HTML(render("picture", parts=parts, titles=titles, base=base, token=token, heats=heats))
 
 

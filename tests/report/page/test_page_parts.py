@@ -180,7 +180,7 @@ def test_diagram_names_each_ablation_and_darkens_what_costs_more(tables: Tables)
     shown = picture(tables, {"positions": 0.5, "norm": -1.0, "attention": 1.0}).data
     assert shown.count(">planted</span>") == 1
     heats = {name: heat for heat, name in re.findall(r'--heat:(\d+)%">([a-z-]+)', shown)}
-    assert (heats["positions"], heats["causal"], heats["layernorm"]) == ("30", "60", "0")
+    assert (heats["positions"], heats["causal"], heats["layernorm"]) == ("20", "40", "0")
     nothing = dataclasses.replace(
         ALL_ABLATIONS["induction"], baseline="base", variants=[Variant("base")], claims=[]
     )
