@@ -25,7 +25,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper decide trends list status new-ablation report notebook paper compare retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all deeper decide trends restore list status new-ablation report notebook paper compare retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,8 @@ decide: $(installed) ## Add seeds to undecided claims that they would decide: ma
 	@$(python) -m experiments decide
 trends: $(installed) ## Train at the next budget, with three seeds, claims whose effect still changes
 	@$(python) -m experiments trends
+restore: $(installed) ## Go on from the published study: its runs are made from its tables
+	@$(python) -m experiments restore
 $(ABLATIONS): $(installed)
 	@$(python) -m experiments run $@
 list: $(installed) ## List ablations, variants, numbers of runs and estimated times

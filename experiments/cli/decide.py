@@ -49,6 +49,7 @@ def decide(
     """Add seeds, as planned, to the undecided claims that they would decide, the cheapest first.
 
     Runs are begun while their estimated time fits into HOURS, and no run is ended for time.
+    Ablations that are not finished are left alone.
     """
     if hours is None:
         raise UserError("decide needs HOURS, the time for further seeds: `make decide HOURS=2`")
@@ -56,9 +57,9 @@ def decide(
         raise UserError("`make decide` chooses the seeds: SEEDS and BUDGETS are for `make all`")
     ends = time.monotonic() + 3600 * hours
     session = prepare(study, corpus, workers, training, extend=_present_budgets)
-    _check_finished(session)
+    finished = _finished_ablations(session)
     with results_lock(session.folder), PageBuilder(session.folder) as page:
-        return _decide(session, page, ends)
+        return _decide(session, page, finished, ends)
 
 
 def trends(
@@ -69,28 +70,29 @@ def trends(
     training: TrainingOptions = TrainingOptions(),
 ) -> int:
     """Train at the next budget the claims whose effect still changes at the deepest one: their arms
-    alone, with three seeds. Claims that are counted in seeds have no trend.
+    alone, with three seeds. Claims that are counted in seeds have no trend. Ablations that are not
+    finished are left alone.
     """
     if training.seeds is not None or training.budgets is not None:
         raise UserError("`make trends` chooses the seeds: SEEDS and BUDGETS are for `make all`")
     session = prepare(study, corpus, workers, training, extend=_present_budgets)
-    _check_finished(session)
+    finished = _finished_ablations(session)
     with results_lock(session.folder), PageBuilder(session.folder) as page:
-        chosen = _changing(session)
+        chosen = _changing(session, finished)
         session = dataclasses.replace(session, study=with_seeds(session.study, chosen))
         session.study.save(session.folder)
-        plan = session.study.plan(session.folder)
+        plan = session.study.plan(session.folder, finished)
         trials = len(unfinished(unique_runs(plan.trials), session.folder))
         runs = len(unfinished(unique_runs(plan.comparison_runs), session.folder))
         print(
             f"{plural(trials, 'trial')} of learning rates, and what follows from them;"
             f" {plural(runs + len(plan.untuned), 'run')} to compare"
         )
-        outcome, asked = train_in_turn(session, page)
+        outcome, asked = train_in_turn(session, page, finished)
         return session.finish(page, outcome, asked)
 
 
-def _changing(session: Session) -> list[Candidate]:
+def _changing(session: Session, finished: list[str]) -> list[Candidate]:
     """The claims whose effect still changes at the deepest budget, at the profile's next budget.
 
     Raises:
@@ -101,10 +103,14 @@ def _changing(session: Session) -> list[Candidate]:
     if not further:
         raise UserError(f"the profile {session.study.profile_name} has no budget above {deepest}")
     tables = _judged(session.folder)
-    changing = changing_claims(read_table(session.folder, "claims"), deepest)
+    names = {claim.id: name for name in finished for claim in tables.ablations[name].claims}
+    changing = [
+        claim
+        for claim in changing_claims(read_table(session.folder, "claims"), deepest)
+        if claim in names
+    ]
     if not changing:
         raise UserError(f"no claim's effect is known to change still at budget {deepest}")
-    names = {claim.id: name for name, each in tables.ablations.items() for claim in each.claims}
     print(f"at budget {further[0]}, {plural(_TREND_SEEDS, 'seed')}: {join_words(changing)}")
     return [Candidate(names[claim], claim, further[0], 0, _TREND_SEEDS) for claim in changing]
 
@@ -118,38 +124,44 @@ def _present_budgets(budgets: list[int], profile: Profile, folder: Path) -> list
     return Study.load(folder).budgets
 
 
-def _check_finished(session: Session) -> None:
-    """Refuse a study whose runs are not all finished. Runs of added seeds may be left.
+def _finished_ablations(session: Session) -> list[str]:
+    """The ablations whose runs are all finished, but for runs of added seeds. The others are named.
 
     Raises:
-        UserError: naming the number of runs.
+        UserError: there is none.
     """
     plan = dataclasses.replace(session.study, added={}).plan(session.folder)
-    missing = len(unfinished(unique_runs(plan.runs), session.folder)) + len(plan.untuned)
-    if missing:
-        are = "run is" if missing == 1 else "runs are"
-        raise UserError(f"the study is not finished: {missing} {are} missing: run `make all` first")
+    left = {spec.run_id for spec in unfinished(unique_runs(plan.runs), session.folder)}
+    lacking = {run.ablation for run in plan.runs if run.spec.run_id in left}
+    lacking |= {run.ablation for run in plan.untuned}
+    planned = {run.ablation for run in plan.comparison_runs} & {*session.study.ablations}
+    finished = sorted(planned - lacking)
+    if not finished:
+        raise UserError("no ablation is finished: run `make all` first")
+    if len(finished) < len(planned):
+        print(f"left alone, since runs are missing: {join_words(sorted(planned & lacking))}")
+    return finished
 
 
-def _decide(session: Session, page: PageBuilder, ends: float) -> int:
+def _decide(session: Session, page: PageBuilder, finished: list[str], ends: float) -> int:
     """Train, judge and choose further seeds in turn, until nothing is left that fits into the time.
 
     The study is saved before its new runs are trained, so that a call that was killed is gone on
     with by the next.
     """
     before = session.study.added
-    outcome, asked = train_in_turn(session, page)  # what a call that was killed has left
+    outcome, asked = train_in_turn(session, page, finished)  # what a call that was killed has left
     new = {(claim, int(budget)) for claim in before for budget in before[claim]}
     new = new if outcome.trained else set()
     while not (session.fail_fast and outcome.failed):
         tables = _judged(session.folder)
-        chosen = _choose(session, tables, ends - time.monotonic())
+        chosen = _choose(session, tables, finished, ends - time.monotonic())
         if not chosen:
             break
         new |= {(each.claim, each.budget) for each in chosen}
         session = dataclasses.replace(session, study=with_seeds(session.study, chosen))
         session.study.save(session.folder)
-        further, asked = train_in_turn(session, page)
+        further, asked = train_in_turn(session, page, finished)
         outcome += dataclasses.replace(further, done=0)  # which were counted before
     for row in records(read_table(session.folder, "claims")):
         if (row["claim"], row["budget"]) in new:
@@ -164,9 +176,12 @@ def _judged(folder: Path) -> Tables:
     return Tables.load(folder)
 
 
-def _choose(session: Session, tables: Tables, seconds: float) -> list[Candidate]:
+def _choose(
+    session: Session, tables: Tables, finished: list[str], seconds: float
+) -> list[Candidate]:
     """Choose the undecided claims whose seeds fit into the time, and print them."""
-    undecided = undecided_claims(tables, read_table(session.folder, "claims"))
+    claims = read_table(session.folder, "claims")
+    undecided = undecided_claims(tables, claims[claims["ablation"].isin(finished)])
     means = mean_seconds(tables)
     decidable = [_with_runs(session, each, means) for each in undecided if each.seeds]
     taken = cheapest_first(decidable, seconds, len(session.slots))

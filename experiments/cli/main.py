@@ -25,6 +25,7 @@ for _name, _function in {
     "decide": "decide:decide",
     "trends": "decide:trends",
     "retry": "run:retry",
+    "restore": "run:restore",
     "list": "listing:list_ablations",
     "status": "listing:status",
     "train": "single_run:train",

@@ -73,16 +73,25 @@ def _shown_folder(study: StudyOptions, reference: bool) -> Path:
     """The folder that is written about: the study's own, or a copy of the published tables, since
     nothing is written where these are, in git.
     """
-    folder = study.folder
     if not reference:
-        return folder
+        return study.folder
+    published = published_folder(study)
+    shutil.copytree(published.parent, study.results / "published", dirs_exist_ok=True)
+    return study.results / "published" / published.name
+
+
+def published_folder(study: StudyOptions) -> Path:
+    """The folder of the published tables of the study's profile.
+
+    Raises:
+        UserError: the profile is not published.
+    """
     published = study.results / "reference"
     profiles = sorted(file.parent.name for file in published.glob("*/study.json"))
     if not profiles:
         raise UserError(f"there are no published results in {published}")
-    check_known("published profile", [folder.name], profiles)
-    shutil.copytree(published, study.results / "published", dirs_exist_ok=True)
-    return study.results / "published" / folder.name
+    check_known("published profile", [study.folder.name], profiles)
+    return published / study.folder.name
 
 
 class PageBuilder:

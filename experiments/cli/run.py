@@ -1,4 +1,4 @@
-"""`run`, `retry`, `deeper` and `clean`: train the study's unfinished runs, or delete results."""
+"""`run`, `retry`, `deeper`, `restore` and `clean`: train a study, take it over, or delete it."""
 
 import functools
 import shutil
@@ -17,13 +17,15 @@ from experiments.cli.options import (
     TrainingOptions,
     WorkerOptions,
 )
-from experiments.cli.report import PageBuilder
+from experiments.cli.report import PageBuilder, published_folder
 from experiments.cli.session import Session, prepare
 from experiments.errors import UserError
+from experiments.fingerprint import code_fingerprint
 from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES, Profile
 from experiments.records.claim_seals import seal_claims
-from experiments.records.collect import is_measured
+from experiments.records.collect import is_measured, read_table
+from experiments.records.restore import restore as restore_runs
 from experiments.records.study import Study
 from experiments.running.devices import devices_present
 from experiments.running.lock import results_lock
@@ -67,6 +69,16 @@ def deeper(
     if training.budgets is not None:
         raise UserError("`make deeper` chooses the budgets itself: BUDGETS is for `make all`")
     return _run([], study, corpus, workers, training, add_budget=True)
+
+
+def restore(*, study: StudyOptions = StudyOptions()) -> None:
+    """Go on from the published study: make the folders of its runs from its tables."""
+    published = published_folder(study)
+    runs = restore_runs(published, study.folder)
+    print(f"restored {runs:,} published runs in {study.folder}: `make all` goes on from them")
+    codes = {*read_table(published, "runs")["code"]}
+    if codes != {code_fingerprint()}:
+        print("the code that trains has changed since: new runs are not made by the same code")
 
 
 def clean(*, profile: ProfileName = "auto", results: Results = Path("results")) -> None:

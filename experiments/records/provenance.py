@@ -26,7 +26,7 @@ def environment() -> dict[str, Any]:
     """Versions, code and hardware, as columns of the table `runs`."""
     return {
         "code": code_fingerprint(),
-        "environment": sha256("\n".join(packages()).encode())[:12],
+        "environment": _name_of(packages()),
         "python_version": platform.python_version(),
         "torch_version": importlib.metadata.version("torch"),
         "numpy_version": importlib.metadata.version("numpy"),
@@ -37,10 +37,18 @@ def environment() -> dict[str, Any]:
 
 def record_environment(results: Path) -> None:
     """Write the versions of all packages to `environments/<hash>.json` of a results folder."""
-    facts = environment()
-    content = {"packages": packages(), "python": facts["python_version"]}
-    file = results / "environments" / f"{facts['environment']}.json"
+    write_environment(results, {"packages": packages(), "python": platform.python_version()})
+
+
+def write_environment(results: Path, content: dict[str, Any]) -> None:
+    """Write an environment: its `packages` as `name==version`, and its version of `python`."""
+    file = results / "environments" / f"{_name_of(content['packages'])}.json"
     write_atomically(file, json.dumps(content, indent=2).encode())
+
+
+def _name_of(packages: list[str]) -> str:
+    """The name of an environment: a hash of its packages."""
+    return sha256("\n".join(packages).encode())[:12]
 
 
 def machine() -> str:

@@ -106,18 +106,23 @@ class Program:
         return {row["claim"]: row for row in records(read_table(self.results, "claims"))}
 
 
-@pytest.fixture
-def program(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> Program:
-    made = Program(tmp_path, text_file, capsys)
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+def patch_ablations(patch: pytest.MonkeyPatch, ablations: dict[str, Ablation]) -> None:
+    """Let these be all ablations, by name."""
     for module in (
         "experiments.records.study",
         "experiments.planning.plan",
         "experiments.cli.run",
         "report.study.tables",
     ):
-        monkeypatch.setattr(f"{module}.load_ablations", lambda: {"one": ABLATION})
+        patch.setattr(f"{module}.load_ablations", lambda: ablations)
+
+
+@pytest.fixture
+def program(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> Program:
+    made = Program(tmp_path, text_file, capsys)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    patch_ablations(monkeypatch, {"one": ABLATION})
     smoke = dataclasses.replace(PROFILES["smoke"], seeds=5, default_budgets=(1,))
     monkeypatch.setitem(PROFILES, "smoke", smoke)
     monkeypatch.setattr("experiments.cli.session.run_study", made.train)

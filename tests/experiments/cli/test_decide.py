@@ -1,8 +1,11 @@
 """`decide` adds planned numbers of seeds to the undecided claims that they would decide."""
 
-import pytest
-from decidable import ABLATION, Program
+import dataclasses
 
+import pytest
+from decidable import ABLATION, Program, patch_ablations
+
+from experiments.ablation import Times, Variant
 from experiments.claim import LOOKS
 from experiments.planning.plan import unique_runs
 from experiments.records.run_folder import RunFolder
@@ -90,15 +93,34 @@ def test_added_seeds_are_kept_by_later_calls_until_there_are_as_many(finished: P
     assert (finished.study.added, finished.study.looks) == ({}, 3)
 
 
-def test_a_study_that_is_not_finished_is_refused(finished: Program):
+def test_an_ablation_that_is_not_finished_is_left_alone(
+    finished: Program, monkeypatch: pytest.MonkeyPatch
+):
+    wide = Variant("wide", {"model.d_model": Times(2)})
+    again = dataclasses.replace(ABLATION, variants=[Variant("base"), wide], claims=[])
+    patch_ablations(monkeypatch, {"one": ABLATION, "two": again})
+    status, said, _ = finished("decide", "--hours=3.1")
+    assert status == 0
+    assert "left alone, since runs are missing: two\n" in said
+    assert ": 6 runs trained" in said
+    assert seeds(finished) == {"base": 8 + 5, "none": 8, "rms": 5}  # base is in both
+    wides = [
+        run.spec.run_id
+        for run in finished.study.plan(finished.results).comparison_runs
+        if run.variant == "wide"
+    ]
+    assert wides
+    assert not any(RunFolder(finished.results, run_id).path.exists() for run_id in wides)
+
+
+def test_a_study_without_a_finished_ablation_is_refused(finished: Program):
     plan = finished.study.plan(finished.results)
     for run in plan.comparison_runs[:2]:
         (RunFolder(finished.results, run.spec.run_id).path / "summary.json").unlink()
     before = sorted(finished.results.rglob("*"))
     status, said, refusal = finished("decide", "--hours=1")
     assert (status, said) == (2, "")
-    missing = "error: the study is not finished: 2 runs are missing: run `make all` first\n"
-    assert refusal == missing
+    assert refusal == "error: no ablation is finished: run `make all` first\n"
     assert sorted(finished.results.rglob("*")) == before
 
 
