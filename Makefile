@@ -10,7 +10,7 @@ comma := ,
 NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS FIRST_SEED BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE \
-  SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME REFERENCE NANOGPT HOURS RESULTS SAMPLE \
+  SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME KIND REFERENCE NANOGPT HOURS RESULTS SAMPLE \
   RUNS CLAIMS LOOKS REQUIRE JSON
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
@@ -38,6 +38,8 @@ help: ## List all targets
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
 	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...): judge  JSON (0, 1: claims, judge, list, status)' \
+  '           NAME, KIND (position, norm, activation, attention, self-attention, sublayer, initialisation,' \
+  '           family, optimizer, schedule, loss, task): new-ablation' \
   '           VENV (folder of the environment)  PYTHON (your own interpreter)'
 
 setup: $(installed) ## Create the virtual environment and install the pinned packages
@@ -58,7 +60,7 @@ list: $(installed) ## List ablations, variants, numbers of runs and estimated ti
 	@$(python) -m experiments list
 status: $(installed) ## Show how many runs are done, failed, running and left, and the time left
 	@$(python) -m experiments status
-new-ablation: $(installed) ## Write the file of a new ablation: make new-ablation NAME=my-idea
+new-ablation: $(installed) ## Write the file of a new ablation: make new-ablation NAME=my-idea KIND=attention
 	@$(python) -m experiments new-ablation
 report: $(installed) ## Build the report from the finished runs; REFERENCE=1: from the published tables
 	@$(python) -m experiments report

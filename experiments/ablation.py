@@ -24,7 +24,8 @@ from experiments.metrics import (
     PROBE_OF,
 )
 from experiments.profiles import check_budgets
-from experiments.spec import TEXT_TASKS, Probe
+from experiments.recipe import TEXT_TASKS
+from experiments.spec import Probe
 from experiments.variant import Times, Variant, check_names, cross, custom, vary, without_each
 
 __all__ = [

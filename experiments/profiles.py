@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.errors import UserError
-from experiments.spec import Precision, Recipe
+from experiments.recipe import Precision, Recipe
 from model import ModelConfig
 
 

@@ -3,168 +3,19 @@
 import dataclasses
 import functools
 import hashlib
-import importlib
 import json
 import math
-import sys
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from experiments.fingerprint import mechanism_fingerprint
-from experiments.identity import LEFT_OUT, without
+from experiments.identity import LEFT_OUT, check_custom, mechanism_fingerprint, without
+from experiments.recipe import FAMILIES, Recipe
 from model import ModelConfig
 from model.accounting import flops_per_token
-from model.config import nearest
 
-Precision = Literal["fp32", "bf16"]
-Optimizer = Literal["adamw", "adam"]
-Schedule = Literal["cosine", "inverse_sqrt", "constant"]
-Task = Literal["language", "masked", "continuation", "genre", "reverse", "sort", "repeat"]
 Probe = Literal["positions", "lengths", "heads", "pruning", "layers", "samples", "atlas"]
 
-SPLITS = ("train", "val", "test")
-GENRES = ("comedy", "history", "tragedy")  # the classes of the task "genre"
-SYMBOLS = 24  # distinct symbols in the sequences of the tasks "reverse", "sort" and "repeat"
-
-# The families that can be trained on each task. An encoder cannot be trained to predict the next
-# token, because it sees the next token. Only an encoder-decoder reads a separate source.
-FAMILIES: dict[Task, tuple[str, ...]] = {
-    "language": ("decoder", "lstm", "mlp", "bigram"),
-    "masked": ("encoder",),
-    "continuation": ("decoder", "encoder_decoder", "lstm"),
-    "genre": ("encoder", "decoder"),
-    "reverse": ("encoder", "decoder", "encoder_decoder", "lstm"),
-    "sort": ("encoder", "decoder", "encoder_decoder", "lstm"),
-    "repeat": ("decoder", "lstm"),
-}
-
-# Tasks whose targets are tokens of the corpus. Only their losses have a value per character.
-TEXT_TASKS: tuple[Task, ...] = ("language", "masked", "continuation")
-
-_CUSTOM_MECHANISMS = "experiments.ablations."  # the only package that mechanisms are imported from
-_CHOICES = {
-    "task": get_args(Task),
-    "optimizer": get_args(Optimizer),
-    "schedule": get_args(Schedule),
-    "precision": get_args(Precision),
-}
-_COUNTS = ("steps", "batch_size", "log_every", "eval_every", "eval_windows")
-_POSITIVE = ("learning_rate", "gradient_clip", "epsilon")
-_FRACTIONS = ("final_learning_rate_ratio", "beta1", "beta2", "label_smoothing")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """The task and the training settings.
-
-    Training uses Adam or AdamW, linear warm-up followed by a schedule, and gradient clipping. A
-    bigram is not trained but counted from the same batches.
-
-    A window is `context_length` tokens of text, or one example of another task. Every evaluation of
-    a split uses the same `eval_windows` windows, during training and at its end, so a curve of the
-    validation loss ends at the loss that the tables give.
-
-    Raises:
-        ValueError: a value cannot work; the message names the field, the value and what is allowed.
-    """
-
-    task: Task = "language"
-    precision: Precision = "fp32"
-    compiled: bool = False
-    steps: int
-    batch_size: int
-    learning_rate: float
-    final_learning_rate_ratio: float = 0.1
-    warmup_steps: int
-    schedule: Schedule = "cosine"
-    label_smoothing: float = 0.0
-    optimizer: Optimizer = "adamw"
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.99
-    epsilon: float = 1e-8
-    gradient_clip: float = 1.0
-    log_every: int = 10
-    eval_every: int
-    eval_windows: int
-
-    def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            self._require(name, getattr(self, name) in choices, "one of " + ", ".join(choices))
-        for name in _COUNTS:
-            value = getattr(self, name)
-            self._require(name, type(value) is int and value >= 1, "a whole number of at least 1")
-        warmup, steps = self.warmup_steps, self.steps
-        self._require(
-            "warmup_steps", type(warmup) is int and 0 <= warmup <= steps, f"from 0 to steps={steps}"
-        )
-        self._require("compiled", type(self.compiled) is bool, "true or false")
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            self._require(name, _is_number(value) and value > 0, "a number above 0")
-        for name in _FRACTIONS:
-            value = getattr(self, name)
-            allowed = "a number from 0 up to, not including, 1"
-            self._require(name, _is_number(value) and 0 <= value < 1, allowed)
-        decay = self.weight_decay
-        self._require("weight_decay", _is_number(decay) and decay >= 0, "a number of at least 0")
-        for name in (*_POSITIVE, *_FRACTIONS, "weight_decay"):
-            # 1 and 1.0 are the same value, so they must give the same run id.
-            object.__setattr__(self, name, float(getattr(self, name)))
-
-    def evaluates_after(self, step: int) -> bool:
-        """Whether the network is evaluated after a step: after every `eval_every` steps and after
-        the last.
-
-        In a training of several such intervals, it is also evaluated after a half, a quarter and so
-        on of the first one, as far as these are whole steps: the loss falls fastest there.
-        """
-        if step % self.eval_every == 0 or step == self.steps:
-            return True
-        times, rest = divmod(self.eval_every, step)
-        return self.early_evaluations > 0 and rest == 0 and times.bit_count() == 1
-
-    @property
-    def early_evaluations(self) -> int:
-        """Number of evaluations within the first interval: how often it can be halved."""
-        halvings = (self.eval_every & -self.eval_every).bit_length() - 1
-        return halvings if self.eval_every < self.steps else 0
-
-    def relevant(self, family: str) -> dict[str, Any]:
-        """The fields that affect the training of a network of this family, by name."""
-        unused: set[str] = set()
-        if self.schedule != "cosine":
-            unused |= {"final_learning_rate_ratio"}
-        if family == "bigram":  # counted, not optimised
-            unused |= {"compiled", "optimizer", "schedule", "warmup_steps", "weight_decay"}
-            unused |= {*_POSITIVE, *_FRACTIONS} - {"label_smoothing"}
-        values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if name not in unused}
-
-    def _require(self, name: str, valid: bool, allowed: str) -> None:
-        if not valid:
-            value = getattr(self, name)
-            raise ValueError(f"{name}={value!r} cannot work: it must be {allowed}")
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is an int or a float that is finite as a float."""
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max
-
-
-def fields_for(task: Task, corpus_vocabulary: int) -> dict[str, Any]:
-    """The model fields that a task decides, given the number of tokens in the corpus.
-
-    Some tasks add one token to the vocabulary: the mask, the class token, or the start of an
-    answer.
-    """
-    if task in ("language", "continuation"):
-        return {"vocab_size": corpus_vocabulary}
-    if task == "masked":
-        return {"vocab_size": corpus_vocabulary + 1}
-    if task == "genre":
-        return {"vocab_size": corpus_vocabulary + 1, "n_classes": len(GENRES)}
-    return {"vocab_size": SYMBOLS + 1}
+_OF_HEADS: tuple[Probe, ...] = ("heads", "pruning", "atlas")  # probes of attention weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,18 +44,35 @@ class RunSpec:
             )
         if type(self.tuning) is not bool:
             raise ValueError(f"tuning={self.tuning!r} cannot work: it must be true or false")
-        for field, reference in self.model.custom.items():
-            _check_mechanism(field, reference)
-        task = self.recipe.task
-        if self.model.family not in FAMILIES[task]:
+        for field, reference in self.custom.items():
+            check_custom(field, reference)
+        task, family = self.recipe.task, self.model.family
+        # A family of one's own reads one sequence and predicts tokens, as a decoder does.
+        reads_as = "decoder" if "family" in self.model.custom and task != "genre" else family
+        if "task" not in self.recipe.custom and reads_as not in FAMILIES[task]:
             families = ", ".join(FAMILIES[task])
+            raise ValueError(f"family={family!r} cannot work: the task '{task}' is for {families}")
+        if unknown := [name for name in self.probes if name in _OF_HEADS and self._mixes_otherwise]:
             raise ValueError(
-                f"family={self.model.family!r} cannot work: the task '{task}' is for {families}"
+                f"probes={self.probes!r} cannot work: {unknown[0]} reads the weights of attention,"
+                " which an attention of one's own need not have"
             )
         if self.probes and task != "language":
             raise ValueError(
                 f"probes={self.probes!r} cannot work: they are for the task 'language'"
             )
+
+    @property
+    def _mixes_otherwise(self) -> bool:
+        """Whether a function of one's own decides how the network mixes positions."""
+        return bool({"attention", "self_attention", "family"} & self.model.custom.keys())
+
+    @property
+    def custom(self) -> dict[str, str]:
+        """The fields of the network and of its training that name a function of one's own."""
+        read = self.recipe.relevant(self.model.family)
+        recipe = self.recipe.custom
+        return self.model.custom | {name: recipe[name] for name in recipe if name in read}
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the run's numbers, as plain values: the input of `run_id`.
@@ -221,10 +89,10 @@ class RunSpec:
             "corpus": self.corpus,
             "seed": self.seed,
         }
-        if custom := self.model.custom:
+        if self.custom:
             identity["custom"] = {
                 reference: mechanism_fingerprint(reference.partition(":")[0])
-                for reference in custom.values()
+                for reference in self.custom.values()
             }
         if self.tuning:
             identity["tuning"] = True
@@ -285,20 +153,3 @@ class RunSpec:
         model, recipe = ModelConfig(**fields.pop("model")), Recipe(**fields.pop("recipe"))
         probes = tuple(fields.pop("probes"))
         return cls(model=model, recipe=recipe, probes=probes, **fields)
-
-
-def _check_mechanism(field: str, reference: str) -> None:
-    """Refuse a custom mechanism that does not exist or is not in an ablation's file.
-
-    A spec may come from anywhere, and must not be able to call other code.
-    """
-    module, _, function = reference.partition(":")
-    if not module.startswith(_CUSTOM_MECHANISMS):
-        raise ValueError(f"{field}={reference!r} cannot work: it must be a function of an ablation")
-    try:
-        content = importlib.import_module(module)
-    except ImportError:
-        raise ValueError(f"{field}={reference!r} cannot work: there is no such file") from None
-    if not callable(getattr(content, function, None)):
-        hint = nearest(function, dir(content))
-        raise ValueError(f"{field}={reference!r} cannot work: its file has no '{function}'{hint}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from experiments.spec import Recipe, fields_for
+from experiments.recipe import Recipe, fields_for
 from model import ModelConfig, parameter_count
 from model.accounting import flops_per_token
 from model.config import nearest
@@ -89,11 +89,6 @@ class Variant:
         new_recipe = dataclasses.replace(recipe, **changes["recipe"])
         task_fields = fields_for(new_recipe.task, model.vocab_size)
         new_model = dataclasses.replace(model, **task_fields | changes["model"])
-        if new_model.custom and (self.match_parameters or self.match_flops):
-            functions = ", ".join(new_model.custom.values())
-            raise ValueError(
-                f"nothing can be matched: {functions} has unknown parameters and FLOPs"
-            )
         if self.match_parameters:
             new_model = _matched(new_model, self.match_parameters, parameter_count(model))
         if self.match_flops:
@@ -167,10 +162,10 @@ def without_each(strong: Variant, weak: Mapping[str, Any] = MappingProxyType({})
     return variants
 
 
-def custom(mechanism: Callable[[ModelConfig], Any]) -> str:
-    """The value of `model.position`, `model.norm` or `model.activation` that selects a function.
+def custom(mechanism: Callable[..., Any]) -> str:
+    """The value of a field that selects a function or a class of one's own, in an ablation's file.
 
-    The function stands in an ablation's file. It takes the config and returns the module.
+    `ModelConfig` and `Recipe` say which fields take one, and what it is called with.
     """
     return f"{mechanism.__module__}:{mechanism.__qualname__}"
 

@@ -3,8 +3,8 @@
 FLOPs are those of the matrix products, with a multiply and an add counted as two. Embedding
 look-ups, norms, softmax and activations are left out, as is usual (Kaplan 2020, section 2.1).
 
-The cost of a custom mechanism is not known: a feed-forward network is counted like GELU's, a norm
-like RMSNorm, and a position as if it had neither parameters nor FLOPs.
+A network with parts of one's own has no formulas. It is built on the device "meta", and PyTorch
+counts its parameters and its matrix products: see `model.counting`. Its cache is not known.
 """
 
 from collections.abc import Callable
@@ -78,7 +78,13 @@ def cache_bytes(config: ModelConfig, time: int, bytes_per_number: int = 4) -> in
 
 
 def components(config: ModelConfig, time: int | None = None) -> dict[str, Cost]:
-    """Cost of every component of the network. `time` is as in `flops_by_component`."""
+    """Cost of every component of the network. `time` is as in `flops_by_component`. A network with
+    parts of one's own has one component, the whole of it.
+    """
+    if config.custom.keys() - {"initialisation"}:
+        from model.counting import counted  # takes torch, and time
+
+        return {"network": Cost(*counted(config, time or config.context_length))}
     return _FAMILIES[config.family](config, time or config.context_length)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from model.cache import Cache
 from model.config import ModelConfig
+from model.mechanism import Build, mechanism
 from model.position import NoPosition
 
 
@@ -163,7 +164,7 @@ class Attention(nn.Module):
         self.n_heads, self.kv_heads = config.n_heads, config.kv_heads
         self.head_dim = config.head_dim
         self.dropout = config.dropout
-        self.attend = KERNELS[config.attention]
+        self.attend: Kernel = mechanism(config.attention, KERNELS)
 
     def heads(self, x: Tensor) -> Tensor:
         """[batch, time, heads · head_dim] to [batch, heads, time, head_dim]."""
@@ -229,6 +230,9 @@ class CrossAttention(Attention):
             if cache is not None:
                 cache.extend(self, k, v)
         return self.mix(q, k, v, scoring)
+
+
+SELF_ATTENTIONS: dict[str, Build] = {"multi_head": SelfAttention}
 
 
 @contextlib.contextmanager

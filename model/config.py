@@ -16,9 +16,20 @@ Activation = Literal["relu", "gelu", "swiglu"]
 Masking = Literal["before_softmax", "after_softmax"]
 Initialisation = Literal["gpt2", "xavier"]
 AttentionKernel = Literal["auto", "reference", "fused"]
+SelfAttentionKind = Literal["multi_head"]
+SublayerKind = Literal["standard"]
 
 # Fields that may also name a function of one's own, as "package.module:function".
-_CUSTOMISABLE = ("position", "norm", "activation")
+_CUSTOMISABLE = (
+    "family",
+    "position",
+    "norm",
+    "activation",
+    "attention",
+    "self_attention",
+    "sublayer",
+    "initialisation",
+)
 _CUSTOM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _CLASSIFIERS = ("encoder", "decoder")
 
@@ -36,9 +47,19 @@ _BASELINES_ONLY = frozenset({"mlp_window", "bigram_smoothing"})
 class ModelConfig:
     """The hyperparameters of a network, under the names of the papers.
 
-    Sizes are whole numbers of at least 1. `position`, `norm` and `activation` also take a function
-    of one's own, as "package.module:function". The function gets the config and returns an object
-    in place of a class of `model.position`, a norm, or a class of `model.feedforward`.
+    Sizes are whole numbers of at least 1. The fields that choose a part of the network also take a
+    function of one's own, as "package.module:function". It is called as the built-in parts are:
+
+    | field            | called with                          | returns                           |
+    |------------------|--------------------------------------|-----------------------------------|
+    | `family`         | config                               | the network                       |
+    | `position`       | config                               | a `model.position.NoPosition`     |
+    | `norm`           | config                               | a module, [..., d_model] to same  |
+    | `activation`     | config                               | a `model.feedforward.FeedForward` |
+    | `attention`      | q, k, v, scoring, dropout            | as `attend_reference`             |
+    | `self_attention` | config                               | a module, as `SelfAttention`      |
+    | `sublayer`       | config, the module that is wrapped   | a module, as `Sublayer`           |
+    | `initialisation` | the network, config                  | nothing: it sets the weights      |
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
@@ -81,6 +102,11 @@ class ModelConfig:
     attention: AttentionKernel = "auto"
     """Implementation of attention: "reference" follows the definition, "fused" is one kernel (Dao
     2022), and "auto" is the faster of the two. All compute the same."""
+    self_attention: SelfAttentionKind = "multi_head"
+    """The module that mixes positions: "multi_head" (Vaswani 2017, section 3.2.2)."""
+    sublayer: SublayerKind = "standard"
+    """How attention and feed-forward network are wired into the stack: "standard", with residual
+    connection and norm as `residual` and `norm_placement` say."""
     attention_scale: bool = True
     """Whether attention scores are divided by sqrt(head_dim) (Vaswani 2017, section 3.2.1)."""
     masking: Masking = "before_softmax"
@@ -112,7 +138,7 @@ class ModelConfig:
             value = getattr(self, field.name)
             if get_origin(field.type) is Literal:
                 allowed = get_args(field.type)
-                custom = field.name in _CUSTOMISABLE and _is_custom(value)
+                custom = field.name in _CUSTOMISABLE and is_custom(value)
                 if value not in allowed and not custom:
                     choices = f"one of {', '.join(allowed)}{nearest(value, allowed)}"
                     raise _refusal(self, field.name, choices)
@@ -132,7 +158,7 @@ class ModelConfig:
             raise _refusal(self, "n_classes", "None unless family is " + " or ".join(_CLASSIFIERS))
         if self.n_classes is not None and (type(self.n_classes) is not int or self.n_classes < 2):
             raise _refusal(self, "n_classes", "None or a whole number of at least 2")
-        if self.family not in _READ_BY_BASELINE:
+        if self.family not in _READ_BY_BASELINE and "family" not in self.custom:
             self._check_transformer()
 
     def _check_transformer(self) -> None:
@@ -157,10 +183,10 @@ class ModelConfig:
     @property
     def custom(self) -> dict[str, str]:
         """The fields that name a function of one's own, as far as this network reads them."""
-        if not any(_is_custom(getattr(self, name)) for name in _CUSTOMISABLE):
+        if not any(is_custom(getattr(self, name)) for name in _CUSTOMISABLE):
             return {}
         read = self.relevant()
-        return {name: read[name] for name in _CUSTOMISABLE if _is_custom(read.get(name))}
+        return {name: read[name] for name in _CUSTOMISABLE if is_custom(read.get(name))}
 
     @property
     def head_dim(self) -> int:
@@ -187,7 +213,9 @@ class ModelConfig:
         so they are left out of a run's identity and of the tables.
         """
         values = dataclasses.asdict(self) | {"n_kv_heads": self.kv_heads}
-        if self.family in _READ_BY_BASELINE:
+        if is_custom(self.family):  # which may read any field
+            unread = {"n_classes"}
+        elif self.family in _READ_BY_BASELINE:
             unread = values.keys() - _READ_BY_BASELINE[self.family]
         else:
             unread = set(_BASELINES_ONLY)
@@ -206,7 +234,8 @@ def nearest(name: object, allowed: Sequence[str]) -> str:
     return f", did you mean '{near[0]}'?" if near else ""
 
 
-def _is_custom(value: object) -> bool:
+def is_custom(value: object) -> bool:
+    """Whether a value names a function of one's own, as "package.module:function"."""
     return isinstance(value, str) and bool(_CUSTOM.fullmatch(value))
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from model.attention import CrossAttention, SelfAttention
 from model.config import ModelConfig
-from model.sublayer import Sublayer
+from model.mechanism import mechanism
 
 
 def gpt2(model: nn.Module, config: ModelConfig) -> None:
@@ -17,7 +17,7 @@ def gpt2(model: nn.Module, config: ModelConfig) -> None:
     sublayer, which adds to the residual stream, is divided by the square root of the number of
     sublayers. Without residual connections nothing adds up, and nothing is divided.
     """
-    sublayers = sum(isinstance(module, Sublayer) for module in model.modules())
+    sublayers = sum(len([*layer.children()]) for layer in getattr(model, "layers", []))
     residual_shrink = math.sqrt(sublayers) if config.residual else 1.0
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
@@ -54,3 +54,8 @@ INITIALISATIONS: dict[str, Callable[[nn.Module, ModelConfig], None]] = {
     "gpt2": gpt2,
     "xavier": xavier,
 }
+
+
+def initialise(model: nn.Module, config: ModelConfig) -> None:
+    """Set the initial weights of a network as the config says."""
+    mechanism(config.initialisation, INITIALISATIONS)(model, config)

@@ -11,8 +11,8 @@ from model.config import ModelConfig
 Build = Callable[[ModelConfig], nn.Module]
 
 
-def mechanism(name: str, built_in: Mapping[str, Build]) -> Any:
-    """The function or class that builds the mechanism `name` from a config.
+def mechanism(name: str, built_in: Mapping[str, Callable[..., Any]]) -> Any:
+    """The function or class that a config field names.
 
     name: a key of `built_in`, or "package.module:function".
 

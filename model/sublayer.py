@@ -35,6 +35,9 @@ class Sublayer(nn.Module):
         return y
 
 
+SUBLAYERS = {"standard": Sublayer}
+
+
 def norm(config: ModelConfig) -> nn.Module:
     """The norm over d_model that the config names."""
     return mechanism(config.norm, NORMS)(config)

@@ -1,14 +1,18 @@
 """What all tests share: one thread, a tiny corpus, a tiny base network and recipe."""
 
 import dataclasses
+import importlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from helping import words
 
+from experiments import identity
 from experiments.data.corpus import Corpus, prepare_corpus
-from experiments.spec import Recipe, RunSpec
+from experiments.recipe import Recipe
+from experiments.spec import RunSpec
 from model import ModelConfig
 from model.position import NoPosition
 
@@ -58,6 +62,29 @@ def spec(config: ModelConfig, recipe: Recipe, corpus: Corpus) -> RunSpec:
     """A run of the tiny network on the tiny corpus, without probes."""
     model = dataclasses.replace(config, vocab_size=len(corpus.vocabulary))
     return RunSpec(model=model, recipe=recipe, corpus=corpus.hash, seed=0)
+
+
+@pytest.fixture
+def ablation_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], Path]]:
+    """A function that writes a text as an ablation's file, in a folder of its own, and returns the
+    path. This process alone can import the file.
+    """
+    folder = tmp_path / "experiments" / "ablations"
+    folder.mkdir(parents=True)
+    package = importlib.import_module("experiments.ablations")
+    monkeypatch.setattr(package, "__path__", [str(folder)])
+    monkeypatch.setattr(identity, "ROOT", tmp_path)
+    identity.mechanism_fingerprint.cache_clear()
+
+    def write(text: str) -> Path:
+        file = folder / f"mine_{tmp_path.name}.py"
+        file.write_text(text)
+        return file
+
+    yield write
+    identity.mechanism_fingerprint.cache_clear()
 
 
 @pytest.fixture

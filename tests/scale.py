@@ -26,6 +26,7 @@ from experiments.catalogue import load_ablations
 from experiments.data.corpus import Corpus
 from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES
+from experiments.recipe import SPLITS
 from experiments.records import study as study_module
 from experiments.records.collect import collect
 from experiments.records.run_folder import RunFolder
@@ -34,7 +35,7 @@ from experiments.running import ray as ray_module
 from experiments.running.executor import Executor, Finished, Progress, Started
 from experiments.running.job import Job
 from experiments.running.ray import Ray
-from experiments.spec import SPLITS, RunSpec
+from experiments.spec import RunSpec
 
 SIZES = (1_000, 10_000, 100_000)
 IN_FLIGHT = 1_000  # runs at the same time, as on a cluster with as many GPUs

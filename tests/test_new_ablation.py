@@ -14,6 +14,8 @@ from experiments.records.collect import read_table
 
 pytestmark = pytest.mark.slow
 
+KINDS = ("attention", "optimizer")  # of parts of one's own, trained in the copy
+
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -39,14 +41,18 @@ def test_new_ablations_are_trained_judged_and_shown_on_the_page(clone: Path, tex
     written = make(clone, "new-ablation", "NAME=my-idea")
     assert written.returncode == 0, written.stderr
     assert "wrote experiments/ablations/my_idea.py" in written.stdout
+    for kind in KINDS:
+        made = make(clone, "new-ablation", f"NAME=my-{kind}", f"KIND={kind}")
+        assert made.returncode == 0, made.stderr
     kerple = clone / "experiments" / "ablations" / "kerple.py"
     kerple.write_text(python_block("def kerple"))
-    done = make(clone, "my-idea", "kerple", "PROFILE=smoke", f"CORPUS={text_file}")
+    own = [f"my-{kind}" for kind in KINDS]
+    done = make(clone, "my-idea", "kerple", *own, "PROFILE=smoke", f"CORPUS={text_file}")
     assert done.returncode == 0, done.stderr
     results = clone / "results" / "smoke"
     runs, planned = read_table(results, "runs"), read_table(results, "membership")
-    members = planned[planned["ablation"].isin(["my-idea", "kerple"])]
-    assert len(members) == 5
+    members = planned[planned["ablation"].isin(["my-idea", "kerple", *own])]
+    assert len(members) == 5 + 2 * len(own)
     compared = runs[~runs["tuning"]]
     done_runs = set(compared.loc[compared["status"] == "done", "run_id"])
     yardsticks = set(planned.loc[planned["ablation"] == YARDSTICKS, "run_id"])
@@ -58,10 +64,10 @@ def test_new_ablations_are_trained_judged_and_shown_on_the_page(clone: Path, tex
         learned == 2 * runs["model.n_heads"].dropna().iloc[0]
     )  # the mechanism has two parameters per head
     claims = read_table(results, "claims").set_index("claim")
-    assert claims.loc[["my-idea", "kerple"], "n"].tolist() == [1, 1]
     page = (results / "report.html").read_text()
-    assert 'id="my-idea"' in page
-    assert 'id="kerple"' in page
+    for name in ("my-idea", "kerple", *own):
+        assert claims.loc[name, "n"] == 1
+        assert f'id="{name}"' in page
 
 
 def test_the_test_suite_passes_with_an_added_ablation(clone: Path):

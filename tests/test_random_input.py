@@ -22,9 +22,10 @@ from experiments.cli import main as command_line
 from experiments.cli.options import VARIABLES, WorkerOptions
 from experiments.errors import UserError
 from experiments.profiles import PROFILES
+from experiments.recipe import Recipe
 from experiments.running.local import Local
 from experiments.running.runner import StudyOutcome
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import RunSpec
 from model import ModelConfig
 
 FUZZ = settings(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.spec import Recipe
+from experiments.recipe import Recipe
 from model import ModelConfig
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

@@ -10,12 +10,14 @@ from torch.utils._pytree import tree_leaves
 
 from experiments.catalogue import load_ablations
 from experiments.profiles import PROFILES
-from experiments.spec import Recipe
+from experiments.recipe import Recipe
 from experiments.training.loss import cross_entropy
 from experiments.training.optim import build_optimizer, learning_rate_at
 from experiments.training.torch_setup import autocast_context
 from model import ModelConfig, build, parameter_count
+from model.accounting import flops_per_token
 from model.attention import Attention
+from model.counting import counted
 from model.position import POSITIONS
 
 VOCABULARY = 11
@@ -89,9 +91,16 @@ def test_parameter_count_is_the_number_of_parameters_in_every_profile(variant):
         model, _ = variant.applied_to(profile.base_model(84), profile.recipe)
         with torch.device("meta"):
             network = build(model)
-        parameters = sum(p.numel() for p in network.parameters())
-        # The parameters of custom mechanisms are not counted.
-        assert parameters == parameter_count(model) or model.custom
+        assert sum(p.numel() for p in network.parameters()) == parameter_count(model)
+
+
+def test_formulas_and_the_counter_of_pytorch_agree(variant):
+    """A bigram has no product."""
+    model, _ = variant.applied_to(PROFILES["cpu"].base_model(84), PROFILES["cpu"].recipe)
+    if model.family != "bigram":
+        parameters, multiply_adds = counted(model, model.context_length)
+        assert parameters == parameter_count(model)
+        assert 2 * multiply_adds == pytest.approx(flops_per_token(model), rel=1e-12)
 
 
 class Watched(TorchDispatchMode):

@@ -24,8 +24,8 @@ from experiments.benchmarks.timing import fastest_matrix_product, median_seconds
 from experiments.benchmarks.whole_runs import TO_QUALITY, Row, through_runner
 from experiments.data.corpus import prepare_corpus
 from experiments.errors import UserError
+from experiments.recipe import Precision
 from experiments.records.provenance import usable_cores
-from experiments.spec import Precision
 from experiments.training.evaluate import final_scores
 from experiments.training.events import TrainingState
 from experiments.training.loop import train

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.data.corpus import Corpus
+from experiments.recipe import Recipe
 from experiments.records.run_folder import RunFolder
 from experiments.records.schema import schema
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import RunSpec
 from model import ModelConfig
 
 # nanoGPT's network and training for a processor: README, "I only have a macbook (or other cheap

@@ -29,12 +29,12 @@ from experiments.benchmarks.timing import (
 from experiments.benchmarks.training_steps import step_function, step_specs
 from experiments.errors import UserError
 from experiments.profiles import PROFILES
+from experiments.recipe import Precision
 from experiments.records.collect import append_rows, read_table
 from experiments.records.provenance import device_name
 from experiments.records.schema import schema
 from experiments.records.study import Study
 from experiments.running.devices import default_precision
-from experiments.spec import Precision
 from experiments.training.loss import cross_entropy
 from experiments.training.torch_setup import autocast_context, configure_torch
 from model import ModelConfig, build

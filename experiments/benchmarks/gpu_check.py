@@ -19,12 +19,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from experiments.benchmarks.timing import fastest_matrix_product
 from experiments.data.corpus import Corpus
 from experiments.profiles import PROFILES
+from experiments.recipe import Task, fields_for
 from experiments.records.run_folder import RunFolder
 from experiments.running.devices import default_precision
 from experiments.running.executor import Progress
 from experiments.running.job import Job
 from experiments.running.local import Local
-from experiments.spec import RunSpec, Task, fields_for
+from experiments.spec import RunSpec
 from experiments.training.torch_setup import configure_torch
 from model.attention import Scoring, attend_fused, attend_reference
 

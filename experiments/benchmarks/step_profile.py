@@ -10,7 +10,8 @@ from torch.profiler import ProfilerActivity, profile
 from experiments.benchmarks.timing import median_seconds
 from experiments.benchmarks.training_steps import step_function
 from experiments.benchmarks.whole_runs import SHAPES
-from experiments.spec import Precision, RunSpec
+from experiments.recipe import Precision
+from experiments.spec import RunSpec
 
 _PROFILED_STEPS = 10
 

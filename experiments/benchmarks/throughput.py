@@ -22,12 +22,13 @@ from experiments.data.corpus import Corpus, prepare_corpus
 from experiments.errors import UserError
 from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES
+from experiments.recipe import Precision, Recipe
 from experiments.records.collect import write_table
 from experiments.records.study import Study
 from experiments.running.devices import default_precision, slots
 from experiments.running.lock import results_lock
 from experiments.running.runner import unfinished
-from experiments.spec import Precision, Recipe, RunSpec
+from experiments.spec import RunSpec
 
 TRAININGS: tuple[tuple[Precision, bool], ...] = (("fp32", False), ("bf16", False), ("bf16", True))
 PLAIN_LOOP, NANOGPT_ITSELF = "plain loop", "nanoGPT's train.py"

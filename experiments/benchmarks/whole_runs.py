@@ -10,11 +10,12 @@ from typing import Any
 from experiments.benchmarks.calibration import NANOGPT, NANOGPT_RECIPE
 from experiments.data.corpus import Corpus
 from experiments.profiles import PROFILES
+from experiments.recipe import Recipe
 from experiments.records.provenance import environment
 from experiments.records.run_folder import RunFolder
 from experiments.running.job import Job
 from experiments.running.local import Local
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import RunSpec
 from model import ModelConfig
 
 Row = dict[str, Any]

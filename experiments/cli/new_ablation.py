@@ -1,10 +1,11 @@
 """`new-ablation`: write the file of a new ablation, which can be run at once."""
 
 import re
+import tomllib
 from pathlib import Path
 
-from experiments.catalogue import file_of, load_ablations
-from experiments.cli.options import AblationName
+from experiments.catalogue import check_known, file_of, load_ablations
+from experiments.cli.options import AblationKind, AblationName
 from experiments.errors import UserError
 from experiments.files import ROOT, write_atomically
 
@@ -62,24 +63,69 @@ ABLATION = Ablation(
 '''
 
 
-def new_ablation(name: AblationName = "", /) -> None:
-    """Write the file of a new ablation called NAME. It has comments, and can be run at once."""
-    file = write_new(name)
+# The file of a kind. Both variants have what belongs to a task of one's own.
+_OWN_TEMPLATE = '''"""{title}: what is the question, in a line?"""
+
+from experiments.ablation import Ablation, {gate}, Claim, Variant, custom
+
+
+{code}
+
+
+ABLATION = Ablation(
+    title="{title}",
+    question="Does {what} do better than what the base has?",
+    baseline="base",
+    variants=[
+        Variant("base", {{{base}}}),
+        Variant("mine", {{{mine}}}),
+    ],
+    # Sentences with the rule that judges each. Write both before the runs.
+    claims=[
+        Claim(
+            id="{name}",
+            sentence="{sentence}",
+            said_by="author, year and section",
+            # A positive sum supports the sentence, and a lower loss is better.
+            effect={{"base": 1, "mine": -1}},
+            metric="{metric}",
+            margin=0.01,
+            why_margin="a hundredth of a nat is the least that would decide what to use",
+            # The claim is testable only where these hold: experiments/gates.py.
+            requires=[{gate}("base"{bound}), {gate}("mine"{bound})],
+        ),
+    ],
+    why="Two sentences that say what is expected and why.",
+    limits="What this comparison cannot show.",
+)
+'''
+
+
+def new_ablation(name: AblationName = "", /, kind: AblationKind = "") -> None:
+    """Write the file of a new ablation called NAME. It has comments, and can be run at once.
+
+    With a KIND, such as attention or optimizer, the file brings a part of its own of that kind.
+    """
+    file = write_new(name, kind)
     shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
     target = file.stem.replace("_", "-")
     print(f"wrote {shown}")
     print(f"train it with `make {target} PROFILE=smoke`: results/smoke/report.html has its section")
 
 
-def write_new(name: str) -> Path:
+def write_new(name: str, kind: str = "") -> Path:
     """Write the file of a new ablation, and return its path.
 
     Raises:
-        UserError: the name cannot be the name of a file, a module and a target of make at once.
+        UserError: the name cannot be the name of a file, a module and a target of make at once, or
+            there is no such kind.
     """
     if not _NAME.fullmatch(name):
         subject = f"NAME={name!r}" if name else "NAME is missing, and"
         raise UserError(f"{subject} must be words of a to z and 0 to 9 with a dash between them")
+    kinds = tomllib.loads((Path(__file__).parent / "kinds.toml").read_text("utf-8"))
+    if kind:
+        check_known("kind", [kind], kinds)
     name = name.replace("_", "-")
     file = file_of(name)
     if file.exists():
@@ -89,8 +135,33 @@ def write_new(name: str) -> Path:
     if name in _targets():
         raise UserError(f"'{name}' is a target of make already: choose another name")
     title = name.replace("-", " ").capitalize()
-    write_atomically(file, _TEMPLATE.format(name=name, title=title).encode())
+    text = (
+        _own_text(name, title, **kinds[kind]) if kind else _TEMPLATE.format(name=name, title=title)
+    )
+    write_atomically(file, text.encode())
     return file
+
+
+def _own_text(name: str, title: str, *, field: str, what: str, code: str, changes: str = "") -> str:
+    """The file of an ablation that brings a part of its own.
+
+    A task of one's own is both variants': the second has another network.
+    """
+    own = f'"{field}": custom(mine)'
+    is_task = field == "recipe.task"
+    both = ", ".join([own, changes]) if is_task else ""
+    return _OWN_TEMPLATE.format(
+        name=name,
+        title=title,
+        what="an LSTM" if is_task else what,
+        sentence="An LSTM counts better than a transformer." if is_task else "It lowers the loss.",
+        code=code.strip(),
+        base=both,
+        mine=f'{both}, "model.family": "lstm"' if is_task else own,
+        metric="val_loss" if is_task else "val_loss_per_character",
+        gate="Trains" if is_task else "Beats",
+        bound="" if is_task else ', "bigram"',
+    )
 
 
 def _targets() -> set[str]:

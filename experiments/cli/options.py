@@ -17,8 +17,8 @@ from experiments.errors import UserError
 from experiments.planning.plan import FIRST_SEED
 from experiments.planning.tuning import TUNING_SEEDS
 from experiments.profiles import PROFILES, Profile
+from experiments.recipe import Precision
 from experiments.running.devices import resolve_device, resolve_precision
-from experiments.spec import Precision
 
 if TYPE_CHECKING:  # numpy takes long to import, and few commands need it
     from experiments.data.corpus import Corpus
@@ -95,6 +95,7 @@ Hours = Annotated[
     ),
 ]
 AblationName = Annotated[str, Parameter(env_var="NAME", help="Name of the new ablation.")]
+AblationKind = Annotated[str, Parameter(env_var="KIND", help="Kind of part that it brings.")]
 AblationShown = Annotated[str, Parameter(env_var="ABLATION", help="Name of the ablation.")]
 
 RunsFile = Annotated[
@@ -289,7 +290,7 @@ class TrainingOptions:
 
 
 _OF_ONE_COMMAND = (
-    *(All, Sample, Reference, NanoGPT, Hours, AblationName, AblationShown),
+    *(All, Sample, Reference, NanoGPT, Hours, AblationName, AblationKind, AblationShown),
     *(RunsFile, ClaimsFile, Looks, Require, AsJson),
 )
 

@@ -20,7 +20,7 @@ from experiments.cli.options import (
 from experiments.cli.report import PageBuilder, published_folder
 from experiments.cli.session import Session, prepare
 from experiments.errors import UserError
-from experiments.fingerprint import code_fingerprint
+from experiments.identity import code_fingerprint
 from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES, Profile
 from experiments.records.claim_seals import seal_claims

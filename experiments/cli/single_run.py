@@ -121,7 +121,7 @@ def sample(
         top_k=top_k,
         top_p=top_p,
         seed=seed,
-        cached=trained.spec.model.masking == "before_softmax",
+        cached=bool(trained.model.cacheable),
     )
     print(tokenizer.decode(tokens[0].tolist()))
 
@@ -144,11 +144,11 @@ def evaluate(
     import torch
 
     from experiments.training.evaluate import evaluate
-    from experiments.training.tasks import TASKS
+    from experiments.training.tasks import build_task
     from experiments.training.torch_setup import configure_torch
 
     configure_torch()
-    task = TASKS[recipe.task](spec, corpus, torch.device(device))
+    task = build_task(spec, corpus, torch.device(device))
     for split in corpus.lengths:
         examples = corpus.lengths[split] if whole else recipe.eval_windows
         scores = evaluate(model, task, split, examples, recipe.precision)

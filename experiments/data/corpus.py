@@ -27,7 +27,7 @@ from experiments.files import (
     write_atomically,
     write_sealed,
 )
-from experiments.spec import SPLITS
+from experiments.recipe import SPLITS
 
 Tokens = npt.NDArray[Any]
 Splits = Mapping[str, Pieces]

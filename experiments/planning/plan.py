@@ -17,7 +17,7 @@ from experiments.planning.rates import CorpusFacts, Rates, Score, at_rate, varia
 from experiments.planning.seed_counts import Added, SeedCounts
 from experiments.planning.tuning import TUNING_SEEDS, Sweep
 from experiments.profiles import SHAKESPEARE_CHARACTERS, Profile
-from experiments.spec import Probe, RunSpec, Task
+from experiments.spec import Probe, RunSpec
 
 YARDSTICKS = "yardsticks"  # the ablation that the runs of yardsticks are listed under
 
@@ -125,7 +125,7 @@ def plan(
     budgets: Sequence[int],
     score: Score | None,
     only: Collection[str] | None = None,
-    without: Collection[Task] = (),
+    without: Collection[str] = (),
     added: Added | None = None,
     first_seed: int = FIRST_SEED,
 ) -> Plan:
@@ -155,7 +155,7 @@ def plan(
     result, refusals = Plan(), dict[tuple[str, str], str]()
     for name in only or ablations:
         ablation = ablations[name]
-        tasks: dict[str, Task] = {}
+        tasks: dict[str, str] = {}
         for variant in ablation.variants:
             try:
                 tasks[variant.name] = variant_spec(bases[1], variant).recipe.task

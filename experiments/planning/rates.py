@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from experiments.ablation import Ablation, Claim, Variant
 from experiments.planning.tuning import TUNING_SEEDS, Sweep, sweep
-from experiments.spec import GENRES, SYMBOLS, TEXT_TASKS, RunSpec
+from experiments.recipe import TEXT_TASKS, guess_loss
+from experiments.spec import RunSpec
 
 _ENOUGH = 0.02  # nats: least gain by another rate, for arms whose claims have no margin in nats
 _LEARNT_NOTHING = 0.99  # share of the loss of a guess, above which a trial counts as failed
@@ -157,7 +158,7 @@ class Rates:
         """Loss of a guess that ignores the input, in nats per target."""
         if spec.recipe.task in TEXT_TASKS:
             return self.corpus.unigram_loss
-        return math.log(len(GENRES) if spec.recipe.task == "genre" else SYMBOLS)
+        return guess_loss(spec.recipe.task, spec.model.vocab_size, spec.model.n_classes)
 
 
 def _arms(ablation: Ablation) -> dict[str, float]:

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from experiments.errors import UserError
 from experiments.files import sha256, unused_path, write_atomically
 from experiments.planning.plan import Plan, PlannedRun, first_by_run_id
+from experiments.recipe import TEXT_TASKS
 from experiments.records.calls import read_calls
 from experiments.records.claim_seals import read_seals
 from experiments.records.losses import Row, with_losses_per_character
 from experiments.records.run_folder import MEASURED, RunFolder, Status
 from experiments.records.schema import VERSION, schema
 from experiments.records.study import Study
-from experiments.spec import TEXT_TASKS
 
 PROBE_TABLES = (
     "positions",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.files import ROOT, sha256, write_atomically
-from experiments.fingerprint import code_fingerprint
+from experiments.identity import code_fingerprint
 
 
 @functools.cache

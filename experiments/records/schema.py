@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from experiments.spec import Recipe
+from experiments.recipe import Recipe
 from model import ModelConfig
 
 VERSION = 11

@@ -17,8 +17,9 @@ from experiments.planning.plan import FIRST_SEED, Plan, plan
 from experiments.planning.rates import CorpusFacts
 from experiments.planning.seed_counts import SeedCounts
 from experiments.profiles import PROFILES, Profile
+from experiments.recipe import Precision, Task
 from experiments.records.run_folder import RunFolder
-from experiments.spec import Precision, RunSpec, Task
+from experiments.spec import RunSpec
 from model import ModelConfig
 
 if TYPE_CHECKING:  # importing numpy takes long, and listing a study does not need numpy

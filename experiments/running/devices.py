@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from experiments.errors import UserError
+from experiments.recipe import Precision
 from experiments.records.provenance import processor_flags, usable_cores
-from experiments.spec import Precision
 
 
 def resolve_device(wanted: str) -> str:

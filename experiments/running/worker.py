@@ -29,6 +29,7 @@ from experiments.training.counting import count
 from experiments.training.evaluate import Scores, divergence, final_scores
 from experiments.training.events import End, Evaluation, Event, TrainingPoint, TrainingState
 from experiments.training.loop import train
+from experiments.training.own_parts import check_own_parts
 from experiments.training.tasks import LanguageModelling, Task, build_task
 from experiments.training.torch_setup import configure_torch
 
@@ -108,6 +109,7 @@ class Recorder:
         """Train, probe and evaluate the run's network. Returns the run's summary."""
         state = TrainingState.initial(self.spec, device)
         task = build_task(self.spec, self.job.corpus, device)
+        check_own_parts(self.spec, task, state.model)
         checkpoint = Checkpoint(self.folder.path, self.job.checkpoint_seconds)
         if facts := self.folder.checkpoint():
             checkpoint.restore(facts, state)

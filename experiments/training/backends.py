@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from experiments.spec import Precision
+from experiments.recipe import Precision
 from experiments.training.tasks import Batch
 from experiments.training.torch_setup import autocast_context
 from model.attention import Attention

@@ -34,8 +34,18 @@ class Checkpoint:
     def save(self, state: TrainingState, notes: dict[str, Any]) -> None:
         """Replace the checkpoint with `state`. `notes` is stored with it, as JSON."""
         tensors = {f"model.{name}": tensor for name, tensor in _tensors(state.model).items()}
-        for index, moments in state.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+        optimizer = state.optimizer.state_dict()
+        numbers: dict[str, dict[str, Any]] = {}
+        for index, values in optimizer["state"].items():
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{index}.{name}"] = value
+                else:
+                    numbers.setdefault(str(index), {})[name] = _plain(name, value)
+        groups = [
+            {name: _plain(name, value) for name, value in group.items() if name != "params"}
+            for group in optimizer["param_groups"]
+        ]
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_initialized():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
@@ -44,7 +54,7 @@ class Checkpoint:
         content = safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()})
         file = self.folder / f"checkpoint-{state.step}.safetensors"
         write_atomically(file, content)
-        facts = {"step": state.step, "notes": notes}
+        facts = {"step": state.step, "notes": notes, "numbers": numbers, "groups": groups}
         facts |= {name: getattr(state, name) for name in _SECONDS}
         facts |= {"file": file.name, "sha256": sha256(content)}
         write_sealed(self.folder / "checkpoint.json", facts)
@@ -55,12 +65,19 @@ class Checkpoint:
         """Set `state` to the checkpoint that `facts`, the content of `checkpoint.json`, names."""
         tensors = safetensors.torch.load_file(self.folder / facts["file"])
         _copy_into(state.model, {n.removeprefix("model."): t for n, t in tensors.items()})
-        moments: dict[int, dict[str, Tensor]] = {}
+        moments: dict[int, dict[str, Any]] = {
+            int(index): dict(values) for index, values in facts["numbers"].items()
+        }
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
                 _, index, key = name.split(".", 2)
                 moments.setdefault(int(index), {})[key] = tensor
-        groups = state.optimizer.state_dict()["param_groups"]
+        groups = [
+            group | {name: _like(group[name], value) for name, value in saved.items()}
+            for group, saved in zip(
+                state.optimizer.state_dict()["param_groups"], facts["groups"], strict=True
+            )
+        ]
         state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors:
@@ -80,6 +97,26 @@ class Checkpoint:
         for file in self.folder.glob("checkpoint-*.safetensors"):
             if file != kept:
                 file.unlink()
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value of an optimizer's state, for JSON.
+
+    Raises:
+        TypeError: the value is neither a number, a text, None nor a list of these.
+    """
+    parts = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(part, int | float | str | None) for part in parts):
+        raise TypeError(
+            f"the optimizer's '{name}' is a {type(value).__name__}: a checkpoint holds tensors and"
+            " numbers"
+        )
+    return value
+
+
+def _like(present: Any, saved: Any) -> Any:
+    """A saved value in the type of the present one: JSON has no tuples."""
+    return tuple(saved) if isinstance(present, tuple) else saved
 
 
 def save_weights(model: nn.Module, file: Path) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from experiments.spec import SPLITS, Precision, RunSpec
+from experiments.recipe import SPLITS, Precision
+from experiments.spec import RunSpec
 from experiments.training.loss import IGNORED, cross_entropy
 from experiments.training.tasks import Task
 from experiments.training.torch_setup import autocast_context

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from experiments.spec import Recipe, RunSpec
+from experiments.recipe import Recipe
+from experiments.spec import RunSpec
 from experiments.training.evaluate import evaluate
 from experiments.training.events import End, Evaluation, Event, TrainingPoint, TrainingState
-from experiments.training.loss import cross_entropy
+from experiments.training.loss import training_loss
 from experiments.training.optim import learning_rate_at
 from experiments.training.tasks import Batch, Task
 from experiments.training.torch_setup import autocast_context, configure_compiler
@@ -26,13 +27,13 @@ def train(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
     whose loss is not finite ends early.
     """
     recipe, model = spec.recipe, state.model
-    training_loss = loss_function(model, recipe)
+    loss_of = loss_function(model, recipe)
     if state.step == 0:
         yield evaluation(spec, task, state)
     model.train()
     if recipe.compiled and state.step < recipe.steps:
         began = time.perf_counter()
-        training_loss = compiled(training_loss, model, task.training(state.step))
+        loss_of = compiled(loss_of, model, task.training(state.step))
         state.compile_seconds += time.perf_counter() - began
     losses: list[Tensor] = []
     norms: list[Tensor] = []
@@ -41,9 +42,7 @@ def train(spec: RunSpec, task: Task, state: TrainingState) -> Iterator[Event]:
         learning_rate = learning_rate_at(state.step, recipe)
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate
-        loss, norm = training_step(
-            training_loss, task.training(state.step), state, recipe.gradient_clip
-        )
+        loss, norm = training_step(loss_of, task.training(state.step), state, recipe.gradient_clip)
         losses.append(loss)
         norms.append(norm)
         state.step += 1
@@ -72,19 +71,19 @@ def loss_function(model: nn.Module, recipe: Recipe) -> LossFunction:
 
     def loss_of(inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         with autocast_context(recipe.precision, targets.device):
-            return cross_entropy(model(*inputs), targets, recipe.label_smoothing)
+            return training_loss(model(*inputs), targets, recipe)
 
     return loss_of
 
 
 def training_step(
-    training_loss: LossFunction, batch: Batch, state: TrainingState, gradient_clip: float
+    loss_of: LossFunction, batch: Batch, state: TrainingState, gradient_clip: float
 ) -> tuple[Tensor, Tensor]:
     """One step of the optimizer: forward pass, loss, backward pass, clipping and update.
 
     Returns the loss, and the norm of the gradient before clipping. Neither is waited for.
     """
-    loss = training_loss(*batch)
+    loss = loss_of(*batch)
     state.optimizer.zero_grad()
     loss.backward()
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), gradient_clip)

@@ -1,7 +1,12 @@
 """The loss of every task: cross-entropy in nats."""
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
+
+from experiments.recipe import Recipe
+from model.mechanism import mechanism
 
 IGNORED = -100  # a target that does not count: padding, or a token that was not hidden
 
@@ -22,3 +27,17 @@ def cross_entropy(
         label_smoothing=label_smoothing,
         reduction=reduction,
     )
+
+
+def smoothed(logits: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+    """Cross-entropy with the recipe's label smoothing."""
+    return cross_entropy(logits, targets, recipe.label_smoothing)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, Recipe], Tensor]] = {"cross_entropy": smoothed}
+
+
+def training_loss(logits: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+    """The loss that a training minimises: the one that the recipe names."""
+    loss: Tensor = mechanism(recipe.loss, LOSSES)(logits, targets, recipe)
+    return loss

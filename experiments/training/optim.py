@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
-from experiments.spec import Recipe
+from experiments.recipe import Recipe
+from model.mechanism import mechanism
 
 
 def learning_rate_at(step: int, recipe: Recipe) -> float:
@@ -16,7 +18,8 @@ def learning_rate_at(step: int, recipe: Recipe) -> float:
     """
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    return recipe.learning_rate * SCHEDULES[recipe.schedule](step, recipe)
+    multiple: float = mechanism(recipe.schedule, SCHEDULES)(step, recipe)
+    return recipe.learning_rate * multiple
 
 
 def cosine(step: int, recipe: Recipe) -> float:
@@ -43,26 +46,40 @@ SCHEDULES: dict[str, Callable[[int, Recipe], float]] = {
 }
 
 
-OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {
-    # Kingma 2015; Vaswani 2017, section 5.3, with beta2 = 0.98 and epsilon = 1e-9. The weight decay
-    # is added to the gradient, so it is rescaled with the gradient.
-    "adam": torch.optim.Adam,
-    # Loshchilov 2019: the weight decay is applied to the weights, apart from the gradient.
-    "adamw": torch.optim.AdamW,
+def adamw(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Loshchilov 2019: the weight decay is applied to the weights, apart from the gradient."""
+    return torch.optim.AdamW(groups(model, recipe), fused=True, **_settings(recipe))
+
+
+def adam(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Kingma 2015; Vaswani 2017, section 5.3, with beta2 = 0.98 and epsilon = 1e-9. The weight
+    decay is added to the gradient, so it is rescaled with the gradient.
+    """
+    return torch.optim.Adam(groups(model, recipe), fused=True, **_settings(recipe))
+
+
+def groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """The parameters in two groups: matrices have weight decay; biases and norm gains have none."""
+    parameters = list(model.parameters())
+    return [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """The settings that Adam and AdamW share."""
+    betas = (recipe.beta1, recipe.beta2)
+    return {"lr": recipe.learning_rate, "betas": betas, "eps": recipe.epsilon}
+
+
+OPTIMIZERS: dict[str, Callable[[nn.Module, Recipe], torch.optim.Optimizer]] = {
+    "adam": adam,
+    "adamw": adamw,
 }
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer. Matrices have weight decay; biases and norm gains have none."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return OPTIMIZERS[recipe.optimizer](
-        groups,
-        lr=recipe.learning_rate,
-        betas=(recipe.beta1, recipe.beta2),
-        eps=recipe.epsilon,
-        fused=True,
-    )
+    """The recipe's optimizer. The loop sets the learning rate of all of its groups at each step."""
+    optimizer: torch.optim.Optimizer = mechanism(recipe.optimizer, OPTIMIZERS)(model, recipe)
+    return optimizer

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from experiments.data.corpus import Corpus
-from experiments.spec import GENRES, SPLITS, SYMBOLS, RunSpec
+from experiments.recipe import GENRES, SPLITS, SYMBOLS
+from experiments.spec import RunSpec
 from experiments.training.loss import IGNORED
 from experiments.training.windows import (
     batch_starts,
@@ -21,6 +22,7 @@ from experiments.training.windows import (
     precompute_batches,
     windows_at,
 )
+from model.mechanism import mechanism
 
 _CHUNK = 16  # examples evaluated at once: larger activations fall out of the cache
 
@@ -271,4 +273,5 @@ TASKS: dict[str, type[LanguageModelling] | type[Genre] | type[RandomSequences]] 
 
 def build_task(spec: RunSpec, corpus: Corpus, device: torch.device) -> Task:
     """The task of a run, with its batches on the device."""
-    return TASKS[spec.recipe.task](spec, corpus, device)
+    task: Task = mechanism(spec.recipe.task, TASKS)(spec, corpus, device)
+    return task

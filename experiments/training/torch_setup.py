@@ -7,7 +7,7 @@ import platform
 
 import torch
 
-from experiments.spec import Precision
+from experiments.recipe import Precision
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of `mallopt`, from malloc.h
 

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from model.cache import Cache
 from model.config import ModelConfig
-from model.initialisation import INITIALISATIONS
+from model.initialisation import initialise
 from model.networks.stack import Stack, head
 
 
@@ -21,7 +21,7 @@ class Decoder(Stack):
         self.classifies = config.n_classes is not None
         self.cacheable = config.masking == "before_softmax"
         self.head = head(config)
-        INITIALISATIONS[config.initialisation](self, config)
+        initialise(self, config)
         if config.tie_embeddings and not self.classifies:
             self.head.weight = self.embedding.weight
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from model.config import ModelConfig
-from model.initialisation import INITIALISATIONS
+from model.initialisation import initialise
 from model.networks.stack import Stack, head
 
 
@@ -19,7 +19,7 @@ class Encoder(Stack):
         super().__init__(config, causal=False)
         self.classifies = config.n_classes is not None
         self.head = head(config)
-        INITIALISATIONS[config.initialisation](self, config)
+        initialise(self, config)
         if config.tie_embeddings and not self.classifies:
             self.head.weight = self.embedding.weight
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from model.cache import Cache
 from model.config import ModelConfig
-from model.initialisation import INITIALISATIONS
+from model.initialisation import initialise
 from model.networks.stack import Stack
 
 
@@ -24,7 +24,7 @@ class EncoderDecoder(nn.Module):
         self.decoder = Stack(config, causal=True, cross=True)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         for part in (self.encoder, self.decoder, self.head):
-            INITIALISATIONS[config.initialisation](part, config)
+            initialise(part, config)
         if config.tie_embeddings:
             self.decoder.embedding = self.encoder.embedding
             self.head.weight = self.encoder.embedding.weight

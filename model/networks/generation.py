@@ -153,7 +153,8 @@ class _Reader:
         unread = tokens[:, -window:][:, self.cache.length :]
         cache = self.cache if self.cached else None
         if self.memory is None:
-            return self.model(unread, cache=cache)[:, -1]
+            logits = self.model(unread, cache=cache) if cache else self.model(unread)
+            return logits[:, -1]
         return self.model.decode(unread, self.memory, self.source_padding_mask, cache)[:, -1]
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from model.cache import Cache
 from model.config import ModelConfig
-from model.initialisation import INITIALISATIONS
+from model.initialisation import initialise
 
 
 class MLP(nn.Module):
@@ -25,7 +25,7 @@ class MLP(nn.Module):
         self.hidden = nn.Linear(self.window * config.d_model, config.d_ff, bias=config.bias)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.d_ff, config.vocab_size, bias=config.bias)
-        INITIALISATIONS[config.initialisation](self, config)
+        initialise(self, config)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         """tokens: [batch, time], the continuation of the tokens in the cache. Returns logits,

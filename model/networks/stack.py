@@ -4,13 +4,13 @@ import math
 
 from torch import Tensor, nn
 
-from model.attention import CrossAttention, Scoring, SelfAttention
+from model.attention import SELF_ATTENTIONS, CrossAttention, Scoring
 from model.cache import Cache
 from model.config import ModelConfig
 from model.feedforward import FEED_FORWARDS
 from model.mechanism import mechanism
 from model.position import POSITIONS, NoPosition
-from model.sublayer import Sublayer, norm
+from model.sublayer import SUBLAYERS, norm
 
 
 class Layer(nn.Module):
@@ -20,9 +20,10 @@ class Layer(nn.Module):
 
     def __init__(self, config: ModelConfig, cross: bool) -> None:
         super().__init__()
-        self.attention = Sublayer(config, SelfAttention(config))
-        self.cross_attention = Sublayer(config, CrossAttention(config)) if cross else None
-        self.feed_forward = Sublayer(config, mechanism(config.activation, FEED_FORWARDS)(config))
+        wired = mechanism(config.sublayer, SUBLAYERS)
+        self.attention = wired(config, mechanism(config.self_attention, SELF_ATTENTIONS)(config))
+        self.cross_attention = wired(config, CrossAttention(config)) if cross else None
+        self.feed_forward = wired(config, mechanism(config.activation, FEED_FORWARDS)(config))
 
     def forward(
         self,

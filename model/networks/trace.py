@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from model import build
 from model.attention import Attention, Kernel, Scoring, attention_weights
 from model.config import ModelConfig
-from model.networks.families import FAMILIES
 from model.position import NoPosition
 
 
@@ -36,7 +36,7 @@ def shape_trace(config: ModelConfig, time: int = 1) -> list[Step]:
     Equal layers are listed once. Attention lists its heads, with keys and values as in the cache.
     """
     with torch.device("meta"):
-        model = FAMILIES[config.family](config)
+        model = build(config)
         tokens = torch.zeros(1, time, dtype=torch.long)
     trace = _Trace()
     for name, module in model.named_modules():

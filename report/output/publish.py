@@ -13,7 +13,7 @@ import pandas as pd
 
 from experiments.errors import UserError
 from experiments.files import ROOT, sha256, write_atomically
-from experiments.fingerprint import code_fingerprint
+from experiments.identity import code_fingerprint
 from experiments.records.collect import collect, read_table, write_table
 from experiments.records.run_folder import FINISHED
 from experiments.records.study import MANIFEST

@@ -9,9 +9,9 @@ import pandas as pd
 from IPython.display import HTML
 
 from experiments.metrics import TIMED
+from experiments.recipe import SPLITS
 from experiments.records.collect import read_table
 from experiments.records.study import MANIFEST, Study
-from experiments.spec import SPLITS
 from report.html import details, join_html, paragraph, table
 from report.page.claims import claims_of
 from report.study.effects import loss_column, variant_estimate

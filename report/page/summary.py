@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
-from experiments.fingerprint import code_fingerprint
+from experiments.identity import code_fingerprint
 from experiments.records.run_folder import FINISHED, Status
 from experiments.records.study import Study
 from report.html import render, table

@@ -20,9 +20,9 @@ from experiments.metrics import (
     step_name,
 )
 from experiments.planning.plan import YARDSTICKS
+from experiments.recipe import TEXT_TASKS
 from experiments.records.run_folder import FINISHED
 from experiments.records.schema import per_character
-from experiments.spec import TEXT_TASKS
 from report.study.cost_growth import blocks_with, cost_table, step_speeds
 from report.study.cost_to_target import seconds_to_loss, spent_to_loss, steps_to_solve
 from report.study.tables import Tables

@@ -8,8 +8,8 @@ import pandas as pd
 from experiments.ablation import Beats, Claim, Solves, Trains
 from experiments.gates import YARDSTICKS, Gate, SeesTokens
 from experiments.planning.plan import YARDSTICKS as YARDSTICK_RUNS
+from experiments.recipe import guess_loss
 from experiments.records.run_folder import FINISHED, Status
-from experiments.spec import SYMBOLS
 from report.study.effects import bigram_losses, context_drop, loss_column, scored
 from report.study.tables import Tables
 from report.verdicts.gate_rules import after_start, any_of, yardstick_name
@@ -134,13 +134,22 @@ def _sees_tokens(tables: Tables, ablation: str, gate: SeesTokens, seeds: pd.Inde
     return GateResult(bool(ratios.min() >= gate.per_parameter), why)
 
 
+def _guess_of(members: pd.DataFrame) -> float:
+    """Loss of a uniform guess at the task of runs; NaN where no run is there."""
+    runs = members.dropna(subset=["recipe.task"])
+    if runs.empty:
+        return math.nan
+    run = runs.iloc[0]
+    classes = None if pd.isna(run["model.n_classes"]) else int(run["model.n_classes"])
+    return guess_loss(run["recipe.task"], int(run["model.vocab_size"]), classes)
+
+
 def _trains(tables: Tables, ablation: str, gate: Trains, seeds: pd.Index) -> GateResult:
     members = _members(tables, ablation, gate.arm, seeds)
     column = loss_column(tables, ablation).name
     guess = tables.unigram_loss
     if not column.endswith("per_character"):
-        classes = members["model.n_classes"].dropna()
-        guess = math.log(classes.iloc[0] if len(classes) else SYMBOLS)
+        guess = _guess_of(members)
     trains = (members["status"] == "done") & (guess - members[column].astype(float) > gate.by)
     over = members["status"].isin([*FINISHED, Status.FAILED])
     trained = int(trains.sum())

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from experiments.identity import LEFT_OUT
-from experiments.spec import Recipe, RunSpec
+from experiments.recipe import Recipe
+from experiments.spec import RunSpec
 from model import ModelConfig
 
 MODEL = {

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from experiments.spec import Recipe, RunSpec
+from experiments.recipe import Recipe
+from experiments.spec import RunSpec
 from model import ModelConfig
 
 

@@ -166,6 +166,8 @@ OTHER_VALUES = {
     "residual": False,
     "activation": "relu",
     "attention": "reference",
+    "self_attention": "own_parts:RunningMean",
+    "sublayer": "own_parts:ReZero",
     "attention_scale": False,
     "masking": "after_softmax",
     "initialisation": "xavier",

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from experiments.spec import Recipe
+from experiments.recipe import Recipe
 from experiments.training.loss import cross_entropy
 from experiments.training.optim import build_optimizer
 from model import ModelConfig, build

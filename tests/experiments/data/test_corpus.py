@@ -13,7 +13,7 @@ from experiments.data import shakespeare
 from experiments.data.corpus import prepare_corpus
 from experiments.data.shakespeare import GENRES_OF_WORKS, HELD_OUT_WORKS, split_works
 from experiments.errors import UserError
-from experiments.spec import GENRES, SPLITS
+from experiments.recipe import GENRES, SPLITS
 from experiments.training.windows import load_tokens
 
 

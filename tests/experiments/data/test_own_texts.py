@@ -16,7 +16,7 @@ from experiments.data.corpus import Corpus, prepare_corpus
 from experiments.data.text_sources import part, pieces_of, whole_lines
 from experiments.data.tokenizer import BytePairs, smallest_dtype
 from experiments.errors import UserError
-from experiments.spec import SPLITS
+from experiments.recipe import SPLITS
 
 PASSAGES = [f"{i}. Überall ist Ζεύς “{'so ' * (i % 7)}” 🎭\n" for i in range(900)]
 

@@ -13,7 +13,8 @@ from experiments.planning.plan import FIRST_SEED, YARDSTICKS, Plan, PlannedRun, 
 from experiments.planning.rates import CorpusFacts
 from experiments.planning.tuning import TUNING_SEEDS
 from experiments.profiles import PROFILES
-from experiments.spec import Recipe, RunSpec
+from experiments.recipe import Recipe
+from experiments.spec import RunSpec
 
 NONE = {"model.position": "none"}
 

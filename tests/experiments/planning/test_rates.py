@@ -21,7 +21,8 @@ from sweeps import (
 )
 
 from experiments.ablation import Ablation, Claim, Trains, Variant
-from experiments.spec import GENRES, SYMBOLS, RunSpec
+from experiments.recipe import GENRES, SYMBOLS
+from experiments.spec import RunSpec
 
 
 def test_a_checked_arm_is_tuned_where_another_rate_is_better_by_more_than_its_claims_margin():

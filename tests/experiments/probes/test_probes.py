@@ -17,11 +17,12 @@ from experiments.probes.layers import layer_measures, layers
 from experiments.probes.pruning import switched_off
 from experiments.probes.registry import PROBES
 from experiments.probes.trained_model import TrainedModel, validation_losses
+from experiments.recipe import Recipe
 from experiments.records.run_folder import RunFolder
 from experiments.records.schema import COLUMNS
 from experiments.running.job import Job
 from experiments.running.worker import Recorder
-from experiments.spec import Probe, Recipe, RunSpec
+from experiments.spec import Probe, RunSpec
 from experiments.training.tasks import Batch, LanguageModelling
 from model import ModelConfig, build
 from model.attention import Attention, Scoring, recorded_attention

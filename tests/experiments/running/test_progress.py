@@ -5,9 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
+from experiments.recipe import Recipe
 from experiments.running.executor import Finished, Progress, Started
 from experiments.running.progress import Bars, Lines
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import RunSpec
 from model import ModelConfig
 
 

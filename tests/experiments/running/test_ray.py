@@ -15,6 +15,7 @@ from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES
+from experiments.recipe import Recipe
 from experiments.records.collect import PROBE_TABLES, collect, read_table
 from experiments.records.provenance import machine
 from experiments.records.run_folder import RunFolder
@@ -22,7 +23,7 @@ from experiments.records.study import Study
 from experiments.running.executor import Finished, Progress, Started
 from experiments.running.job import Job
 from experiments.running.local import Local
-from experiments.spec import Recipe, RunSpec
+from experiments.spec import RunSpec
 from model import ModelConfig
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: make setup EXTRAS=ray")

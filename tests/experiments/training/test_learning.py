@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from experiments.data.corpus import prepare_corpus
-from experiments.spec import Recipe, RunSpec
+from experiments.recipe import Recipe
+from experiments.spec import RunSpec
 from experiments.training.events import TrainingPoint, TrainingState
 from experiments.training.loop import train
 from experiments.training.loss import IGNORED, cross_entropy

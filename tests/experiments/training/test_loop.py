@@ -9,7 +9,8 @@ from helping import timeless
 from recorded import run
 
 from experiments.data.corpus import Corpus
-from experiments.spec import Recipe, RunSpec
+from experiments.recipe import Recipe
+from experiments.spec import RunSpec
 from experiments.training.evaluate import evaluate
 from experiments.training.optim import build_optimizer, learning_rate_at
 from experiments.training.windows import batch_starts, evaluation_starts, windows_at

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from experiments.spec import Recipe
+from experiments.recipe import Recipe
 from experiments.training.optim import build_optimizer, learning_rate_at
 from model import ModelConfig, build
 

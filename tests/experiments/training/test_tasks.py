@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from experiments.data.corpus import Corpus, store_corpus
 from experiments.data.shakespeare import Work
-from experiments.spec import FAMILIES, GENRES, SYMBOLS, Recipe, RunSpec, fields_for
+from experiments.recipe import FAMILIES, GENRES, SYMBOLS, Recipe, fields_for
+from experiments.spec import RunSpec
 from experiments.training.evaluate import evaluate
 from experiments.training.loss import IGNORED, cross_entropy
 from experiments.training.tasks import Batch, build_task

@@ -14,7 +14,7 @@ from experiments.cli.options import StudyOptions
 from experiments.cli.report import PageBuilder, report
 from experiments.errors import UserError
 from experiments.files import sha256
-from experiments.fingerprint import code_fingerprint
+from experiments.identity import code_fingerprint
 from experiments.records.collect import collect, read_table, write_table
 from report.output.publish import publish
 from report.output.readme import cost, filled

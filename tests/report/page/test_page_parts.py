@@ -13,7 +13,7 @@ from planted import ODD_NAME
 
 from experiments.ablation import Variant
 from experiments.catalogue import load_ablations
-from experiments.fingerprint import code_fingerprint
+from experiments.identity import code_fingerprint
 from experiments.planning.plan import FIRST_SEED
 from experiments.records.collect import write_table
 from experiments.theory import encodings as encoding_values

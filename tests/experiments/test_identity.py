@@ -1,16 +1,15 @@
 """Fingerprints of code change with what the code does, not with comments and layout."""
 
 import dataclasses
-import importlib
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-from experiments import fingerprint
+from experiments import identity
 from experiments.files import ROOT
-from experiments.fingerprint import _files, code_fingerprint, fingerprint_of
+from experiments.identity import _files, code_fingerprint, fingerprint_of
 from experiments.records.provenance import environment, packages, record_environment
 from experiments.spec import RunSpec
 
@@ -72,22 +71,16 @@ ABLATION = "words"
 
 
 @pytest.fixture
-def mechanism_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mechanism_file(ablation_file) -> Path:
     """The path of an ablation's file with a custom mechanism."""
-    package = importlib.import_module("experiments.ablations")
-    monkeypatch.setattr(package, "__path__", [str(tmp_path / "experiments" / "ablations")])
-    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
-    fingerprint.mechanism_fingerprint.cache_clear()
-    file = tmp_path / "experiments" / "ablations" / f"mine_{tmp_path.name}.py"
-    file.parent.mkdir(parents=True)
-    file.write_text(MECHANISM)
+    file: Path = ablation_file(MECHANISM)
     return file
 
 
 def test_editing_a_custom_mechanism_changes_the_run_id(spec: RunSpec, mechanism_file: Path):
     def run_id(text: str) -> str:
         mechanism_file.write_text(text)
-        fingerprint.mechanism_fingerprint.cache_clear()
+        identity.mechanism_fingerprint.cache_clear()
         position = f"experiments.ablations.{mechanism_file.stem}:kerple"
         model = dataclasses.replace(spec.model, position=position)
         return dataclasses.replace(spec, model=model).run_id
