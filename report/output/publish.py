@@ -6,6 +6,7 @@
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,21 @@ def publish(results: Path, reference: Path) -> Path:
     if len(revisions) != 1 or any(not name or name.endswith("+changes") for name in revisions):
         raise UserError(f"{results} was not made by one commit: {', '.join(sorted(revisions))}")
     folder = reference / tables.study.profile_name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(dir=results) as made:
+        new = Path(made) / folder.name
+        new.mkdir()
+        _write(results, tables, later, new)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(new, folder)
+    calibration = results.parent / "calibration" / "calibration.parquet"
+    if calibration.exists():
+        (reference / "calibration").mkdir(exist_ok=True)
+        shutil.copy(calibration, reference / "calibration")
+    return folder
+
+
+def _write(results: Path, tables: Tables, later: "pd.Series[bool]", folder: Path) -> None:
+    """Write the published files of a study: all but what waits for runs, and a manifest."""
     for file in [results / "study.json", *sorted(results.glob("*.parquet"))]:
         shutil.copy(file, folder)
     if later.any():
@@ -72,11 +86,6 @@ def publish(results: Path, reference: Path) -> Path:
         judge_all(folder)
     manifest = json.dumps(_manifest(tables, folder), indent=2, ensure_ascii=False)
     write_atomically(folder / MANIFEST, manifest.encode() + b"\n")
-    calibration = results.parent / "calibration" / "calibration.parquet"
-    if calibration.exists():
-        (reference / "calibration").mkdir(exist_ok=True)
-        shutil.copy(calibration, reference / "calibration")
-    return folder
 
 
 def _later(members: pd.DataFrame) -> "pd.Series[bool]":

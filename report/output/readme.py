@@ -13,6 +13,7 @@ from experiments.files import ROOT, write_atomically
 from experiments.planning.plan import preliminary_plan, unique_runs
 from experiments.profiles import CARD_SPEEDS, PROFILES, SHAKESPEARE_CHARACTERS, SMALL_STEPS
 from experiments.records.collect import read_table
+from experiments.records.study import Study
 from model.accounting import flops_per_token
 from report.figures.model_diagram import drawing
 from report.figures.speed import baseline, baseline_ratios
@@ -64,9 +65,20 @@ def findings(tables: Tables) -> str:
     return "\n".join(
         [
             f"- **{verdict_summary(claims)}**, in networks of {base.n_layers} layers and width"
-            f" {base.d_model}, {plural(len(tables.runs), 'run')}, {study.seeds} paired seeds.",
+            f" {base.d_model}, {plural(len(tables.runs), 'run')}, {_seeds(study)}.",
             *(_of_course(text, several, courses) for text, courses in COURSES.items()),
         ]
+    )
+
+
+def _seeds(study: Study) -> str:
+    """The number of seeds, and of those that were added to claims."""
+    numbers = [number for of_claim in study.added.values() for number in of_claim.values()]
+    if not numbers:
+        return f"{study.seeds} paired seeds"
+    added = plural(len(study.added), "claim")
+    return (
+        f"{study.seeds} paired seeds, and up to {max(numbers)} for {added} that they left undecided"
     )
 
 

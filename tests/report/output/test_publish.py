@@ -54,6 +54,16 @@ def test_published_study_has_a_manifest_of_commit_packages_runs_and_checksums(
     assert {"runs.parquet", "curves.parquet", "claims.parquet"} <= set(manifest["tables_sha256"])
 
 
+def test_a_study_that_cannot_be_published_leaves_what_was_published(tmp_path, monkeypatch):
+    results, reference = finished_study(tmp_path, monkeypatch), tmp_path / "reference"
+    folder = publish(results, reference)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    (results / "environments" / "e.json").unlink()
+    with pytest.raises(FileNotFoundError):
+        publish(results, reference)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("made_by", "why"),
     [
