@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 from model.config import is_custom
 
 Precision = Literal["fp32", "bf16"]
-Optimizer = Literal["adamw", "adam"]
-Schedule = Literal["cosine", "inverse_sqrt", "constant"]
+Optimizer = Literal["adamw", "adam", "muon"]
+Schedule = Literal["cosine", "inverse_sqrt", "constant", "wsd"]
 Loss = Literal["cross_entropy"]
 Task = Literal["language", "masked", "continuation", "genre", "reverse", "sort", "repeat"]
 
@@ -51,7 +51,7 @@ _FRACTIONS = ("final_learning_rate_ratio", "beta1", "beta2", "label_smoothing")
 class Recipe:
     """The task and the training settings.
 
-    Training uses Adam or AdamW, linear warm-up followed by a schedule, and gradient clipping. A
+    Training uses an optimizer, linear warm-up followed by a schedule, and gradient clipping. A
     bigram is not trained but counted from the same batches.
 
     A window is `context_length` tokens of text, or one example of another task. Every evaluation of
@@ -147,7 +147,7 @@ class Recipe:
     def relevant(self, family: str) -> dict[str, Any]:
         """The fields that affect the training of a network of this family, by name."""
         unused: set[str] = set()
-        if self.schedule != "cosine" and "schedule" not in self.custom:
+        if self.schedule not in ("cosine", "wsd", *self.custom.values()):
             unused |= {"final_learning_rate_ratio"}
         if family == "bigram":  # counted, not optimised
             unused |= {"compiled", "optimizer", "schedule", "loss", "warmup_steps", "weight_decay"}

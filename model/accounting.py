@@ -101,21 +101,32 @@ def _transformer(config: ModelConfig, time: int) -> dict[str, Cost]:
     scores_and_mixing = 2 * d * time  # per token: q kᵀ, and the weighted mean of the values
     projections = [(d, d), (d, kv_width), (d, kv_width), (d, d)]
     attention = _linears(projections, config.bias, weightless=scores_and_mixing)
+    # Gains of queries and keys, and the score of a sink, have no product.
+    extra = 2 * config.head_dim * config.qk_norm + config.n_heads * config.sinks
+    self_attention = Cost(attention.parameters + extra, attention.multiply_adds)
     inward = 2 if config.activation == "swiglu" else 1
     widths = [(d, config.hidden_width)] * inward + [(config.hidden_width, d)]
     feed_forward = _linears(widths, config.bias)
     gains = d * (2 if config.bias and config.norm == "layernorm" else 1)
-    norms = {"pre": sublayers + stacks, "post": sublayers, "none": 0}[config.norm_placement]
+    norms = {
+        "pre": sublayers + stacks,
+        "post": sublayers,
+        "sandwich": 2 * sublayers + stacks,
+        "none": 0,
+    }[config.norm_placement]
+    branch_gains = {"none": 0, "rezero": 1, "layerscale": d}[config.branch_gain]
     embeddings = 1 if config.tie_embeddings else stacks
 
     costs = {"token embedding": Cost(embeddings * vocabulary * d, 0)}
     if config.position == "learned":
         costs["position embedding"] = Cost(stacks * config.context_length * d, 0)
-    costs["self-attention"] = _times(stacks * layers, attention)
+    costs["self-attention"] = _times(stacks * layers, self_attention)
     if two_stacks:
         costs["cross-attention"] = _times(layers, attention)
     costs["feed-forward"] = _times(stacks * layers, feed_forward)
     costs["norms"] = Cost(norms * gains, 0)
+    if branch_gains:
+        costs["branch gains"] = Cost(sublayers * branch_gains, 0)
     if config.n_classes is not None:
         classifier = _linears([(d, config.n_classes)], config.bias)
         costs["head"] = Cost(classifier.parameters, classifier.multiply_adds / time)

@@ -1,6 +1,7 @@
 """Multi-head self-attention and cross-attention (Vaswani 2017, section 3.2)."""
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,10 @@ class Scoring:
         "after_softmax" sets hidden weights to zero. Then rows sum to less than one, and the
         weights of earlier keys depend on the scores of later ones: the future leaks. The two are
         equal where nothing is hidden.
+    window: number of keys that a query sees, its own position included; None for no limit. Without
+        `causal` the window reaches as far in both directions.
+    cap: scores s become cap · tanh(s / cap); None for no cap.
+    sinks: [heads], scores of a key without a value; None for no such key.
     """
 
     scale: float
@@ -37,6 +42,9 @@ class Scoring:
     padding_mask: Tensor | None = None
     bias: Tensor | None = None
     masking: str = "before_softmax"
+    window: int | None = None
+    cap: float | None = None
+    sinks: Tensor | None = None
     _masks: dict[tuple[object, ...], Tensor | None] = field(default_factory=dict, repr=False)
 
     def hidden(self, queries: int, keys: int, device: torch.device) -> Tensor | None:
@@ -47,6 +55,12 @@ class Scoring:
         if self.causal and queries > 1:
             ones = torch.ones(queries, keys, dtype=torch.bool, device=device)
             hidden = ones.triu(diagonal=1 + keys - queries)
+        if self.window is not None and keys > self.window:
+            ones = torch.ones(queries, keys, dtype=torch.bool, device=device)
+            far = ones.tril(diagonal=keys - queries - self.window)
+            if not self.causal:
+                far |= ones.triu(diagonal=keys - queries + self.window)
+            hidden = far if hidden is None else hidden | far
         if self.padding_mask is not None:
             padding = ~self.padding_mask[:, None, None, :]
             hidden = padding if hidden is None else hidden | padding
@@ -76,6 +90,7 @@ def attention_weights(q: Tensor, k: Tensor, scoring: Scoring) -> Tensor:
     """
     k = repeat_heads(k, q.shape[1])
     scores = (scoring.scale * q) @ k.transpose(-2, -1)  # scaling q is cheaper than scaling scores
+    scores = soft_cap(scores, scoring.cap)
     if scoring.masking == "after_softmax":
         hidden = scoring.hidden(q.shape[-2], k.shape[-2], q.device)
         biased = scores if scoring.bias is None else scores + scoring.bias
@@ -83,7 +98,16 @@ def attention_weights(q: Tensor, k: Tensor, scoring: Scoring) -> Tensor:
         return weights if hidden is None else weights.masked_fill(hidden, 0.0)
     mask = scoring.mask(q.shape[-2], k.shape[-2], scores)
     # Adding a mask is cheaper than filling: it needs no mask in the backward pass.
-    return (scores if mask is None else scores + mask).softmax(dim=-1)
+    masked = scores if mask is None else scores + mask
+    if scoring.sinks is None:
+        return masked.softmax(dim=-1)
+    sinks = scoring.sinks.to(scores.dtype)[:, None, None].expand(*scores.shape[:-1], 1)
+    return torch.cat([masked, sinks], dim=-1).softmax(dim=-1)[..., :-1]
+
+
+def soft_cap(x: Tensor, cap: float | None) -> Tensor:
+    """cap · tanh(x / cap), which stays within ±cap; x itself for None."""
+    return x if cap is None else cap * torch.tanh(x / cap)
 
 
 def repeat_heads(x: Tensor, n_heads: int) -> Tensor:
@@ -107,12 +131,14 @@ def attend_reference(
 def attend_fused(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: float = 0.0) -> Tensor:
     """Attention in one fused kernel that never stores the weights (Dao 2022).
 
-    Arguments and result are those of `attend_reference`. The kernel masks before the softmax, so
-    `ModelConfig` refuses the other masking.
+    Arguments and result are those of `attend_reference`. The kernel masks before the softmax and
+    has neither caps nor sinks, so `ModelConfig` refuses these with it.
     """
     queries, keys, mask = q.shape[-2], k.shape[-2], None
     # `is_causal` skips the hidden half of the work, but cannot be combined with another mask.
-    alone = scoring.bias is None and scoring.padding_mask is None and queries == keys
+    narrow = scoring.window is not None and keys > scoring.window
+    alone = scoring.bias is None and scoring.padding_mask is None and not narrow
+    alone &= queries == keys
     is_causal = scoring.causal and alone
     if not is_causal:
         mask = scoring.mask(queries, keys, q)
@@ -136,7 +162,8 @@ def attend_auto(q: Tensor, k: Tensor, v: Tensor, scoring: Scoring, dropout: floa
     2.13, training, one core). The table `costs` has the times of both at every length.
     """
     short = q.device.type == "cpu" and k.shape[-2] <= _SHORT_KEYS
-    written_out = short or scoring.masking == "after_softmax"
+    only_written_out = scoring.cap is not None or scoring.sinks is not None
+    written_out = short or only_written_out or scoring.masking == "after_softmax"
     return (attend_reference if written_out else attend_fused)(q, k, v, scoring, dropout)
 
 
@@ -189,6 +216,10 @@ class SelfAttention(Attention):
         self.widths = [config.d_model, kv_width, kv_width]  # of queries, keys and values
         self.qkv = nn.Linear(config.d_model, sum(self.widths), bias=config.bias)
         self.output = nn.Linear(config.d_model, config.d_model, bias=config.bias)
+        self.query_norm, self.key_norm = (
+            nn.RMSNorm(self.head_dim, eps=1e-5) if config.qk_norm else None for _ in range(2)
+        )
+        self.sinks = nn.Parameter(torch.zeros(self.n_heads)) if config.sinks else None
 
     def forward(
         self, x: Tensor, position: NoPosition, scoring: Scoring, cache: Cache | None
@@ -197,11 +228,16 @@ class SelfAttention(Attention):
         shape.
         """
         rotated, v = self.heads(self.qkv(x)).split([self.n_heads + self.kv_heads, self.kv_heads], 1)
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = rotated.split([self.n_heads, self.kv_heads], 1)
+            rotated = torch.cat([self.query_norm(q), self.key_norm(k)], dim=1)
         # One call for queries and keys: half as many operations.
         rotated = position.rotate(rotated, start=cache.length if cache else 0)
         q, k = rotated.split([self.n_heads, self.kv_heads], 1)
         if cache is not None:
             k, v = cache.extend(self, k, v)
+        if self.sinks is not None:
+            scoring = dataclasses.replace(scoring, sinks=self.sinks)  # with the masks of the others
         return self.mix(q, k, v, scoring)
 
 

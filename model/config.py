@@ -11,8 +11,9 @@ from typing import Any, Literal, get_args, get_origin
 Family = Literal["decoder", "encoder", "encoder_decoder", "lstm", "mlp", "bigram"]
 Position = Literal["none", "sinusoidal", "learned", "rope", "alibi"]
 Norm = Literal["layernorm", "rmsnorm"]
-NormPlacement = Literal["pre", "post", "none"]
-Activation = Literal["relu", "gelu", "swiglu"]
+NormPlacement = Literal["pre", "post", "sandwich", "none"]
+BranchGain = Literal["none", "rezero", "layerscale"]
+Activation = Literal["relu", "relu2", "gelu", "swiglu"]
 Masking = Literal["before_softmax", "after_softmax"]
 Initialisation = Literal["gpt2", "xavier"]
 AttentionKernel = Literal["auto", "reference", "fused"]
@@ -93,12 +94,17 @@ class ModelConfig:
     """Kind of norm: "layernorm" (Ba 2016) or "rmsnorm" (Zhang & Sennrich 2019)."""
     norm_placement: NormPlacement = "pre"
     """Place of the norm: "pre", before each sublayer (Radford 2019, Xiong 2020), "post", after the
-    residual sum (Vaswani 2017), or "none" for no norms."""
+    residual sum (Vaswani 2017), "sandwich", before and after each sublayer (Ding 2021), or "none"
+    for no norms."""
     residual: bool = True
     """Whether sublayers have residual connections (He 2016)."""
+    branch_gain: BranchGain = "none"
+    """Learned factor of what a sublayer adds to its residual connection: "none", "rezero", one
+    number that is 0 at first (Bachlechner 2020), or "layerscale", one number for each feature, 0.1
+    at first (Touvron 2021)."""
     activation: Activation = "gelu"
-    """Activation of the feed-forward network: "relu" (Vaswani 2017), "gelu" (Hendrycks 2016) or
-    "swiglu" (Shazeer 2020)."""
+    """Activation of the feed-forward network: "relu" (Vaswani 2017), "relu2", its square (So 2021),
+    "gelu" (Hendrycks 2016) or "swiglu" (Shazeer 2020)."""
     attention: AttentionKernel = "auto"
     """Implementation of attention: "reference" follows the definition, "fused" is one kernel (Dao
     2022), and "auto" is the faster of the two. All compute the same."""
@@ -107,6 +113,23 @@ class ModelConfig:
     sublayer: SublayerKind = "standard"
     """How attention and feed-forward network are wired into the stack: "standard", with residual
     connection and norm as `residual` and `norm_placement` say."""
+    qk_norm: bool = False
+    """Whether self-attention divides queries and keys by their root mean square in each head, with
+    a learned gain, before positions rotate them (Henry 2020; Dehghani 2023; Qwen3 2025)."""
+    window: int | None = None
+    """Tokens that a position attends to, itself included (Beltagy 2020; Jiang 2023). None for all
+    that the mask allows."""
+    sinks: bool = False
+    """Whether each head of self-attention has a learned score of a key that has no value, so that
+    its weights may sum to less than one (Xiao 2023; gpt-oss 2025)."""
+    score_cap: float | None = None
+    """Attention scores s become cap · tanh(s / cap) (Gemma 2, 2024). None for no cap."""
+    logit_cap: float | None = None
+    """Logits of a language model become cap · tanh(logits / cap) (Gemma 2, 2024). None for no
+    cap."""
+    rope_share: float = 1.0
+    """Share of each head's features that position "rope" rotates, the first of them (GPT-NeoX,
+    Black 2022)."""
     attention_scale: bool = True
     """Whether attention scores are divided by sqrt(head_dim) (Vaswani 2017, section 3.2.1)."""
     masking: Masking = "before_softmax"
@@ -146,14 +169,20 @@ class ModelConfig:
                 raise _refusal(self, field.name, "a whole number of at least 1")
             elif field.type is bool and type(value) is not bool:
                 raise _refusal(self, field.name, "True or False")
-        if type(self.dropout) not in (int, float) or not 0.0 <= self.dropout < 1.0:
+        if not _is_number(self.dropout) or not 0.0 <= self.dropout < 1.0:
             raise _refusal(self, "dropout", "a number from 0 up to, not including, 1")
-        smoothing = self.bigram_smoothing
-        if type(smoothing) not in (int, float) or not 0.0 < smoothing < math.inf:
+        if not _is_number(self.bigram_smoothing) or self.bigram_smoothing <= 0.0:
             raise _refusal(self, "bigram_smoothing", "a number above 0")
-        # 1 and 1.0 must give the same run id.
-        object.__setattr__(self, "dropout", float(self.dropout))
-        object.__setattr__(self, "bigram_smoothing", float(smoothing))
+        if not _is_number(self.rope_share) or not 0.0 < self.rope_share <= 1.0:
+            raise _refusal(self, "rope_share", "a number above 0 and at most 1")
+        for name in ("score_cap", "logit_cap"):
+            cap = getattr(self, name)
+            if cap is not None and (not _is_number(cap) or cap <= 0.0):
+                raise _refusal(self, name, "None or a number above 0")
+        for name in ("dropout", "bigram_smoothing", "rope_share", "score_cap", "logit_cap"):
+            value = getattr(self, name)
+            if value is not None:  # 1 and 1.0 must give the same run id
+                object.__setattr__(self, name, float(value))
         if self.n_classes is not None and self.family not in _CLASSIFIERS:
             raise _refusal(self, "n_classes", "None unless family is " + " or ".join(_CLASSIFIERS))
         if self.n_classes is not None and (type(self.n_classes) is not int or self.n_classes < 2):
@@ -170,8 +199,14 @@ class ModelConfig:
             or self.n_heads % self.n_kv_heads
         ):
             raise _refusal(self, "n_kv_heads", f"None or a divisor of n_heads={self.n_heads}")
-        if self.masking == "after_softmax" and self.attention == "fused":
-            raise _refusal(self, "masking", "before_softmax where attention='fused'")
+        if self.window is not None and (type(self.window) is not int or self.window < 1):
+            raise _refusal(self, "window", "None or a whole number of at least 1")
+        if self.masking == "after_softmax" and (self.attention == "fused" or self.sinks):
+            raise _refusal(self, "masking", "before_softmax where attention='fused', or with sinks")
+        if self.attention == "fused" and (self.sinks or self.score_cap is not None):
+            raise _refusal(self, "attention", "another where there are sinks or a score_cap")
+        if self.branch_gain != "none" and not self.residual:
+            raise _refusal(self, "branch_gain", "'none' without residual connections")
         if self.position == "rope" and self.head_dim % 2:
             raise ValueError(
                 f"d_model={self.d_model} with n_heads={self.n_heads} cannot work: d_model / n_heads"
@@ -192,6 +227,11 @@ class ModelConfig:
     def head_dim(self) -> int:
         """Width of one attention head, d_k = d_model / n_heads."""
         return self.d_model // self.n_heads
+
+    @property
+    def rotated_dim(self) -> int:
+        """Number of features of each head that position "rope" rotates: even, and at least 2."""
+        return max(2, 2 * int(self.head_dim * self.rope_share / 2))
 
     @property
     def embedding_std(self) -> float:
@@ -222,7 +262,9 @@ class ModelConfig:
             if self.family not in _CLASSIFIERS:
                 unread.add("n_classes")
             if self.n_classes is not None:  # a classification head cannot be tied
-                unread.add("tie_embeddings")
+                unread |= {"tie_embeddings", "logit_cap"}
+            if self.position != "rope":
+                unread.add("rope_share")
             if self.norm_placement == "none":
                 unread.add("norm")
         return {name: value for name, value in values.items() if name not in unread}
@@ -232,6 +274,10 @@ def nearest(name: object, allowed: Sequence[str]) -> str:
     """ ", did you mean 'x'?" for the allowed name closest to `name`; "" if none is close."""
     near = difflib.get_close_matches(str(name), allowed, n=1)
     return f", did you mean '{near[0]}'?" if near else ""
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def is_custom(value: object) -> bool:

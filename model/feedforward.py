@@ -31,6 +31,13 @@ class ReLU(FeedForward):
         return F.relu(self.hidden(x))
 
 
+class SquaredReLU(FeedForward):
+    """max(0, W₁ x)² (So 2021)."""
+
+    def activate(self, x: Tensor) -> Tensor:
+        return F.relu(self.hidden(x)).square()
+
+
 class GELU(FeedForward):
     """z · Φ(z) with z = W₁ x, computed exactly (Hendrycks 2016)."""
 
@@ -49,4 +56,9 @@ class SwiGLU(FeedForward):
         return F.silu(self.gate(x)) * self.hidden(x)
 
 
-FEED_FORWARDS: dict[str, type[FeedForward]] = {"relu": ReLU, "gelu": GELU, "swiglu": SwiGLU}
+FEED_FORWARDS: dict[str, type[FeedForward]] = {
+    "relu": ReLU,
+    "relu2": SquaredReLU,
+    "gelu": GELU,
+    "swiglu": SwiGLU,
+}

@@ -92,13 +92,15 @@ class Rotary(NoPosition):
 
     Channel i is paired with channel i + head_dim/2, as in GPT-NeoX and Llama. The pair at position
     p is rotated by the angle p · 10000^(-2i / head_dim), so a score depends on the distance alone.
+    With a `rope_share` below 1 only the first features are paired and rotated, as in GPT-NeoX.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.cos: Tensor
         self.sin: Tensor
-        cos, sin = _rotations(config.context_length, config.head_dim)
+        self.width = config.rotated_dim
+        cos, sin = _rotations(config.context_length, self.width)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
@@ -106,9 +108,13 @@ class Rotary(NoPosition):
         end = start + x.shape[-2]
         if end > len(self.cos):
             with torch.inference_mode(False):  # inference tensors could not be trained through
-                cos, sin = _rotations(end, x.shape[-1])
+                cos, sin = _rotations(end, self.width)
                 self.cos, self.sin = cos.to(self.cos), sin.to(self.sin)
-        return _turn(x, self.cos[start:end], self.sin[start:end])
+        cos, sin = self.cos[start:end], self.sin[start:end]
+        if self.width == x.shape[-1]:
+            return _turn(x, cos, sin)
+        rotated, kept = x.split([self.width, x.shape[-1] - self.width], dim=-1)
+        return torch.cat([_turn(rotated, cos, sin), kept], dim=-1)
 
 
 class ALiBi(NoPosition):

@@ -1,19 +1,28 @@
 """The sublayer: residual connection, norm and dropout around attention or feed-forward."""
 
+import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
 from model.mechanism import Build, mechanism
 
+# Placements with a norm before each sublayer. Their last residual sum is not normalised, so a stack
+# has a final norm.
+NORM_FIRST = ("pre", "sandwich")
+
 
 class Sublayer(nn.Module):
-    """Wraps attention or feed-forward f with dropout, norm and residual.
+    """Wraps attention or feed-forward f with dropout, norm, gain g and residual.
 
-    | `norm_placement` | with residual     | without        | source                       |
-    |------------------|-------------------|----------------|------------------------------|
-    | pre              | x + f(norm(x))    | f(norm(x))     | Radford 2019, Xiong 2020     |
-    | post             | norm(x + f(x))    | norm(f(x))     | Vaswani 2017, section 3.1    |
-    | none             | x + f(x)          | f(x)           |                              |
+    | `norm_placement` | with residual         | without        | source                       |
+    |------------------|-----------------------|----------------|------------------------------|
+    | pre              | x + g · f(norm(x))    | f(norm(x))     | Radford 2019, Xiong 2020     |
+    | post             | norm(x + g · f(x))    | norm(f(x))     | Vaswani 2017, section 3.1    |
+    | sandwich         | x + g · norm(f(norm(x))) | norm(f(norm(x))) | Ding 2021              |
+    | none             | x + g · f(x)          | f(x)           |                              |
+
+    The gain is 1 unless `branch_gain` says otherwise: a number, 0 at first (Bachlechner 2020), or a
+    number for each feature, 0.1 at first (Touvron 2021).
     """
 
     def __init__(self, config: ModelConfig, inner: nn.Module) -> None:
@@ -22,12 +31,18 @@ class Sublayer(nn.Module):
         self.residual = config.residual
         self.inner = inner
         self.norm = norm(config) if self.placement != "none" else nn.Identity()
+        self.norm_after = norm(config) if self.placement == "sandwich" else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
+        gains = {"rezero": torch.zeros(()), "layerscale": torch.full((config.d_model,), 0.1)}
+        gain = gains.get(config.branch_gain)
+        self.gain = None if gain is None else nn.Parameter(gain)
 
     def forward(self, x: Tensor, *context: object) -> Tensor:
         """x: [batch, time, d_model]; context: further arguments of f. Returns x's shape."""
-        y = self.inner(self.norm(x) if self.placement == "pre" else x, *context)
-        y = self.dropout(y)
+        y = self.inner(self.norm(x) if self.placement in NORM_FIRST else x, *context)
+        y = self.dropout(self.norm_after(y))
+        if self.gain is not None:
+            y = self.gain * y
         if self.residual:
             y = x + y
         if self.placement == "post":

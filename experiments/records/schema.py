@@ -27,7 +27,7 @@ def per_character(name: str) -> str:
 
 def _config_columns(prefix: str, kind: type) -> Iterator[Column]:
     """One column per field of a configuration, of the field's type."""
-    types = {int: "int", int | None: "int", float: "float", bool: "bool"}
+    types = {int: "int", int | None: "int", float: "float", float | None: "float", bool: "bool"}
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         meaning = f"`{field.name}` of the run's {kind.__name__}; null where the network does not"

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from model.cache import Cache
 from model.config import ModelConfig
 from model.initialisation import initialise
-from model.networks.stack import Stack
+from model.networks.stack import LanguageModelHead, Stack
 
 
 class EncoderDecoder(nn.Module):
@@ -22,7 +22,7 @@ class EncoderDecoder(nn.Module):
         self.cacheable = config.masking == "before_softmax"
         self.encoder = Stack(config, causal=False)
         self.decoder = Stack(config, causal=True, cross=True)
-        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.head = LanguageModelHead(config)
         for part in (self.encoder, self.decoder, self.head):
             initialise(part, config)
         if config.tie_embeddings:

@@ -4,13 +4,13 @@ import math
 
 from torch import Tensor, nn
 
-from model.attention import SELF_ATTENTIONS, CrossAttention, Scoring
+from model.attention import SELF_ATTENTIONS, CrossAttention, Scoring, soft_cap
 from model.cache import Cache
 from model.config import ModelConfig
 from model.feedforward import FEED_FORWARDS
 from model.mechanism import mechanism
 from model.position import POSITIONS, NoPosition
-from model.sublayer import SUBLAYERS, norm
+from model.sublayer import NORM_FIRST, SUBLAYERS, norm
 
 
 class Layer(nn.Module):
@@ -46,8 +46,8 @@ class Stack(nn.Module):
 
     If `causal`, every position attends up to its own position, otherwise to the whole sequence.
     Without `attention_scale` the scores are not divided by sqrt(head_dim).
-    Only pre-norm networks have a final norm, because their last residual sum is not normalised
-    otherwise.
+    Networks with a norm before each sublayer have a final norm, because their last residual sum is
+    not normalised otherwise.
     """
 
     def __init__(self, config: ModelConfig, causal: bool, cross: bool = False) -> None:
@@ -56,11 +56,12 @@ class Stack(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.embedding_scale = math.sqrt(config.d_model) if config.embedding_scale else 1.0
         self.causal, self.masking = causal, config.masking
+        self.window, self.score_cap = config.window, config.score_cap
         self.attention_scale = config.head_dim**-0.5 if config.attention_scale else 1.0
         self.position = mechanism(config.position, POSITIONS)(config)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Layer(config, cross) for _ in range(config.n_layers))
-        self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
+        self.final_norm = norm(config) if config.norm_placement in NORM_FIRST else nn.Identity()
 
     def states(
         self,
@@ -83,8 +84,9 @@ class Stack(nn.Module):
         scale, masking, time = self.attention_scale, self.masking, tokens.shape[1]
         start = cache.length if cache else 0
         bias = self.position.bias(time, start + time)
-        scoring = Scoring(scale, self.causal, padding_mask, bias, masking)
-        memory_scoring = Scoring(scale, False, memory_padding_mask, None, masking)
+        cap = self.score_cap
+        scoring = Scoring(scale, self.causal, padding_mask, bias, masking, self.window, cap)
+        memory_scoring = Scoring(scale, False, memory_padding_mask, None, masking, None, cap)
         x = self.embedding(tokens) * self.embedding_scale
         x = self.dropout(self.position.embed(x, start))
         for layer in self.layers:
@@ -94,8 +96,22 @@ class Stack(nn.Module):
         return self.final_norm(x)
 
 
+class LanguageModelHead(nn.Linear):
+    """The linear layer from states to logits of tokens, which are capped softly if `logit_cap` is
+    set.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.d_model, config.vocab_size, bias=False)
+        self.cap = config.logit_cap
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: [..., d_model]. Returns [..., vocab]."""
+        return soft_cap(super().forward(x), self.cap)
+
+
 def head(config: ModelConfig) -> nn.Linear:
     """The linear layer from states to logits, of classes if `n_classes` is set, else of tokens."""
     if config.n_classes is not None:
         return nn.Linear(config.d_model, config.n_classes, bias=config.bias)
-    return nn.Linear(config.d_model, config.vocab_size, bias=False)
+    return LanguageModelHead(config)

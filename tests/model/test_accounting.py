@@ -175,7 +175,7 @@ def test_shape_trace_lists_the_shapes_inside_attention():
     assert shapes[inner, "keys"] == shapes[inner, "values"] == (1, 2, 5, 6)
     assert shapes[inner, "weights"] == (1, 4, 5, 5)
     assert shapes["layers.0.feed_forward.inner.hidden", "Linear"] == (1, 5, 40)
-    assert shapes["head", "Linear"] == (1, 5, 11)
+    assert shapes["head", "LanguageModelHead"] == (1, 5, 11)
     assert not any("layers.1" in step.module for step in steps)
     assert [steps[0].module, steps[-1].module] == ["embedding", "head"]
 

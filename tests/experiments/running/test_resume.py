@@ -21,7 +21,7 @@ def spec(spec: RunSpec) -> RunSpec:
 
 
 @pytest.mark.parametrize("family", ["decoder", "lstm", "bigram"])
-@pytest.mark.parametrize("optimizer", ["adamw", "adam"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "muon"])
 def test_a_run_that_is_killed_three_times_ends_with_the_numbers_of_an_undisturbed_run(
     spec: RunSpec, corpus: Corpus, tmp_path: Path, family: str, optimizer: str
 ):

@@ -78,3 +78,50 @@ def test_unknown_optimizer_or_schedule_is_refused_with_the_field_name(
 ):
     with pytest.raises(ValueError, match=rf"{field}=.* it must be"):
         dataclasses.replace(recipe, **{field: value})
+
+
+def test_warmup_stable_decay_stays_at_the_peak_and_then_falls_along_a_line(recipe: Recipe):
+    recipe = dataclasses.replace(
+        recipe, schedule="wsd", steps=100, warmup_steps=10, learning_rate=1.0
+    )
+    rates = [learning_rate_at(step, recipe) for step in range(100)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert set(rates[10:81]) == {1.0}
+    assert rates[80:] == pytest.approx([0.1 + 0.9 * (100 - step) / 20 for step in range(80, 100)])
+
+
+def test_muon_updates_hidden_matrices_and_adamw_all_else(config: ModelConfig, recipe: Recipe):
+    """Against PyTorch's two optimizers on the same gradients."""
+    muon = dataclasses.replace(recipe, optimizer="muon")
+    models = []
+    for _ in range(3):
+        torch.manual_seed(0)
+        models.append(build(dataclasses.replace(config, tie_embeddings=False)))
+    hidden = [
+        [p for name, p in model.named_parameters() if p.dim() == 2 and name.startswith("layers")]
+        for model in models
+    ]
+    assert len(hidden[0]) == 4 * config.n_layers
+    optimizers = [
+        build_optimizer(models[0], muon),
+        torch.optim.Muon(
+            hidden[1],
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        build_optimizer(models[2], dataclasses.replace(recipe, optimizer="adamw")),
+    ]
+    for step in range(3):
+        for model, optimizer in zip(models, optimizers, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate / (1 + step)
+            generator = torch.Generator().manual_seed(step)
+            for parameter in model.parameters():
+                parameter.grad = torch.randn(parameter.shape, generator=generator)
+            optimizer.step()
+    names = [name for name, _ in models[0].named_parameters()]
+    for name, ours, by_muon, by_adamw in zip(names, *(m.parameters() for m in models), strict=True):
+        is_hidden = any(ours is each for each in hidden[0])
+        assert torch.equal(ours, by_muon if is_hidden else by_adamw), name
+        assert not torch.equal(by_muon, by_adamw)
