@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "experiments.benchmarks": BELOW_RUNNING | {"experiments.running"},
     "report": set(),
     "report.verdicts": {"experiments"},
+    "report.adapters": set(),
     "report.study": BELOW_REPORT | {"report.verdicts"},
     "report.figures": BELOW_PAGE,
     "report.page": BELOW_PAGE | {"report.figures"},

@@ -99,7 +99,7 @@ AblationKind = Annotated[str, Parameter(env_var="KIND", help="Kind of part that 
 AblationShown = Annotated[str, Parameter(env_var="ABLATION", help="Name of the ablation.")]
 
 RunsFile = Annotated[
-    Path | None, Parameter(env_var="RUNS", help="Table of runs: .csv, .parquet or .jsonl.")
+    Path | None, Parameter(env_var="RUNS", help="Table of runs, or a tracker's folder.")
 ]
 ClaimsFile = Annotated[
     Path | None, Parameter(env_var="CLAIMS", help="Python file with a list CLAIMS.")

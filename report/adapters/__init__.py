@@ -1,0 +1,1 @@
+"""Tables of runs from the folders that experiment trackers write."""
