@@ -37,7 +37,7 @@ help: ## List all targets
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, notebook, paper)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
-	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...): judge  JSON (0, 1: claims, judge, list, status)' \
+	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...): judge  JSON (0, 1: claims, judge, list, status, verify)' \
   '           NAME, KIND (position, norm, activation, attention, self-attention, sublayer, initialisation,' \
   '           family, optimizer, schedule, loss, task): new-ablation' \
   '           VENV (folder of the environment)  PYTHON (your own interpreter)'

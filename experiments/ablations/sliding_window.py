@@ -1,6 +1,6 @@
 """How much of the context must attention see?"""
 
-from experiments.ablation import Ablation, Beats, Claim, Times, Variant
+from experiments.ablation import Ablation, Beats, Claim, Variant
 
 ABLATION = Ablation(
     title="Sliding window",
@@ -13,8 +13,8 @@ ABLATION = Ablation(
         Variant("half", {"model.window": 64}),
         Variant("eighth", {"model.window": 16}),
         # Windows of all layers together reach as far as one of them times the number of layers.
-        Variant("eighth-shallow", {"model.window": 16, "model.n_layers": Times(0.25)}),
-        Variant("whole-shallow", {"model.n_layers": Times(0.25)}, tuned_for="eighth-shallow"),
+        Variant("eighth-shallow", {"model.window": 16, "model.n_layers": 1}),
+        Variant("whole-shallow", {"model.n_layers": 1}, tuned_for="eighth-shallow"),
     ],
     claims=[
         Claim(

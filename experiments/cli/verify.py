@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import json
 import math
 import random
 import tempfile
@@ -10,7 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.cli.options import All, Budgets, CorpusOptions, Sample, StudyOptions, WorkerOptions
+from experiments.cli.options import (
+    All,
+    AsJson,
+    Budgets,
+    CorpusOptions,
+    Sample,
+    StudyOptions,
+    WorkerOptions,
+)
 from experiments.errors import UserError
 from experiments.planning.plan import PlannedRun, run_labels, unique_runs
 from experiments.profiles import parse_budgets
@@ -22,6 +31,7 @@ from experiments.running.executor import Executor, Finished
 from experiments.running.job import Job
 from experiments.spec import RunSpec
 
+JSON_VERSION = 1  # of what `--json` prints: raised with the names or the meaning of an entry
 TOLERANCE = 0.01  # nats of final validation loss, on another machine or with other versions
 # Fields of a summary that say where and when a run was trained.
 _NOT_COMPARED = {
@@ -84,6 +94,7 @@ def verify(
     all: All = False,
     sample: Sample = 5,
     budgets: Budgets = None,
+    as_json: AsJson = False,
 ) -> int:
     """Train finished runs again, drawn at random, and say whether the results are the same."""
     executor = workers.start_executor()
@@ -99,7 +110,8 @@ def verify(
     job = Job(text, folder, environment(), slots_per_gpu=slots_per_gpu)
     chosen = parse_budgets(budgets, profile) or profile.budgets
     members = [run for run in plan.runs if run.budget in chosen]
-    return 0 if verify_study(members, job, slots, executor, None if all else sample) else 1
+    n = None if all else sample
+    return 0 if verify_study(members, job, slots, executor, n, as_json=as_json) else 1
 
 
 def verify_study(
@@ -108,9 +120,11 @@ def verify_study(
     slots: Sequence[str],
     executor: Executor,
     sample: int | None,
+    *,
+    as_json: bool = False,
 ) -> bool:
-    """Train a sample of finished runs again, or all of them for None, and print how each compares.
-    Return whether all agree as well as they must.
+    """Train a sample of finished runs again, or all of them for None, and print how each compares,
+    or print all comparisons as JSON at the end. Return whether all agree as well as they must.
 
     Raises:
         UserError: no run is finished.
@@ -122,13 +136,14 @@ def verify_study(
         raise UserError(f"{job.results} has no finished run: `make all` makes some")
     n = len(finished) if sample is None else min(sample, len(finished))
     specs = random.sample(finished, n)
-    print(f"training {len(specs)} of {len(finished)} finished runs again")
+    say = (lambda _: None) if as_json else print
+    say(f"training {len(specs)} of {len(finished)} finished runs again")
     results: list[Comparison] = []
     known = {row["run_id"]: row for row in _verified(job.results)}
     for result in train_again(specs, job, slots, executor):
         results.append(result)
         text = f"{result.agreement}: {result.difference}".removesuffix(": ")
-        print(f"[{len(results)}/{len(specs)}] {labels[result.spec.run_id]}: {text}")
+        say(f"[{len(results)}/{len(specs)}] {labels[result.spec.run_id]}: {text}")
         known[result.spec.run_id] = {
             "run_id": result.spec.run_id,
             "agreement": str(result.agreement),
@@ -138,10 +153,24 @@ def verify_study(
         }
         write_table(job.results, "verified", list(known.values()))
     counts = Counter(result.agreement for result in results)
-    print("; ".join(f"{counts[agreement]} {agreement}" for agreement in Agreement))
+    say("; ".join(f"{counts[agreement]} {agreement}" for agreement in Agreement))
     if other := sum(not result.same_machine for result in results):
-        print(f"{other} were first trained on another machine or with other versions")
+        say(f"{other} were first trained on another machine or with other versions")
+    if as_json:
+        rows = [_json_row(result, labels[result.spec.run_id]) for result in results]
+        print(json.dumps({"version": JSON_VERSION, "runs": rows}, indent=1, ensure_ascii=False))
     return all(result.holds for result in results)
+
+
+def _json_row(result: Comparison, label: str) -> dict[str, Any]:
+    return {
+        "run_id": result.spec.run_id,
+        "label": label,
+        "agreement": str(result.agreement),
+        "difference": result.difference,
+        "same_machine": result.same_machine,
+        "holds": result.holds,
+    }
 
 
 def _verified(results: Path) -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ def test_budgets_choose_the_runs_that_are_trained_again(
     monkeypatch.setattr(CorpusOptions, "prepare", lambda self: corpus)
     chosen: list[set[int]] = []
 
-    def verify_study(members: Sequence[PlannedRun], *_: object) -> bool:
+    def verify_study(members: Sequence[PlannedRun], *_: object, **__: object) -> bool:
         chosen.append({run.budget for run in members})
         return True
 
@@ -124,3 +124,32 @@ def test_budgets_choose_the_runs_that_are_trained_again(
     for budgets in (None, "1", "2"):
         assert verify.verify(study=study, budgets=budgets) == 0
     assert chosen == [{1}, {1}, set()]  # nothing is trained yet, so budget 2 is not tuned
+
+
+def test_comparisons_are_printed_as_json_with_a_version_and_nothing_else(
+    spec: RunSpec,
+    corpus: Corpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    results = [
+        Comparison(spec, Agreement.SAME, "", same_machine=True),
+        Comparison(
+            dataclasses.replace(spec, seed=1),
+            Agreement.BEYOND,
+            "1 value differs",
+            same_machine=True,
+        ),
+    ]
+    monkeypatch.setattr(verify, "train_again", lambda *_: results)
+    monkeypatch.setattr(RunFolder, "finished", lambda self, probes: True)
+    runs = [PlannedRun("a", "b", result.spec) for result in results]
+    job = Job(corpus, tmp_path, {})
+    assert not verify.verify_study(runs, job, ["cpu"], Local(), None, as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["version"] == 1
+    assert [(run["label"], run["agreement"], run["holds"]) for run in printed["runs"]] == [
+        ("seed 0 a/b", "the same bit for bit", True),
+        ("seed 1 a/b", "different", False),
+    ]
