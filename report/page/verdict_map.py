@@ -137,8 +137,9 @@ def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> H
         (text, [row for row in several if row.course in courses])
         for text, courses in COURSES.items()
     ]
-    rows += _without_training(claims)
-    if not rows:
+    untrained = _without_training(claims)
+    everything = rows + untrained
+    if not everything:
         return EMPTY
     marks = {verdict.value: mark for verdict, (mark, _) in MARKS.items()}
     return HTML(
@@ -147,13 +148,14 @@ def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> H
             heads=[budget_head(tables, budget) for budget in budgets],
             decided=[row for row in rows if row.last in DECIDED],
             undecided=[row for row in rows if row.last not in DECIDED],
+            untrained=untrained,
             courses=courses if several else [],
             several=len(several),
             marks=marks,
             sections=tables.present(),
-            counts={v.value: n for v in MARKS if (n := sum(row.last == v for row in rows))},
+            counts={v.value: n for v in MARKS if (n := sum(row.last == v for row in everything))},
             any_second=any(cell and cell["second"] for row in rows for cell in row.cells),
-            fragile=any(cell and cell["fragile"] for row in rows for cell in row.cells),
+            fragile=any(cell and cell["fragile"] for row in everything for cell in row.cells),
         )
     )
 
