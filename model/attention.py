@@ -230,7 +230,10 @@ class SelfAttention(Attention):
         rotated, v = self.heads(self.qkv(x)).split([self.n_heads + self.kv_heads, self.kv_heads], 1)
         if self.query_norm is not None and self.key_norm is not None:
             q, k = rotated.split([self.n_heads, self.kv_heads], 1)
-            rotated = torch.cat([self.query_norm(q), self.key_norm(k)], dim=1)
+            # In the precision of the gains, and back: under autocast q and k are in bfloat16.
+            gains = self.query_norm.weight
+            normed = [self.query_norm(q.to(gains)), self.key_norm(k.to(gains))]
+            rotated = torch.cat(normed, dim=1).to(rotated)
         # One call for queries and keys: half as many operations.
         rotated = position.rotate(rotated, start=cache.length if cache else 0)
         q, k = rotated.split([self.n_heads, self.kv_heads], 1)

@@ -140,7 +140,8 @@ def training_step(model: ModelConfig, recipe: Recipe, device: str) -> Watched:
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
-        if device != "meta":  # the fused optimizer has no kernel there
+        # The fused optimizer has no kernel on meta, and Muon multiplies in bfloat16 by definition.
+        if device != "meta" and recipe.optimizer != "muon":
             optimizer.step()
     assert all(parameter.grad is not None for parameter in network.parameters())
     return watched

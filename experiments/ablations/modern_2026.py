@@ -63,7 +63,7 @@ ABLATION = Ablation(
             ],
         ),
     ],
-    budgets=[1, 4],
+    budgets=[1, 16],
     why=(
         "The parts were added for trainings at scale: for stable scores, for simpler layers, for "
         "logits that stay bounded, and for fewer tokens. At this size the last can matter most."

@@ -17,13 +17,13 @@ ABLATION = Ablation(
         Claim(
             id="muon-tokens",
             sentence="Muon reaches the loss of a bigram with fewer tokens than AdamW.",
-            said_by="Jordan 2024; Liu 2025",
+            said_by="Jordan's post on Muon, of 2024; Liu 2025",
             effect={"adamw": 1, "muon": -1},
             metric="tokens_to_loss",
             log=True,
             margin=0.05,
             why_margin="five per cent of tokens would not decide what to use",
-            published="Jordan 2024, NanoGPT speedrun: 1.35 times faster; Liu 2025: about twice as"
+            published="Jordan's post, NanoGPT speedrun: 1.35 times faster; Liu 2025: about twice as"
             " efficient in FLOPs at the best size for each",
             requires=[Beats("adamw"), Beats("muon")],
         ),
@@ -47,7 +47,7 @@ ABLATION = Ablation(
             requires=[Beats("muon"), Beats("muon-wsd")],
         ),
     ],
-    budgets=[1, 4],
+    budgets=[1, 16],
     why=(
         "A gradient of a matrix has a few large singular values, and a step along it moves hardly "
         "any other direction. An orthogonal update moves all directions alike."

@@ -65,7 +65,7 @@ ABLATION = Ablation(
             requires=[Beats("base"), Beats("qk-norm")],
         ),
     ],
-    budgets=[1, 4],
+    budgets=[1, 16],
     why=(
         "Scores grow with the lengths of queries and keys, and large scores make attention pick "
         "one key, which has no gradient. Normalised, scores are bounded by the gains, whatever the "

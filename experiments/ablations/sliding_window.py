@@ -57,7 +57,7 @@ ABLATION = Ablation(
         ),
     ],
     probes=["lengths"],
-    budgets=[1, 4],
+    budgets=[1, 16],
     why=(
         "Most of what predicts a character is within a word or two. Past the training length a "
         "window never meets a distance that was not trained."
