@@ -108,3 +108,13 @@ def test_a_file_without_a_seal_is_damaged(tmp_path: Path, content: bytes):
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(DamagedError):
         read_sealed(tmp_path / "a")
+
+
+def test_a_changed_digit_that_changes_no_number_is_damage_too(tmp_path: Path):
+    file = tmp_path / "a"
+    write_sealed(file, {"x": 0.1 + 0.2})
+    changed = file.read_bytes().replace(b"0.30000000000000004", b"0.30000000000000005")
+    assert float("0.30000000000000005") == 0.1 + 0.2
+    file.write_bytes(changed)
+    with pytest.raises(DamagedError):
+        read_sealed(file)
