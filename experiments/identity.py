@@ -1,4 +1,4 @@
-"""What a run's identity is made of: the values that it leaves out, and hashes of code.
+"""Identity of a run: the values that it leaves out, and hashes of code.
 
 A new field, or a new default of an old one, changes no run id. The hash of code changes when the
 code that decides a run's numbers changes.

@@ -121,7 +121,7 @@ class Recipe:
             object.__setattr__(self, name, float(getattr(self, name)))
 
     def evaluates_after(self, step: int) -> bool:
-        """Whether the network is evaluated after a step: after every `eval_every` steps and after
+        """True if the network is evaluated after a step: after every `eval_every` steps and after
         the last.
 
         In a training of several such intervals, it is also evaluated after a half, a quarter and so
@@ -162,7 +162,7 @@ class Recipe:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is an int or a float that is finite as a float."""
+    """True if a value is an int or a float that is finite as a float."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 

@@ -64,7 +64,7 @@ class RunSpec:
 
     @property
     def _mixes_otherwise(self) -> bool:
-        """Whether a function of one's own decides how the network mixes positions."""
+        """True if a function of one's own decides how the network mixes positions."""
         return bool({"attention", "self_attention", "family"} & self.model.custom.keys())
 
     @property

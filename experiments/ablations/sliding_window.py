@@ -64,5 +64,5 @@ ABLATION = Ablation(
     ),
     equation=r"w_{ij} = 0 \quad \text{for} \quad i - j \geq W",
     limits="The windows are of the `cpu` profile's context of 128 characters. A window is made with"
-    " a mask here, so that it saves memory of the cache and no time.",
+    " a mask here, so it saves neither time nor memory.",
 )

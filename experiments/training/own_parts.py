@@ -1,4 +1,4 @@
-"""What a run with functions of one's own is checked for before it is trained."""
+"""Checks of a run with functions of one's own, before it is trained."""
 
 import copy
 

@@ -16,7 +16,7 @@ from typing import Any
 from report.adapters.logged_runs import LoggedRun
 
 _HEADER, _BLOCK, _PART = 7, 32768, struct.Struct("<IHB")
-_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_FULL, _FIRST, _LAST = 1, 2, 4  # kinds of parts; 3 is a middle one
 
 
 def offline_runs(files: Sequence[Path]) -> list[LoggedRun]:
