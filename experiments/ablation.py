@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 from experiments.claim import Claim
 from experiments.gates import (
@@ -16,6 +16,7 @@ from experiments.gates import (
     UsesContext,
     check_gate,
 )
+from experiments.identity import mechanism_fingerprint
 from experiments.metrics import (
     COST_METRICS,
     COSTS,
@@ -32,6 +33,7 @@ __all__ = [
     "Ablation",
     "Beats",
     "Claim",
+    "OwnProbe",
     "SeesTokens",
     "Solves",
     "Times",
@@ -58,14 +60,58 @@ GROUPS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnProbe:
+    """A measurement of one's own of every variant's trained network.
+
+    `measure` is a function of the ablation's file. It takes a `TrainedModel` and returns a
+    dictionary. A number in it is a metric. A list of numbers is a line of the probe's figure, drawn
+    against 0, 1, 2, …; a dictionary from numbers to numbers is a line against its keys. `x` and `y`
+    are the labels of the figure's axes.
+
+    `metrics` names the numbers that are returned. A claim is about one of them with
+    metric="<name of the function>.<name of the number>".
+
+    Raises:
+        ValueError: a name is empty, has a dot, or is used twice.
+    """
+
+    measure: Callable[[Any], Mapping[str, Any]]
+    metrics: Sequence[str] = ()
+    x: str = "place"
+    y: str = "value"
+
+    def __post_init__(self) -> None:
+        names = list(self.metrics)
+        if isinstance(self.metrics, str) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"metrics={self.metrics!r} of a probe must be a list of names")
+        if len({*names}) < len(names) or not all(name and "." not in name for name in names):
+            raise ValueError(f"metrics={names} of a probe must be different names without a dot")
+
+    @property
+    def reference(self) -> str:
+        """The module and the name of the function, as `custom` writes them."""
+        return custom(self.measure)
+
+    @property
+    def name(self) -> str:
+        """The reference with the fingerprint of its file, so an edited probe measures again."""
+        return f"{self.reference}@{mechanism_fingerprint(self.measure.__module__)}"
+
+    @property
+    def measured(self) -> list[str]:
+        """The metrics as claims name them."""
+        return [f"{self.measure.__qualname__}.{name}" for name in self.metrics]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ablation:
     """One comparison of variants.
 
     `baseline` is the variant that the others are compared with. `probes` are applied to every
-    variant's trained network. A `core` ablation is trained with the profile's `seeds` and at all of
-    its budgets; any other with `fewer_seeds` and at the first budget. `budgets` replaces this: the
-    ablation is trained at those of its numbers that are budgets of the profile, or at the first
-    budget where none is.
+    variant's trained network; each is the name of a built-in probe or an `OwnProbe`. A `core`
+    ablation is trained with the profile's `seeds` and at all of its budgets; any other with
+    `fewer_seeds` and at the first budget. `budgets` replaces this: the ablation is trained at those
+    of its numbers that are budgets of the profile, or at the first budget where none is.
 
     The page shows the ablation in its `group`, one of `GROUPS`, and ablations with the same
     `section` in one section. `why` says in two sentences what is expected and for what reason, and
@@ -83,7 +129,7 @@ class Ablation:
     baseline: str
     variants: Sequence[Variant]
     claims: Sequence[Claim] = ()
-    probes: Sequence[Probe] = ()
+    probes: Sequence[Probe | OwnProbe] = ()
     core: bool = False
     budgets: Sequence[int] | None = None
     limits: str = ""
@@ -101,7 +147,10 @@ class Ablation:
         _check_distinct("variants", variants)
         _check_distinct("claims", [claim.id for claim in self.claims])
         check_names("baseline", "variant", [self.baseline], variants)
-        check_names("probes", "probe", self.probes, get_args(Probe))
+        own = self.own_probes
+        _check_distinct("probes", [probe.reference for probe in own])
+        named = [probe for probe in self.probes if not isinstance(probe, OwnProbe)]
+        check_names("probes", "probe", named, get_args(Probe))
         check_names("group", "group", [self.group], GROUPS)
         check_names("peeking", "variant", self.peeking, variants)
         for part, arms in self.removals.items():
@@ -120,7 +169,7 @@ class Ablation:
                         f"{owner}: '{variant.tuned_for}' has a fixed rate, never tuned"
                     )
         for claim in self.claims:
-            _check_measured(claim, variants)
+            _check_measured(claim, variants, [each for probe in own for each in probe.measured])
             if claim.metric.endswith("_to_loss"):  # the loss is a bigram's, on text
                 for arm in claim.effect:
                     self._check_text(claim, arm)
@@ -142,6 +191,16 @@ class Ablation:
                 )
         if self.budgets is not None:
             check_budgets("budgets", self.budgets)
+
+    @property
+    def own_probes(self) -> list[OwnProbe]:
+        """The probes of one's own."""
+        return [probe for probe in self.probes if isinstance(probe, OwnProbe)]
+
+    @property
+    def probe_names(self) -> list[str]:
+        """The names of the probes, as a run's `probes` holds them."""
+        return [probe.name if isinstance(probe, OwnProbe) else probe for probe in self.probes]
 
     def _check_text(self, claim: Claim, arm: str) -> None:
         """Refuse an arm whose loss has another unit than the yardsticks, nats per character."""
@@ -174,12 +233,12 @@ def _check_distinct(field: str, names: Iterable[str]) -> None:
             raise ValueError(f"{field}: '{name}' appears {count} times")
 
 
-def _check_measured(claim: Claim, variants: list[str]) -> None:
+def _check_measured(claim: Claim, variants: list[str], own: list[str]) -> None:
     """Refuse a claim about what no study measures, and one about learning that has no gate."""
     owner = f"claim '{claim.id}'"
     if claim.check:
         check_names(owner, "check", [claim.check], IDENTITIES)
-    check_names(owner, "metric", [claim.metric], [*METRICS, *COST_METRICS])
+    check_names(owner, "metric", [claim.metric], [*METRICS, *COST_METRICS, *own])
     if claim.metric in COST_METRICS:
         check_names(owner, "cost", claim.effect, COSTS)
     else:

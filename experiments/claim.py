@@ -23,10 +23,10 @@ class Claim:
 
     `effect` gives a weight to each variant. The effect of a seed is the weighted sum of `metric`
     over the variants, minus `threshold`; the signs are chosen so that a positive effect supports
-    the sentence. In an ablation, `metric` is one of `METRICS`, or one of `COST_METRICS`, which are
-    measured without training; their weights are for names of `COSTS`. A claim about one of
-    `BLOCK_METRICS` has an effect per block of measurements instead of one per seed. In a table of
-    runs, `metric` is any column.
+    the sentence. In an ablation, `metric` is one of `METRICS`, a metric of an `OwnProbe`, or one of
+    `COST_METRICS`, which are measured without training; their weights are for names of `COSTS`. A
+    claim about one of `BLOCK_METRICS` has an effect per block of measurements instead of one per
+    seed. In a table of runs, `metric` is any column.
 
     With `log`, the natural logarithm of the metric is used and the effect is shown as a ratio. With
     `equal`, the sentence claims that there is no difference beyond `margin`; with `no_worse`, that
@@ -150,7 +150,7 @@ class Claim:
     @property
     def metric_words(self) -> str:
         """The name of the metric in words."""
-        return self.metric.replace("_", " ")
+        return self.metric.replace("_", " ").replace(".", " ")
 
 
 # Numbers of seeds at the looks that follow the first. Chosen before any claim was looked at twice:

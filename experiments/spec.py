@@ -15,6 +15,14 @@ from model.accounting import flops_per_token
 
 Probe = Literal["positions", "lengths", "heads", "pruning", "layers", "samples", "atlas"]
 
+
+def own_probe(name: str) -> str:
+    """The function that measures a probe of one's own, "module:function"; empty for built-in
+    probes.
+    """
+    return name.partition("@")[0] if "@" in name else ""
+
+
 _OF_HEADS: tuple[Probe, ...] = ("heads", "pruning", "atlas")  # probes of attention weights
 
 
@@ -23,8 +31,8 @@ class RunSpec:
     """One training run: a network, a recipe, a corpus and a seed.
 
     `corpus` is the corpus's content hash. `probes` are applied to the trained network and change
-    none of the run's numbers. A run with `tuning` only tries a learning rate: it is not evaluated
-    on the test split and is in no comparison.
+    none of the run's numbers; each is a `Probe` or the name of an `OwnProbe`. A run with `tuning`
+    only tries a learning rate: it is not evaluated on the test split and is in no comparison.
 
     Raises:
         ValueError: a value cannot work; the message names the field, the value and what is allowed.
@@ -34,7 +42,7 @@ class RunSpec:
     recipe: Recipe
     corpus: str
     seed: int
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[str, ...] = ()
     tuning: bool = False
 
     def __post_init__(self) -> None:
@@ -57,10 +65,11 @@ class RunSpec:
                 f"probes={self.probes!r} cannot work: {unknown[0]} reads the weights of attention,"
                 " which an attention of one's own need not have"
             )
-        if self.probes and task != "language":
-            raise ValueError(
-                f"probes={self.probes!r} cannot work: they are for the task 'language'"
-            )
+        for name in self.probes:
+            if reference := own_probe(name):
+                check_custom("probes", reference)
+            elif task != "language":
+                raise ValueError(f"probes={name!r} cannot work: it is for the task 'language'")
 
     @property
     def _mixes_otherwise(self) -> bool:

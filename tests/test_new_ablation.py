@@ -14,7 +14,7 @@ from experiments.records.collect import read_table
 
 pytestmark = pytest.mark.slow
 
-KINDS = ("attention", "optimizer")  # of parts of one's own, trained in the copy
+KINDS = ("attention", "optimizer", "probe")  # of parts of one's own, trained in the copy
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,10 @@ def test_new_ablations_are_trained_judged_and_shown_on_the_page(clone: Path, tex
     for name in ("my-idea", "kerple", *own):
         assert claims.loc[name, "n"] == 1
         assert f'id="{name}"' in page
+    assert "own probe, mine: " in page  # the caption of the probe's figure
+    lines = read_table(results, "own_probes")
+    assert set(lines["run_id"]) <= done_runs
+    assert lines.groupby("run_id")["line"].unique().map(list).tolist() == [["entropy"]] * 2
 
 
 def test_the_test_suite_passes_with_an_added_ablation(clone: Path):

@@ -63,10 +63,10 @@ ABLATION = Ablation(
 '''
 
 
-# The file of a kind. Both variants have what belongs to a task of one's own.
+# The file of a kind. An entry of kinds.toml may have any of these parts; `_USUAL` has the others.
 _OWN_TEMPLATE = '''"""{title}: what is the question, in a line?"""
 
-from experiments.ablation import Ablation, {gate}, Claim, Variant, custom
+from experiments.ablation import Ablation, {gate}, Claim, {imports}
 
 
 {code}
@@ -86,7 +86,7 @@ ABLATION = Ablation(
             id="{name}",
             sentence="{sentence}",
             said_by="author, year and section",
-            # A positive sum supports the sentence, and a lower loss is better.
+            # A positive sum supports the sentence, and a lower {metric_word} is better.
             effect={{"base": 1, "mine": -1}},
             metric="{metric}",
             margin=0.01,
@@ -94,11 +94,22 @@ ABLATION = Ablation(
             # The claim is testable only where these hold: experiments/gates.py.
             requires=[{gate}("base"{bound}), {gate}("mine"{bound})],
         ),
-    ],
+    ],{probes}
     why="Two sentences that say what is expected and why.",
     limits="What this comparison cannot show.",
 )
 '''
+_USUAL = {
+    "imports": "Variant, custom",
+    "base": "",
+    "mine": '"{field}": custom(mine)',
+    "sentence": "It lowers the loss.",
+    "metric": "val_loss_per_character",
+    "metric_word": "loss",
+    "gate": "Beats",
+    "bound": ', "bigram"',
+    "probes": "",
+}
 
 
 def new_ablation(name: AblationName = "", /, kind: AblationKind = "") -> None:
@@ -135,33 +146,16 @@ def write_new(name: str, kind: str = "") -> Path:
     if name in _targets():
         raise UserError(f"'{name}' is a target of make already: choose another name")
     title = name.replace("-", " ").capitalize()
-    text = (
-        _own_text(name, title, **kinds[kind]) if kind else _TEMPLATE.format(name=name, title=title)
-    )
+    text = _own_text(name, title, kinds[kind]) if kind else _TEMPLATE.format(name=name, title=title)
     write_atomically(file, text.encode())
     return file
 
 
-def _own_text(name: str, title: str, *, field: str, what: str, code: str, changes: str = "") -> str:
-    """The file of an ablation that brings a part of its own.
-
-    A task of one's own is both variants': the second has another network.
-    """
-    own = f'"{field}": custom(mine)'
-    is_task = field == "recipe.task"
-    both = ", ".join([own, changes]) if is_task else ""
-    return _OWN_TEMPLATE.format(
-        name=name,
-        title=title,
-        what="an LSTM" if is_task else what,
-        sentence="An LSTM counts better than a transformer." if is_task else "It lowers the loss.",
-        code=code.strip(),
-        base=both,
-        mine=f'{both}, "model.family": "lstm"' if is_task else own,
-        metric="val_loss" if is_task else "val_loss_per_character",
-        gate="Trains" if is_task else "Beats",
-        bound="" if is_task else ', "bigram"',
-    )
+def _own_text(name: str, title: str, kind: dict[str, str]) -> str:
+    """The file of an ablation that brings a part of its own."""
+    parts = _USUAL | kind | {"code": kind["code"].strip()}
+    parts["mine"] = parts["mine"].format(field=kind.get("field"))
+    return _OWN_TEMPLATE.format(name=name, title=title, **parts)
 
 
 def _targets() -> set[str]:

@@ -30,7 +30,6 @@ from experiments.records.study import Study
 from experiments.running.devices import devices_present
 from experiments.running.lock import results_lock
 from experiments.running.runner import StudyOutcome, next_turn, unfinished
-from experiments.spec import Probe
 
 _THEORY_TABLES = ("identities", "theory", "encodings")  # written by `experiments.theory`
 
@@ -154,7 +153,7 @@ def _train_in_turn(
     is due is made then. The page is built anew, beside the training, after turns with runs to
     compare. Returns the outcome and the number of runs asked for.
     """
-    outcome, asked = StudyOutcome(), set[tuple[str, tuple[Probe, ...]]]()
+    outcome, asked = StudyOutcome(), set[tuple[str, tuple[str, ...]]]()
     plan = study.plan(folder, ablations or None)
     if not failed_only:
         known = study.ablations

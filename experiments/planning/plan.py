@@ -17,7 +17,7 @@ from experiments.planning.rates import CorpusFacts, Rates, Score, at_rate, varia
 from experiments.planning.seed_counts import Added, SeedCounts
 from experiments.planning.tuning import TUNING_SEEDS, Sweep
 from experiments.profiles import SHAKESPEARE_CHARACTERS, Profile
-from experiments.spec import Probe, RunSpec
+from experiments.spec import RunSpec
 
 YARDSTICKS = "yardsticks"  # the ablation that the runs of yardsticks are listed under
 
@@ -244,7 +244,7 @@ def _plan_variant(
     spec = at_rate(variant_spec(rates.bases[budget], variant), 2.0**chosen)
     result.comparison_runs.extend(
         PlannedRun(name, variant.name, run, budget, ablation.core, is_first=run.seed == seeds.start)
-        for run in comparison_specs(spec, seeds, ablation.probes)
+        for run in comparison_specs(spec, seeds, ablation.probe_names)
     )
 
 
@@ -280,7 +280,7 @@ def _yardsticks(
         yield PlannedRun(YARDSTICKS, "bigram", spec, budget, core, is_first=is_first)
 
 
-def comparison_specs(spec: RunSpec, seeds: range, probes: Sequence[Probe]) -> Iterator[RunSpec]:
+def comparison_specs(spec: RunSpec, seeds: range, probes: Sequence[str]) -> Iterator[RunSpec]:
     """One run per seed, each with the probes that its seed needs."""
     for seed in seeds:
         # Samples and the atlas are for reading, so one seed is enough.

@@ -20,6 +20,7 @@ from experiments.records.losses import Row, with_losses_per_character
 from experiments.records.run_folder import MEASURED, RunFolder, Status
 from experiments.records.schema import VERSION, schema
 from experiments.records.study import Study
+from experiments.spec import own_probe
 
 PROBE_TABLES = (
     "positions",
@@ -29,6 +30,7 @@ PROBE_TABLES = (
     "pruning",
     "atlas",
     "samples",
+    "own_probes",
     "measures",
 )
 
@@ -47,11 +49,12 @@ def collect(results: Path) -> None:
     study = Study.load(results)
     plan = study.plan(results)
     planned = first_by_run_id([*plan.comparison_runs, *plan.trials])
+    asked = {probe for run in plan.comparison_runs for probe in run.spec.probes}
     tables: dict[str, list[Row]] = {name: [] for name in ("runs", "curves", *PROBE_TABLES)}
     for run_id, member in planned.items():
         folder = RunFolder(results, run_id)
         if folder.path.exists():
-            for name, rows in _rows_of_run(member, folder, study).items():
+            for name, rows in _rows_of_run(member, folder, study, asked).items():
                 tables[name] += rows
     write_missing(results)
     tables |= _rows_of_plan(plan)
@@ -60,13 +63,21 @@ def collect(results: Path) -> None:
         write_table(results, name, rows)
 
 
-def _rows_of_run(member: PlannedRun, folder: RunFolder, study: Study) -> dict[str, list[Row]]:
-    """The rows of a run, by table: `runs`, `curves` and the tables of the probes."""
+def _rows_of_run(
+    member: PlannedRun, folder: RunFolder, study: Study, asked: set[str]
+) -> dict[str, list[Row]]:
+    """The rows of a run, by table: `runs`, `curves` and the tables of the probes.
+
+    asked: names of the probes of the plan. A probe of one's own that has been edited since is not
+        among them.
+    """
     run = _run_row(member, folder)
     tables: dict[str, list[Row]] = {"runs": [run]}
     if run["status"] != Status.DAMAGED:
         tables["curves"] = folder.points()
-        for probe_tables in folder.probe_tables():
+        for probe, probe_tables in folder.probe_tables().items():
+            if own_probe(probe) and probe not in asked:
+                continue
             for name, rows in probe_tables.items():
                 tables[name] = tables.get(name, []) + rows
     task = member.spec.recipe.task

@@ -89,6 +89,9 @@ class RunFolder:
             checkpoint = None
         if not checkpoint:  # weights are written at the last step, which is then trained again
             self.weights.unlink(missing_ok=True)
+        for file in self.path.glob("probes/*@*.json"):  # of functions that have been edited since
+            if file.name.removesuffix(".json") not in spec.probes:
+                file.unlink()
         # Points after the checkpoint are recorded again.
         with self.metrics.open("ab") as metrics:
             metrics.truncate(checkpoint["notes"]["length"] if checkpoint else 0)
@@ -194,11 +197,12 @@ class RunFolder:
                 worker.kill()
                 worker.wait()
 
-    def probe_tables(self) -> list[dict[str, list[dict[str, Any]]]]:
-        """The rows of each probe, by table; empty while the run is not over."""
+    def probe_tables(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """The rows by probe and table; empty while the run is not over."""
         if not (self.path / "summary.json").exists():
-            return []
-        return [json.loads(file.read_text()) for file in sorted(self.path.glob("probes/*.json"))]
+            return {}
+        files = sorted(self.path.glob("probes/*.json"))
+        return {file.name.removesuffix(".json"): json.loads(file.read_text()) for file in files}
 
     def spec(self) -> RunSpec:
         """The run that the folder holds.

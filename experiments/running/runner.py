@@ -12,7 +12,7 @@ from experiments.running.job import Job
 from experiments.running.local import Local
 from experiments.running.progress import Lines, display
 from experiments.running.trackers import Tracker, tracked
-from experiments.spec import Probe, RunSpec
+from experiments.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def unfinished(specs: Iterable[RunSpec], results: Path) -> list[RunSpec]:
 
 
 def next_turn(
-    plan: Plan, folder: Path, asked: set[tuple[str, tuple[Probe, ...]]], *, failed_only: bool
+    plan: Plan, folder: Path, asked: set[tuple[str, tuple[str, ...]]], *, failed_only: bool
 ) -> list[PlannedRun]:
     """The runs of the first turn that has any left to train. No run with the same probes is asked
     for twice.

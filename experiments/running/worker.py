@@ -16,13 +16,14 @@ import torch
 import torch._dynamo  # optimizers import it at first use: 2 s, here once for all forked workers
 
 from experiments.files import sha256, write_atomically
+from experiments.probes import own
 from experiments.probes.layers import layer_measures, layers
 from experiments.probes.registry import PROBES
 from experiments.probes.trained_model import ProbeTables, TrainedModel
 from experiments.records.provenance import device_name
 from experiments.records.run_folder import RunFolder
 from experiments.running.job import Job
-from experiments.spec import RunSpec
+from experiments.spec import RunSpec, own_probe
 from experiments.training.backends import attention_backend
 from experiments.training.checkpoint import Checkpoint, save_weights
 from experiments.training.counting import count
@@ -110,6 +111,7 @@ class Recorder:
         state = TrainingState.initial(self.spec, device)
         task = build_task(self.spec, self.job.corpus, device)
         check_own_parts(self.spec, task, state.model)
+        own.check_own_probes(self.spec, task, state.model)
         checkpoint = Checkpoint(self.folder.path, self.job.checkpoint_seconds)
         if facts := self.folder.checkpoint():
             checkpoint.restore(facts, state)
@@ -168,7 +170,11 @@ class Recorder:
         if last and self.job.keep_weights:
             save_weights(state.model, self.folder.weights)
         for name in self.spec.probes:
-            assert isinstance(task, LanguageModelling)  # a spec refuses probes of other tasks
+            if own_probe(name):
+                if last:
+                    self.write_probe(name, own.measure(name, state.model, self.spec, task))
+                continue
+            assert isinstance(task, LanguageModelling)  # a spec refuses others for built-in probes
             if name == "layers":
                 self.layer_rows += layers(state.model, state.step, task.training(0))
                 if last:

@@ -23,6 +23,7 @@ from report.figures.forest import difference_table, forest
 from report.figures.heads import head_table, logit_table, pruning_curve
 from report.figures.layers import depth_grid, layer_gradients
 from report.figures.learning_rates import rate_search, schedules
+from report.figures.own_probes import own_probes
 from report.figures.positions import encodings, loss_by_length, loss_by_position
 from report.figures.theory import theory_of
 from report.figures.training_curves import difference_curves, learning_curves
@@ -120,6 +121,9 @@ head_table(tables, ablation)
 
 # %% tags=["folded"]
 pruning_curve(tables, ablation)
+
+# %% tags=["folded"]
+own_probes(tables, ablation)
 
 # %% tags=["folded"]
 theory_of(tables, ablation)

@@ -16,7 +16,7 @@ results = "results/smoke"
 # %%
 from pathlib import Path
 
-from report.figures.atlas import grids, scores, viewer
+from report.figures.heads import grids, scores, viewer
 from report.study.tables import Tables
 
 tables = Tables.load(Path(results))

@@ -4,7 +4,7 @@ import itertools
 from typing import NamedTuple
 
 from experiments.ablation import GROUPS
-from report.figures.atlas import networks
+from report.figures.heads import networks
 from report.output.execute import Section
 from report.study.tables import Tables
 

@@ -81,6 +81,9 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
         loss_column(tables, ablation, "test_loss").name: "test loss",
     }
     columns = losses | _METRICS
+    for probe in tables.ablations[ablation].own_probes:
+        measured = [name for name in probe.measured if name in tables.runs]
+        columns |= {name: name.partition(".")[2].replace("_", " ") for name in measured}
     if is_text(tables, ablation):
         del columns["val_exact_match"]  # which is always zero for text
     members, scores = tables.of(ablation), scored(tables, ablation)

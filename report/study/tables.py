@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Claim, OwnProbe, Variant
 from experiments.catalogue import load_ablations
 from experiments.metrics import BLOCK_METRICS
 from experiments.records.collect import read_table
@@ -91,6 +91,14 @@ class Tables:
         chosen = rows if name in asked else rows.iloc[:0]
         rows = _read(self.results, name, _stamp(self.results / f"{name}.parquet"))
         return chosen[["variant", "seed", "run_id"]].merge(rows, on="run_id")
+
+    def own_probe(self, probe: OwnProbe, ablation: str) -> pd.DataFrame:
+        """The rows of the table `own_probes` of a probe, for the runs of an ablation, with variant
+        and seed.
+        """
+        rows = _read(self.results, "own_probes", _stamp(self.results / "own_probes.parquet"))
+        rows = rows[rows["probe"] == probe.name]
+        return self.of(ablation)[["variant", "seed", "run_id"]].merge(rows, on="run_id")
 
     def at(self, budget: int) -> "Tables":
         """The same tables, with every ablation at this budget."""

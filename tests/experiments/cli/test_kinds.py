@@ -37,7 +37,8 @@ def written(kind: str, ablation_file: Callable[[str], Path], patch: pytest.Monke
 
 def test_every_part_that_can_be_ones_own_has_a_kind():
     fields = {f"model.{name}" for name in MODEL_PARTS} | {f"recipe.{name}" for name in RECIPE_PARTS}
-    assert {kind["field"] for kind in KINDS.values()} == fields
+    assert {kind["field"] for kind in KINDS.values() if "field" in kind} == fields
+    assert [name for name, kind in KINDS.items() if "field" not in kind] == ["probe"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -57,10 +58,12 @@ def test_the_file_of_a_kind_trains_as_it_stands_and_differs_from_its_base(
     points = {}
     for variant in ablation.variants:
         model, changed = variant.applied_to(base, recipe)
-        spec = RunSpec(model=model, recipe=changed, corpus=corpus.hash, seed=0)
+        probes = tuple(ablation.probe_names)
+        spec = RunSpec(model=model, recipe=changed, corpus=corpus.hash, seed=0, probes=probes)
         summary, points[variant.name] = train(spec, corpus)
         assert summary["status"] == "done", summary["reason"]
-        assert (variant.name == "mine" or kind == "task") == bool(spec.custom)
+        own = kind != "probe" and (variant.name == "mine" or kind == "task")
+        assert own == bool(spec.custom)
     losses = [[point["loss"] for point in each] for each in points.values()]
     assert losses[0] != losses[1]
 

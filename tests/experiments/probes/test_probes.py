@@ -255,7 +255,7 @@ def test_probes_do_not_change_the_numbers_of_a_run(
     assert plain["val_loss"] == probed["val_loss"]
     folder.finish({"status": "done"})
     assert folder.finished(ALL)
-    for tables in folder.probe_tables():
+    for tables in folder.probe_tables().values():
         for table, rows in tables.items():
             columns = {name for name, _, _ in COLUMNS[table]}
             assert all(set(row) <= columns for row in rows)

@@ -96,8 +96,8 @@ def test_every_run_is_restored_with_its_summary_its_points_and_its_probes(
         before, after = RunFolder(results, run_id), RunFolder(restored, run_id)
         assert after.summary() == values(before.summary())
         assert after.points() == before.points()
-        probes = [values(tables) for tables in before.probe_tables() if tables]
-        assert after.probe_tables() == probes
+        probes = [values(tables) for tables in before.probe_tables().values() if tables]
+        assert [*after.probe_tables().values()] == probes
         assert after.spec() == before.spec()
     collect(restored)
     for file in results.glob("*.parquet"):

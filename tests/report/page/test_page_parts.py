@@ -20,7 +20,7 @@ from experiments.theory import encodings as encoding_values
 from model import ModelConfig
 from report.figures import forest as forests
 from report.figures import training_curves
-from report.figures.atlas import scores, viewer
+from report.figures.heads import scores, viewer
 from report.figures.learning_rates import schedules
 from report.figures.model_diagram import NETWORK, NONE, PART_OF, parts_of, picture
 from report.figures.positions import encodings
