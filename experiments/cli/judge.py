@@ -42,20 +42,21 @@ def judge(
     as_json: AsJson = False,
 ) -> int:
     """Judge claims about the runs in RUNS, a .csv, .parquet or .jsonl with the columns variant,
-    seed and a column for each metric, or a folder of TensorBoard's event files or of offline runs
-    of Weights & Biases, and print the verdicts. With --require, the exit status is 1 unless every
-    verdict is the required one.
+    seed and a column for each metric, a folder of TensorBoard's event files or of offline runs of
+    Weights & Biases, or a database of MLflow (.db), and print the verdicts. With --require, the
+    exit status is 1 unless every verdict is the required one.
     """
     if runs is None or claims is None:
         raise UserError("judge needs runs and claims: `make judge RUNS=runs.csv CLAIMS=claims.py`")
     # pandas and scipy take a second to import, and no other command needs them
-    from report.adapters.folders import read_folder
+    from report.adapters.folders import DATABASE, read_tracked
     from report.verdicts.read_runs import read_runs
     from report.verdicts.runs import judge as judge_runs
 
     stated = load_claims(claims)
     try:
-        table = read_folder(runs) if runs.is_dir() else read_runs(runs)
+        tracked = runs.is_dir() or (runs.is_file() and runs.suffix == DATABASE)
+        table = read_tracked(runs) if tracked else read_runs(runs)
         verdicts = judge_runs(table, stated, looks=_numbers(looks))
     except ValueError as error:
         raise UserError(str(error)) from None

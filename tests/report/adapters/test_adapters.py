@@ -10,7 +10,7 @@ import pytest
 
 from experiments.claim import Claim
 from experiments.cli import main as command_line
-from report.adapters.folders import read_folder
+from report.adapters.folders import read_tracked
 from report.adapters.logged_runs import LoggedRun, table_of
 from report.verdicts.runs import judge
 
@@ -37,6 +37,23 @@ for text in sys.argv[2:]:
     for step in range(300):  # more than a block of the file
         run.log({"val/loss": float(loss) + 299 - step, "note": "x" * 200}, step=step)
     run.finish()
+"""
+
+MLFLOW = """
+import logging, os, sys
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+from mlflow import MlflowClient
+client = MlflowClient(tracking_uri=f"sqlite:///{sys.argv[1]}")
+places = [client.create_experiment(name) for name in ("first", "second")]
+for i, text in enumerate(sys.argv[2:]):
+    variant, seed, loss = text.split(",")
+    run = client.create_run(places[i % 2], run_name="any").info.run_id
+    client.log_param(run, "variant", variant)
+    client.log_param(run, "seed", seed)
+    for step in (0, 1, 3, 2):
+        client.log_metric(run, "val/loss", float(loss) + 3 - step, step=step)
+    client.set_terminated(run)
+client.delete_run(client.create_run(places[0], run_name="deleted").info.run_id)
 """
 
 
@@ -69,12 +86,44 @@ def wandb(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def mlflow(tmp_path: Path) -> Path:
+    """A database with two experiments, a run that was deleted, and last values out of order."""
+    if not find_spec("mlflow"):
+        pytest.skip("not installed: make setup EXTRAS=mlflow")
+    runs = [f"{variant},{seed},{loss}" for (variant, seed), loss in LOSSES.items()]
+    subprocess.run([sys.executable, "-c", MLFLOW, str(tmp_path / "mlflow.db"), *runs], check=True)
+    return tmp_path / "mlflow.db"
+
+
+def test_runs_of_a_database_become_a_row_each_with_the_values_of_their_last_steps(mlflow: Path):
+    before = mlflow.read_bytes()
+    for place in (mlflow, mlflow.parent):
+        runs = read_tracked(place).sort_values(["variant", "seed"], ignore_index=True)
+        pd.testing.assert_frame_equal(runs, expected(3))
+    assert mlflow.read_bytes() == before
+
+
+def test_a_database_that_mlflow_cannot_read_is_refused_and_left_as_it_is(
+    mlflow: Path, tmp_path: Path
+):
+    other = tmp_path / "other.db"
+    other.write_bytes(b"SQLite format 3\0" + b"x" * 100)
+    before = other.read_bytes()
+    with pytest.raises(ValueError, match=r"MLflow cannot read .*other\.db: "):
+        read_tracked(other)
+    assert other.read_bytes() == before
+    other.write_text("variant,seed,loss")
+    with pytest.raises(ValueError, match=r"other\.db is no SQLite database"):
+        read_tracked(other)
+
+
 def test_event_files_become_a_row_per_run_with_the_last_values(tensorboard: Path):
-    pd.testing.assert_frame_equal(read_folder(tensorboard), expected(11))
+    pd.testing.assert_frame_equal(read_tracked(tensorboard), expected(11))
 
 
 def test_offline_runs_become_a_row_per_run_with_the_last_values(wandb: Path):
-    runs = read_folder(wandb).sort_values(["variant", "seed"], ignore_index=True)
+    runs = read_tracked(wandb).sort_values(["variant", "seed"], ignore_index=True)
     pd.testing.assert_frame_equal(runs, expected(299))
 
 
@@ -82,19 +131,19 @@ def test_a_damaged_offline_run_is_refused_and_one_that_was_cut_off_has_its_last_
     file = sorted(wandb.rglob("*.wandb"))[0]
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
-    assert sorted(read_folder(wandb)["step"])[0] < 299
+    assert sorted(read_tracked(wandb)["step"])[0] < 299
     middle = len(content) // 2
     file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
     with pytest.raises(ValueError, match=r"\.wandb is damaged"):
-        read_folder(wandb)
+        read_tracked(wandb)
     file.write_bytes(b"other")
     with pytest.raises(ValueError, match="is no offline run"):
-        read_folder(wandb)
+        read_tracked(wandb)
 
 
 def test_logged_runs_have_the_verdicts_of_their_table(tensorboard: Path):
     table = expected(11).drop(columns="step")
-    pd.testing.assert_frame_equal(judge(read_folder(tensorboard), [CLAIM]), judge(table, [CLAIM]))
+    pd.testing.assert_frame_equal(judge(read_tracked(tensorboard), [CLAIM]), judge(table, [CLAIM]))
 
 
 def test_the_command_judges_a_folder(tensorboard: Path, tmp_path: Path, monkeypatch, capsys):
@@ -133,9 +182,9 @@ def test_a_run_that_does_not_say_its_variant_and_seed_is_refused(name: str, conf
 
 
 def test_a_folder_without_runs_or_with_runs_of_two_kinds_is_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match="has neither TensorBoard's event files"):
-        read_folder(tmp_path)
+    with pytest.raises(ValueError, match="has none of these: TensorBoard's event files"):
+        read_tracked(tmp_path)
     for name in ("events.out.tfevents.1", "run.wandb"):
         (tmp_path / name).touch()
-    with pytest.raises(ValueError, match="has both TensorBoard's event files"):
-        read_folder(tmp_path)
+    with pytest.raises(ValueError, match="has several of these: TensorBoard's event files"):
+        read_tracked(tmp_path)
