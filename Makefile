@@ -11,7 +11,7 @@ NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS FIRST_SEED BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE \
   SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME KIND REFERENCE NANOGPT HOURS RESULTS SAMPLE \
-  RUNS CLAIMS LOOKS REQUIRE JSON
+  RUNS CLAIMS LOOKS REQUIRE PAGE JSON
 
 ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
 
@@ -37,9 +37,9 @@ help: ## List all targets
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, notebook, paper)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
-	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...): judge  JSON (0, 1: claims, judge, list, status, verify)' \
+	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...), PAGE (an .html): judge  JSON (0, 1: claims, judge, list, status, verify)' \
   '           NAME, KIND (position, norm, activation, attention, self-attention, sublayer, initialisation,' \
-  '           family, optimizer, schedule, loss, task): new-ablation' \
+  '           family, optimizer, schedule, loss, task, probe): new-ablation' \
   '           VENV (folder of the environment)  PYTHON (your own interpreter)'
 
 setup: $(installed) ## Create the virtual environment and install the pinned packages

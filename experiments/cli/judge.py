@@ -16,12 +16,14 @@ from experiments.cli.options import (
     AsJson,
     ClaimsFile,
     Looks,
+    PageFile,
     Reference,
     Require,
     RunsFile,
     StudyOptions,
 )
 from experiments.errors import UserError
+from experiments.files import sha256, write_atomically
 from experiments.records.collect import read_table
 
 if TYPE_CHECKING:
@@ -39,15 +41,19 @@ def judge(
     claims: ClaimsFile = None,
     looks: Looks = "",
     require: Require = None,
+    page: PageFile = None,
     as_json: AsJson = False,
 ) -> int:
     """Judge claims about the runs in RUNS, a .csv, .parquet or .jsonl with the columns variant,
     seed and a column for each metric, a folder of TensorBoard's event files or of offline runs of
-    Weights & Biases, or a database of MLflow (.db), and print the verdicts. With --require, the
-    exit status is 1 unless every verdict is the required one.
+    Weights & Biases, or a database of MLflow (.db), and print the verdicts. With --page, also
+    write a page with them and with the runs' figures. With --require, the exit status is 1 unless
+    every verdict is the required one.
     """
     if runs is None or claims is None:
         raise UserError("judge needs runs and claims: `make judge RUNS=runs.csv CLAIMS=claims.py`")
+    if page is not None and page.suffix != ".html":
+        raise UserError(f"PAGE={page} must end in .html")
     # pandas and scipy take a second to import, and no other command needs them
     from report.adapters.folders import DATABASE, read_tracked
     from report.verdicts.read_runs import read_runs
@@ -60,12 +66,20 @@ def judge(
         verdicts = judge_runs(table, stated, looks=_numbers(looks))
     except ValueError as error:
         raise UserError(str(error)) from None
-    rows = _records(verdicts)
+    rows, unchecked = _records(verdicts), _unchecked(stated, planned=bool(looks))
     if as_json:
         print(_json(rows))
     else:
         _print(rows)
-        _print_unchecked(stated, planned=bool(looks))
+        for sentence in unchecked:
+            print(sentence)
+    if page is not None:
+        from report.page.judged import judged_page
+
+        facts = {"runs": runs.name, "claims": claims.name, "planned looks": looks or "none"}
+        files = [file for file in (runs, claims) if file.is_file()]
+        facts |= {f"SHA-256 of {file.name}": sha256(file.read_bytes()) for file in files}
+        write_atomically(page, judged_page(verdicts, table, stated, facts, unchecked).encode())
     return int(require is not None and not (verdicts["verdict"] == require).all())
 
 
@@ -145,16 +159,17 @@ def _print(rows: Rows) -> None:
     console.print(", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
 
 
-def _print_unchecked(claims: Sequence[Claim], *, planned: bool) -> None:
-    """Print what the verdicts on anybody's runs take for granted."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+def _unchecked(claims: Sequence[Claim], *, planned: bool) -> list[str]:
+    """Sentences on what the verdicts on anybody's runs take for granted."""
+    sentences = []
     if not planned:
-        console.print(
+        sentences.append(
             "No looks were planned (LOOKS=8,12,20): the verdicts hold if the number of seeds was"
             " fixed before the first result was seen."
         )
     if ungated := [claim.id for claim in claims if not claim.requires]:
-        console.print(
+        sentences.append(
             "Without a gate, that the networks have learnt what the claim is about was not checked:"
             f" {', '.join(ungated)}."
         )
+    return sentences

@@ -98,12 +98,9 @@ AblationName = Annotated[str, Parameter(env_var="NAME", help="Name of the new ab
 AblationKind = Annotated[str, Parameter(env_var="KIND", help="Kind of part that it brings.")]
 AblationShown = Annotated[str, Parameter(env_var="ABLATION", help="Name of the ablation.")]
 
-RunsFile = Annotated[
-    Path | None, Parameter(env_var="RUNS", help="Table of runs, or a tracker's folder.")
-]
-ClaimsFile = Annotated[
-    Path | None, Parameter(env_var="CLAIMS", help="Python file with a list CLAIMS.")
-]
+RunsFile = Annotated[Path | None, Parameter(env_var="RUNS", help="A table, or a tracker's folder.")]
+ClaimsFile = Annotated[Path | None, Parameter(env_var="CLAIMS", help="Python file with CLAIMS.")]
+PageFile = Annotated[Path | None, Parameter(env_var="PAGE", help="Page to write, as .html.")]
 Looks = Annotated[
     str,
     Parameter(
@@ -291,7 +288,7 @@ class TrainingOptions:
 
 _OF_ONE_COMMAND = (
     *(All, Sample, Reference, NanoGPT, Hours, AblationName, AblationKind, AblationShown),
-    *(RunsFile, ClaimsFile, Looks, Require, AsJson),
+    *(RunsFile, ClaimsFile, Looks, Require, PageFile, AsJson),
 )
 
 

@@ -1,12 +1,14 @@
 """Claim cards: each claim with its verdict at every budget, its effect and what decides it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
 
+from experiments.claim import Claim
 from report.html import EMPTY, render
 from report.page.claims import deepest, with_texts
 from report.sources import links
@@ -42,12 +44,26 @@ def cards(tables: Tables, claims: pd.DataFrame) -> HTML:
         tables: the tables of the study.
         claims: rows of the table "claims" of one ablation.
     """
+    return claim_cards(claims, several=len(tables.budgets) > 1)
+
+
+def claim_cards(
+    claims: pd.DataFrame, *, several: bool, stated: Mapping[str, Claim] | None = None
+) -> HTML:
+    """A card for each claim.
+
+    Args:
+        claims: rows as those of the table "claims".
+        several: whether claims are judged at several budgets.
+        stated: claims that are about anybody's runs, by id; by default those of all ablations,
+            whose cards name the command that trains them again.
+    """
     if claims.empty:
         return EMPTY
-    last = {row["claim"]: row for row in with_texts(deepest(claims))}
+    last = {row["claim"]: row for row in with_texts(deepest(claims), stated)}
     shown = []
     for claim, of_claim in claims.groupby("claim", sort=False):
-        rows = with_texts(of_claim)
+        rows = with_texts(of_claim, stated)
         strips = strips_of(rows)
         shown.append(
             {
@@ -59,8 +75,16 @@ def cards(tables: Tables, claims: pd.DataFrame) -> HTML:
             }
         )
     marks = {verdict.value: mark for verdict, (mark, _) in MARKS.items()}
-    several = len(tables.budgets) > 1
-    return HTML(render("cards", claims=shown, marks=marks, several=several, width=_WIDTH))
+    return HTML(
+        render(
+            "cards",
+            claims=shown,
+            marks=marks,
+            several=several,
+            rerun=stated is None,
+            width=_WIDTH,
+        )
+    )
 
 
 def strips_of(rows: list[dict[str, Any]]) -> list[Strip | None]:
@@ -101,11 +125,13 @@ def _on_line(row: dict[str, Any], value: float, margin: bool = False) -> float:
     return math.log1p(value) if margin else math.log(value)
 
 
-def answer(claims: pd.DataFrame) -> HTML:
+def answer(claims: pd.DataFrame, stated: Mapping[str, Claim] | None = None) -> HTML:
     """One bold sentence with the verdicts on the claims of an ablation, at the deepest budget at
     which each is testable.
+
+    stated: the claims by id; by default those of all ablations.
     """
-    rows = with_texts(deepest(claims))
+    rows = with_texts(deepest(claims), stated)
     if not rows:
         return EMPTY
     decided = [row for row in rows if row["verdict"] in DECIDED]

@@ -1,6 +1,7 @@
 """Claims on the page: their numbers as text, counts of verdicts, and the budget that is stated."""
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +91,19 @@ def _counts_text(start: str, claims: pd.DataFrame) -> str:
     return text[0].upper() + text[1:] if start == "of" else text
 
 
-def with_texts(claims: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of the table "claims", with formatted numbers for the page added."""
-    return [row | _texts(row) for row in records(claims)]
+def with_texts(
+    claims: pd.DataFrame, stated: Mapping[str, Claim] | None = None
+) -> list[dict[str, Any]]:
+    """Rows of the table "claims", with formatted numbers for the page added.
+
+    stated: the claims by id; by default those of all ablations.
+    """
+    known = _stated_claims() if stated is None else stated
+    return [row | _texts(row, known.get(row["claim"])) for row in records(claims)]
 
 
-def _texts(row: dict[str, Any]) -> dict[str, Any]:
-    low, high, stated = row["low"], row["high"], _stated_claims().get(row["claim"])
+def _texts(row: dict[str, Any], stated: Claim | None) -> dict[str, Any]:
+    low, high = row["low"], row["high"]
     has_effect, exact = row["effect"] is not None, row["scale"] == "exact"
     unit = row["unit"] if has_effect and row["unit"] else ""
     interval, effect = format_interval(low, high), format_number(row["effect"], low, high)
@@ -123,8 +130,7 @@ def _texts(row: dict[str, Any]) -> dict[str, Any]:
         measured = f"{effect} {unit} ({interval})"
     return {
         "counted": row["unit"] == SHARE,
-        "claims_equality": row["claim"] in _stated_claims()
-        and _stated_claims()[row["claim"]].equal,
+        "claims_equality": stated is not None and stated.equal,
         "effect_text": effect,
         "lacking_text": lacking,
         "interval_text": interval,

@@ -44,7 +44,7 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
 
 def glossary() -> HTML:
     """The words that the page uses for its verdicts."""
-    return HTML(render("glossary", level=LEVEL))
+    return HTML(render("glossary", level=LEVEL, study=True))
 
 
 def tiles(rows: pd.DataFrame) -> list[tuple[str, int, list[str]]]:

@@ -1,5 +1,6 @@
 """Verdict map: the verdict on every claim about training at every training budget."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,6 +11,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from experiments.claim import Claim
 from report.html import EMPTY, render
 from report.page.budgets import budget_head
 from report.page.claims import with_texts
@@ -87,7 +89,9 @@ class MapRow:
 
 
 def map_rows(
-    claims: pd.DataFrame, second: pd.DataFrame | None = None
+    claims: pd.DataFrame,
+    second: pd.DataFrame | None = None,
+    stated: Mapping[str, Claim] | None = None,
 ) -> tuple[list[int], list[MapRow]]:
     """The budgets, and the claims that are judged at a budget, in the order of `MARKS` by their
     verdicts at the deepest budget, and of the same verdict those judged at the most budgets first.
@@ -95,12 +99,13 @@ def map_rows(
     Args:
         claims: the table "claims".
         second: the table "second", if the rows are to have its marks.
+        stated: the claims by id; by default those of all ablations.
     """
     compared = {} if second is None else compared_marks(claims, second)
     trained = claims.dropna(subset=["budget"])
     budgets = sorted({int(budget) for budget in trained["budget"]})
     by_claim: dict[str, dict[int, dict[str, Any]]] = {}
-    for row in with_texts(trained):
+    for row in with_texts(trained, stated):
         place = row["claim"], int(row["budget"])
         by_claim.setdefault(place[0], {})[place[1]] = row | {"second": compared.get(place, "")}
     rows = []
@@ -132,12 +137,37 @@ def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> H
         second: the table "second".
     """
     budgets, rows = map_rows(claims, second)
+    heads = [budget_head(tables, budget) for budget in budgets]
+    return _map(heads, rows, _without_training(claims), tables.present())
+
+
+def map_of_runs(claims: pd.DataFrame, stated: Mapping[str, Claim]) -> HTML:
+    """The map of claims about anybody's runs.
+
+    Args:
+        claims: rows as those of the table "claims", all with the ablation "".
+        stated: the claims by id.
+    """
+    budgets, rows = map_rows(claims, stated=stated)
+    return _map([(f"budget {budget}", "") for budget in budgets], rows, [], [""])
+
+
+def _map(
+    heads: list[tuple[str, str]], rows: list[MapRow], untrained: list[MapRow], present: list[str]
+) -> HTML:
+    """The map as a table.
+
+    Args:
+        heads: the name and the size of each budget.
+        rows: the claims that are judged at budgets.
+        untrained: the claims that are judged without training.
+        present: the ablations with a section, whose claims are links.
+    """
     several = at_several_budgets(rows)
     courses = [
         (text, [row for row in several if row.course in courses])
         for text, courses in COURSES.items()
     ]
-    untrained = _without_training(claims)
     everything = rows + untrained
     if not everything:
         return EMPTY
@@ -145,14 +175,15 @@ def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> H
     return HTML(
         render(
             "verdict_map",
-            heads=[budget_head(tables, budget) for budget in budgets],
+            heads=heads,
+            study=present != [""],
             decided=[row for row in rows if row.last in DECIDED],
             undecided=[row for row in rows if row.last not in DECIDED],
             untrained=untrained,
             courses=courses if several else [],
             several=len(several),
             marks=marks,
-            sections=tables.present(),
+            sections=present,
             counts={v.value: n for v in MARKS if (n := sum(row.last == v for row in everything))},
             any_second=any(cell and cell["second"] for row in rows for cell in row.cells),
             fragile=any(cell and cell["fragile"] for row in everything for cell in row.cells),

@@ -27,7 +27,8 @@ def samples_of(runs: pd.DataFrame, variants: Iterable[str], metric: str) -> Samp
         metric: a column of numbers.
 
     Raises:
-        NoEffectError: a variant has no run, a run has no value, or runs end at different steps.
+        NoEffectError: a variant has no run, a run has no value or ends with a row without any, or
+            runs end at different steps.
     """
     samples, ends = Samples(), set[Any]()
     for variant in variants:
@@ -37,6 +38,7 @@ def samples_of(runs: pd.DataFrame, variants: Iterable[str], metric: str) -> Samp
         values = rows[metric].astype(float)
         values = values.where(values.abs() < _LARGEST)
         if "step" in rows:
+            _check_last(variant, rows)
             last = rows["step"].where(values.notna()).groupby(level="seed").transform("max")
             values = values[rows["step"] == last].reindex(rows.index.unique())
             ends |= {*last.dropna()}
@@ -50,6 +52,24 @@ def samples_of(runs: pd.DataFrame, variants: Iterable[str], metric: str) -> Samp
             " a step that all have"
         )
     return samples
+
+
+def _check_last(variant: str, rows: pd.DataFrame) -> None:
+    """Refuse runs whose last row has no finite number in any column: they have diverged, and their
+    values before it are not their results. A row that lacks some metrics is usual in curves.
+
+    Args:
+        variant: its name.
+        rows: its rows, indexed by seed.
+    """
+    known = [name for name in ("budget", "step") if name in rows]
+    values = rows.drop(columns=known).select_dtypes("number").astype(float)
+    finite = (values.abs() < _LARGEST).any(axis=1)
+    last = rows["step"] == rows["step"].groupby(level="seed").transform("max")
+    if (lost := last & ~finite).any():
+        raise NoEffectError(
+            f"{variant} has no finite number in its last row in {_listed(rows.index[lost])}"
+        )
 
 
 def are_paired(samples: Samples) -> bool:

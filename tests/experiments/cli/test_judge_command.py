@@ -12,6 +12,7 @@ import pytest
 from helping import ROOT
 
 from experiments.cli import main as command_line
+from experiments.files import sha256
 
 EXAMPLE = ROOT / "examples" / "judge"
 RUNS, CLAIMS = EXAMPLE / "runs.csv", EXAMPLE / "claims.py"
@@ -187,3 +188,18 @@ def test_claims_prints_the_published_verdicts(
     for row in rows:
         place = "" if row["budget"] is None else f" at budget {row['budget']:g}"
         assert f"{row['claim']}{place}: “{row['sentence']}” {row['verdict']}: " in outputs[0]
+
+
+def test_the_page_is_written_where_it_is_asked_for_and_over_no_other_file(
+    judge: Command, tmp_path: Path
+):
+    page = tmp_path / "page.html"
+    assert judge(RUNS, CLAIMS, "--page", str(page))[0] == 0
+    html = page.read_text()
+    assert "Verdicts on runs.csv" in html
+    assert f"<td>{sha256(RUNS.read_bytes())}</td>" in html
+    table = tmp_path / "runs.csv"
+    table.write_bytes(RUNS.read_bytes())
+    status, _, errors = judge(table, CLAIMS, "--page", str(table))
+    assert (status, "must end in .html" in errors) == (2, True)
+    assert table.read_bytes() == RUNS.read_bytes()

@@ -142,7 +142,8 @@ def test_of_a_curve_the_last_value_counts():
     at_end = judge(table({"a": A, "b": B}), [claim()])
     shuffled = curves({"a": 3, "b": 3}).sample(frac=1, random_state=0)
     pd.testing.assert_frame_equal(judge(shuffled, [claim()]), at_end)
-    logged = pd.concat([shuffled, shuffled[shuffled["step"] == 3].assign(step=4, loss=math.nan)])
+    later = shuffled[shuffled["step"] == 3].assign(step=4, loss=math.nan, speed=1.0)
+    logged = pd.concat([shuffled, later])  # a row that says something else
     pd.testing.assert_frame_equal(judge(logged, [claim()]), at_end)
 
 
@@ -283,3 +284,10 @@ def test_planted_effects_are_decided_wrongly_in_a_twentieth_of_all_tables_at_mos
     assert wrong <= stats.binom.ppf(0.9999, n, 0.05)
     if right:
         assert verdicts.isin(right).mean() > 0.5
+
+
+def test_runs_that_end_without_a_finite_number_are_not_judged_by_what_they_had_before():
+    whole = curves({"a": 3, "b": 3})
+    for end in (math.nan, math.inf):
+        lost = whole.assign(loss=whole["loss"].where(whole["step"] < 3, end))
+        assert undecided(lost).startswith("a has no finite number in its last row in seeds 0, 1")
