@@ -148,6 +148,7 @@ def verify_study(
             "run_id": result.spec.run_id,
             "agreement": str(result.agreement),
             "same": result.agreement is Agreement.SAME,
+            "same_machine": result.same_machine,
             "code": job.environment.get("code"),
             "environment": job.environment.get("environment"),
         }

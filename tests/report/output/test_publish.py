@@ -16,6 +16,7 @@ from experiments.errors import UserError
 from experiments.files import sha256
 from experiments.identity import code_fingerprint
 from experiments.records.collect import collect, read_table, write_table
+from report.output import publish as publish_module
 from report.output.publish import publish
 from report.output.readme import cost, filled
 from report.page.provenance import seconds_by_the_clock
@@ -67,15 +68,47 @@ def test_a_study_that_cannot_be_published_leaves_what_was_published(tmp_path, mo
 @pytest.mark.parametrize(
     ("made_by", "why"),
     [
-        ({"git_revision": "abc+changes"}, "not made by one commit"),
-        ({"git_revision": ""}, "not made by one commit"),
-        ({"code": "another"}, "other training code"),
+        ({"git_revision": "abc+changes"}, "not made by a commit: 'abc"),
+        ({"git_revision": ""}, "not made by a commit: ''"),
+        ({"code": "another"}, "other training code than the present.*and 0 of 0 are"),
     ],
 )
 def test_study_of_another_or_changed_code_is_not_published(tmp_path, monkeypatch, made_by, why):
     with pytest.raises(UserError, match=why):
         publish(finished_study(tmp_path, monkeypatch, **made_by), tmp_path / "reference")
     assert not (tmp_path / "reference").exists()
+
+
+def verified(results: Path, *, same: int, other: int = 0, elsewhere: int = 0) -> None:
+    """Write that the present code repeated runs: the same, others on the same machine, and others
+    on another machine.
+    """
+    kinds = [(True, True)] * same + [(False, True)] * other + [(False, False)] * elsewhere
+    ids = read_table(results, "runs")["run_id"]
+    rows = [
+        {"run_id": run_id, "same": equal, "same_machine": here, "code": code_fingerprint()}
+        for run_id, (equal, here) in zip(ids, kinds, strict=False)
+    ]
+    assert len(rows) == len(kinds)
+    write_table(results, "verified", rows)
+
+
+def test_runs_of_an_older_code_are_published_once_the_present_code_repeats_enough_of_them(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(publish_module, "REPEATED", 5)
+    results = finished_study(tmp_path, monkeypatch, code="another")
+    for made, words in (
+        ({"same": 4}, "4 of 4 are"),
+        ({"same": 6, "other": 1}, "6 of 7 are"),
+        ({"same": 4, "elsewhere": 3}, "4 of 4 are"),
+    ):
+        verified(results, **made)
+        with pytest.raises(UserError, match=words):
+            publish(results, tmp_path / "reference")
+    verified(results, same=5, elsewhere=3)
+    folder = publish(results, tmp_path / "reference")
+    assert json.loads((folder / "manifest.json").read_text())["code"] == ["another"]
 
 
 def test_study_with_a_failed_run_is_not_published(tmp_path, monkeypatch):
