@@ -1,6 +1,8 @@
-"""The error that the user can correct."""
+"""The error that the user can correct, and the exit status of a command that meets it."""
 
 import errno
+import sys
+from collections.abc import Callable
 
 
 class UserError(Exception):
@@ -19,3 +21,17 @@ def disk_error_message(error: OSError) -> str:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
         raise error
     return f"{error.strerror}: {error.filename or 'while writing results'}"
+
+
+def exit_status(command: Callable[[], int | None]) -> int:
+    """Carry out a command, and return its exit status: what it returns, or 0 for None. After an
+    error that the user can correct, print the error as one line and return 2.
+    """
+    try:
+        return command() or 0
+    except UserError as error:
+        message = str(error)
+    except OSError as error:
+        message = disk_error_message(error)
+    print(f"error: {message}", file=sys.stderr)
+    return 2

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from experiments.errors import UserError, disk_error_message
+from experiments.errors import exit_status
 from report.output.freshness import is_fresh
 
 
@@ -17,16 +17,14 @@ def main(arguments: list[str]) -> int:
     if options.if_changed and is_fresh(options.results):
         print(f"report: {options.results / 'report.html'}")
         return 0
+    return exit_status(lambda: _write(options.results))
+
+
+def _write(results: Path) -> int:
+    """Write the page, and return 1 if a section broke."""
     from report.output.page import build  # papermill and its dependencies take seconds to load
 
-    try:
-        page, broken = build(options.results)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {disk_error_message(error)}", file=sys.stderr)
-        return 2
+    page, broken = build(results)
     print(f"report: {page}")
     for heading, reason in broken.items():
         print(f"error: section '{heading}' broke: {reason}", file=sys.stderr)

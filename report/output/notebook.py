@@ -11,7 +11,7 @@ import jupytext
 import papermill
 from traitlets.config import Config
 
-from experiments.errors import UserError, disk_error_message
+from experiments.errors import UserError, exit_status
 from experiments.files import ROOT, write_atomically
 from experiments.records.study import Study
 from report.output.execute import NOTEBOOKS
@@ -19,16 +19,7 @@ from report.output.execute import NOTEBOOKS
 
 def main(results: Path, ablation: str) -> int:
     """Write the notebook of an ablation, and return the exit status."""
-    try:
-        file = write_notebook(results, ablation)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {disk_error_message(error)}", file=sys.stderr)
-        return 2
-    print(f"notebook: {file}")
-    return 0
+    return exit_status(lambda: print(f"notebook: {write_notebook(results, ablation)}"))
 
 
 def write_notebook(results: Path, ablation: str) -> Path:

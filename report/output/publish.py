@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.errors import UserError
+from experiments.errors import UserError, exit_status
 from experiments.files import ROOT, sha256, write_atomically
 from experiments.identity import code_fingerprint
 from experiments.records.collect import collect, read_table, write_table
@@ -31,14 +31,13 @@ _MISSING = "missing"  # status of a planned run without a row in the table "runs
 
 def main(results: Path) -> int:
     """Publish the study in `results`, and the calibration next to it. Returns the exit status."""
-    try:
+
+    def publish_all() -> None:
         folder = publish(results, ROOT / "results" / "reference")
         readme.refresh(ROOT, folder)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"published {folder}, and the README's findings")
-    return 0
+        print(f"published {folder}, and the README's findings")
+
+    return exit_status(publish_all)
 
 
 def publish(results: Path, reference: Path) -> Path:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from IPython.display import HTML
 
-from experiments.errors import UserError, disk_error_message
+from experiments.errors import UserError, exit_status
 from experiments.files import sha256
 from experiments.records.claim_seals import stated
 from experiments.records.collect import collect, is_measured, read_table, write_table
@@ -34,16 +34,12 @@ _COPIED = ("claim", "budget", "verdict", "fragile", "effect", "low", "high", "n"
 
 def main(results: Path, others: Sequence[Path]) -> int:
     """Compare studies, print what was compared, and return the exit status."""
-    try:
+
+    def compare() -> None:
         for line in write_verdicts(results, others):
             print(line)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {disk_error_message(error)}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_status(compare)
 
 
 def write_verdicts(results: Path, others: Sequence[Path]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from experiments.errors import UserError, disk_error_message
+from experiments.errors import exit_status
 from experiments.files import write_atomically
 from experiments.records.collect import collect, write_missing
 from experiments.records.study import Study
@@ -20,16 +20,7 @@ from report.study.tables import Tables
 
 def main(results: Path) -> int:
     """Write the paper of a results folder, and return the exit status."""
-    try:
-        pages = build(results)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {disk_error_message(error)}", file=sys.stderr)
-        return 2
-    print(f"paper: {' and '.join(map(str, pages))}")
-    return 0
+    return exit_status(lambda: print(f"paper: {' and '.join(map(str, build(results)))}"))
 
 
 def build(results: Path) -> tuple[Path, Path]:
