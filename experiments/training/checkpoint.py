@@ -5,6 +5,7 @@ and of the random generators, and `checkpoint.json`, which names that file and i
 JSON file is written last, so a kill at any moment leaves the old or the new checkpoint whole.
 """
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,20 @@ class Checkpoint:
         """Replace the checkpoint with `state`. `notes` is stored with it, as JSON."""
         tensors = {f"model.{name}": tensor for name, tensor in _tensors(state.model).items()}
         optimizer = state.optimizer.state_dict()
-        numbers: dict[str, dict[str, Any]] = {}
-        for index, values in optimizer["state"].items():
-            for name, value in values.items():
-                if isinstance(value, Tensor):
-                    tensors[f"optimizer.{index}.{name}"] = value
-                else:
-                    numbers.setdefault(str(index), {})[name] = _plain(name, value)
+        moments = {
+            str(index): {
+                name: _packed(value, f"optimizer.{index}.{name}", tensors)
+                for name, value in values.items()
+            }
+            for index, values in optimizer["state"].items()
+        }
         groups = [
-            {name: _plain(name, value) for name, value in group.items() if name != "params"}
-            for group in optimizer["param_groups"]
+            {
+                name: _packed(value, f"group.{index}.{name}", tensors)
+                for name, value in group.items()
+                if name != "params"
+            }
+            for index, group in enumerate(optimizer["param_groups"])
         ]
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_initialized():
@@ -54,7 +59,7 @@ class Checkpoint:
         content = safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()})
         file = self.folder / f"checkpoint-{state.step}.safetensors"
         write_atomically(file, content)
-        facts = {"step": state.step, "notes": notes, "numbers": numbers, "groups": groups}
+        facts = {"step": state.step, "notes": notes, "moments": moments, "groups": groups}
         facts |= {name: getattr(state, name) for name in _SECONDS}
         facts |= {"file": file.name, "sha256": sha256(content)}
         write_sealed(self.folder / "checkpoint.json", facts)
@@ -65,15 +70,14 @@ class Checkpoint:
         """Set `state` to the checkpoint that `facts`, the content of `checkpoint.json`, names."""
         tensors = safetensors.torch.load_file(self.folder / facts["file"])
         _copy_into(state.model, {n.removeprefix("model."): t for n, t in tensors.items()})
-        moments: dict[int, dict[str, Any]] = {
-            int(index): dict(values) for index, values in facts["numbers"].items()
+        moments = {
+            int(index): {name: _unpacked(value, tensors) for name, value in values.items()}
+            for index, values in facts["moments"].items()
         }
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, index, key = name.split(".", 2)
-                moments.setdefault(int(index), {})[key] = tensor
+        device = next(state.model.parameters()).device  # torch moves the moments, not the groups
+        on_device = {name: t.to(device) for name, t in tensors.items() if name.startswith("group.")}
         groups = [
-            group | {name: _like(group[name], value) for name, value in saved.items()}
+            group | {name: _unpacked(value, on_device) for name, value in saved.items()}
             for group, saved in zip(
                 state.optimizer.state_dict()["param_groups"], facts["groups"], strict=True
             )
@@ -99,24 +103,40 @@ class Checkpoint:
                 file.unlink()
 
 
-def _plain(name: str, value: Any) -> Any:
-    """A value of an optimizer's state, for JSON.
+def _packed(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+    """A value of an optimizer's state, for JSON: each of its tensors is put into `tensors` under
+    the name of its place.
 
     Raises:
-        TypeError: the value is neither a number, a text, None nor a list of these.
+        TypeError: the value holds something else than tensors, numbers, texts, None and lists.
     """
-    parts = value if isinstance(value, list | tuple) else [value]
-    if not all(isinstance(part, int | float | str | None) for part in parts):
-        raise TypeError(
-            f"the optimizer's '{name}' is a {type(value).__name__}: a checkpoint holds tensors and"
-            " numbers"
-        )
-    return value
+    if isinstance(value, Tensor):
+        tensors[place] = value
+        return {"tensor": place}
+    if isinstance(value, list | tuple):
+        parts = [_packed(part, f"{place}.{i}", tensors) for i, part in enumerate(value)]
+        return {type(value).__name__: parts}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}  # which JSON has no number for
+    if isinstance(value, int | float | str | None):
+        return value
+    raise TypeError(
+        f"the optimizer's '{place}' is a {type(value).__name__}: a checkpoint holds tensors and"
+        " numbers, and lists of them"
+    )
 
 
-def _like(present: Any, saved: Any) -> Any:
-    """A saved value in the type of the present one: JSON has no tuples."""
-    return tuple(saved) if isinstance(present, tuple) else saved
+def _unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """The value that `_packed` packed."""
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "float":
+        return float(content)
+    parts = (_unpacked(part, tensors) for part in content)
+    return tuple(parts) if kind == "tuple" else list(parts)
 
 
 def save_weights(model: nn.Module, file: Path) -> None:
