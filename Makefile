@@ -11,9 +11,9 @@ NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS FIRST_SEED BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE \
   SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME KIND REFERENCE NANOGPT HOURS RESULTS SAMPLE \
-  RUNS CLAIMS LOOKS REQUIRE PAGE JSON
+  RUNS CLAIMS LOOKS REQUIRE PAGE JSON ABLATIONS
 
-ABLATIONS := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py)))))
+names := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py $(ABLATIONS:%=%/*.py))))))
 
 ifeq ($(PYTHON),)
 python := $(VENV)/bin/python
@@ -25,11 +25,11 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper decide trends restore list status new-ablation report notebook paper compare retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(ABLATIONS)
+.PHONY: help setup all deeper decide trends restore list status new-ablation report notebook paper compare retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(names)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '  make %-13s %s\n' NAME 'Train one ablation alone: $(ABLATIONS)'
+	@printf '  make %-13s %s\n' NAME 'Train one ablation alone: $(names)'
 	@printf '%s\n' '' 'Variables: PROFILE (auto, smoke, cpu, gpu)  CORPUS (shakespeare, tinyshakespeare, a path)' \
 	  '           TOKENIZER (characters, bpe)  VOCAB_SIZE (of byte pairs)' \
 	  '           SEEDS  FIRST_SEED  BUDGETS (as in 1,4)  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
@@ -39,7 +39,7 @@ help: ## List all targets
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
 	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...), PAGE (an .html): judge  JSON (0, 1: claims, judge, list, status, verify)' \
   '           NAME, KIND (position, norm, activation, attention, self-attention, sublayer, initialisation,' \
-  '           family, optimizer, schedule, loss, task, probe): new-ablation' \
+  '           family, optimizer, schedule, loss, task, probe): new-ablation  ABLATIONS (folder of your own ablations)' \
   '           VENV (folder of the environment)  PYTHON (your own interpreter)'
 
 setup: $(installed) ## Create the virtual environment and install the pinned packages
@@ -54,7 +54,7 @@ trends: $(installed) ## Train at the next budget, with three seeds, claims whose
 	@$(python) -m experiments trends
 restore: $(installed) ## Go on from the published study: its runs are made from its tables
 	@$(python) -m experiments restore
-$(ABLATIONS): $(installed)
+$(names): $(installed)
 	@$(python) -m experiments run $@
 list: $(installed) ## List ablations, variants, numbers of runs and estimated times
 	@$(python) -m experiments list
@@ -131,4 +131,4 @@ complete:
 
 # Any other name: one line instead of make's own message.
 .DEFAULT:
-	@echo "error: '$@' is neither a target nor an ablation; ablations: $(ABLATIONS); targets: make help" >&2; exit 2
+	@echo "error: '$@' is neither a target nor an ablation; ablations: $(names); targets: make help" >&2; exit 2

@@ -1,4 +1,4 @@
-"""`python -m experiments COMMAND`."""
+"""`python -m experiments COMMAND`, and the command `transformer-ablations`."""
 
 import signal
 
@@ -11,8 +11,13 @@ def _stop_once(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """Run the command line, and stop at the first Ctrl-C."""
     # A shell starts background commands with SIGINT ignored: leave that as it is.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop_once)
     main()
+
+
+if __name__ == "__main__":
+    program()

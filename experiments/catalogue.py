@@ -1,6 +1,7 @@
-"""The catalogue: all ablations, each in a file of `experiments/ablations`."""
+"""The catalogue: all ablations, each in a file of `experiments/ablations` or the user's folder."""
 
 import importlib
+import os
 import pkgutil
 import traceback
 from collections.abc import Iterable
@@ -11,10 +12,34 @@ from experiments.errors import UserError
 from model.config import nearest
 
 FOLDER = Path(__file__).parent / "ablations"
+VARIABLE = "ABLATIONS"  # names the user's folder, in this process and in those that it starts
+
+
+def add_folder(folder: Path) -> None:
+    """Let the files of a folder be ablations, beside the built-in ones.
+
+    Raises:
+        UserError: there is no such folder, or it has a file of the name of a built-in one.
+    """
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}")
+    for file in folder.glob("*.py"):
+        if (FOLDER / file.name).exists() and folder.resolve() != FOLDER:
+            raise UserError(f"{file}: there is a built-in ablation of this name")
+    os.environ[VARIABLE] = str(folder.resolve())
+    package = importlib.import_module("experiments.ablations")
+    if os.environ[VARIABLE] not in package.__path__:
+        package.__path__ = [*package.__path__, os.environ[VARIABLE]]
+
+
+def users_folder() -> Path | None:
+    """The folder of the user's own ablations, if there is one."""
+    return Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
 
 
 def load_ablations() -> dict[str, Ablation]:
-    """Import every file of `experiments/ablations`, by name: `norm_kind.py` is "norm-kind".
+    """Import every file of `experiments/ablations` and of the user's folder, by name:
+    `norm_kind.py` is "norm-kind".
 
     Raises:
         UserError: a file cannot be imported, has no ABLATION, has an ABLATION that contradicts
@@ -46,13 +71,19 @@ def load_ablations() -> dict[str, Ablation]:
 
 
 def file_of(name: str) -> Path:
-    """The file of the ablation with this name."""
-    return FOLDER / f"{name.replace('-', '_')}.py"
+    """The file of the ablation with this name. A new one is in the user's folder, if there is
+    one.
+    """
+    built_in, own = FOLDER / f"{name.replace('-', '_')}.py", users_folder()
+    return built_in if own is None or built_in.exists() else own / built_in.name
 
 
 def shown_path(name: str) -> str:
-    """The file of the ablation with this name, as messages show it: from the checkout's root."""
-    return f"experiments/ablations/{file_of(name).name}"
+    """The file of the ablation with this name, as messages show it: a built-in one from the
+    checkout's root.
+    """
+    file = file_of(name)
+    return f"experiments/ablations/{file.name}" if file.parent == FOLDER else str(file)
 
 
 def why_not_loaded(file: Path, shown: str, error: Exception) -> str:

@@ -6,8 +6,9 @@ code that decides a run's numbers changes.
 
 import ast
 import functools
-import importlib
+import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from experiments.files import ROOT, sha256
@@ -97,7 +98,10 @@ def fingerprint_of(sources: dict[str, str]) -> str:
 @functools.cache
 def mechanism_fingerprint(module: str) -> str:
     """The fingerprint of an ablation's module without its ABLATION, which changes no run."""
-    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
+    found = importlib.util.find_spec(module)
+    assert found is not None  # a module that was imported
+    assert found.origin is not None
+    tree = ast.parse(Path(found.origin).read_text())
     tree.body = [node for node in tree.body if not _assigns_ablation(node)]
     return _fingerprint(_plain(tree))
 

@@ -75,7 +75,6 @@ def ablation_file(
     folder.mkdir(parents=True)
     package = importlib.import_module("experiments.ablations")
     monkeypatch.setattr(package, "__path__", [str(folder)])
-    monkeypatch.setattr(identity, "ROOT", tmp_path)
     identity.mechanism_fingerprint.cache_clear()
 
     def write(text: str) -> Path:

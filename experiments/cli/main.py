@@ -2,51 +2,101 @@
 imported when the command is called.
 """
 
+import importlib.metadata
 import io
 import os
 import sys
+from typing import Annotated
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group, Parameter
 
-from experiments.cli.options import VARIABLES
+from experiments.catalogue import add_folder
+from experiments.cli.options import VARIABLES, AblationFolder
 from experiments.errors import UserError, disk_error_message
 
 app = App(
-    name="experiments",
+    name="transformer-ablations",
     help="Train the ablation study and write its report.",
     help_format="plaintext",
-    version_flags=[],
+    version=lambda: importlib.metadata.version("transformer-ablations"),
+    version_flags=["--version"],
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for _name, _function in {
-    "run": "run:run",
-    "deeper": "run:deeper",
-    "decide": "decide:decide",
-    "trends": "decide:trends",
-    "retry": "run:retry",
-    "restore": "run:restore",
-    "list": "listing:list_ablations",
-    "status": "listing:status",
-    "train": "single_run:train",
-    "sample": "single_run:sample",
-    "evaluate": "single_run:evaluate",
-    "report": "report:report",
-    "notebook": "report:notebook",
-    "compare": "report:compare",
-    "paper": "report:paper",
-    "verify": "verify:verify",
-    "judge": "judge:judge",
-    "claims": "judge:claims",
-    "calibrate": "bench:calibrate",
-    "bench": "bench:bench",
-    "gpu-check": "bench:gpu_check",
-    "network": "network:network",
-    "new-ablation": "new_ablation:new_ablation",
-    "columns": "listing:columns",
-    "clean": "run:clean",
-}.items():
-    app.command(f"experiments.cli.{_function}", name=_name)
+_COMMANDS = {
+    "Train": {
+        "run": (
+            "run:run",
+            "Train the unfinished runs of all ablations or of those named, and write the page.",
+        ),
+        "deeper": ("run:deeper", "Finish the study, and train it at the next budget."),
+        "decide": (
+            "decide:decide",
+            "Add seeds, as planned, to the undecided claims that they would decide.",
+        ),
+        "trends": (
+            "decide:trends",
+            "Train the claims whose effects change with the budget at a deeper one.",
+        ),
+        "retry": ("run:retry", "Train failed runs again."),
+        "restore": (
+            "run:restore",
+            "Make the published runs from the published tables, to go on from them.",
+        ),
+        "verify": ("verify:verify", "Train finished runs again, and compare the results."),
+        "clean": ("run:clean", "Delete the results of a profile."),
+    },
+    "Look": {
+        "list": ("listing:list_ablations", "What a study consists of, and how long it takes."),
+        "status": ("listing:status", "What is done, and how long the rest takes."),
+        "claims": ("judge:claims", "The verdicts of a study."),
+        "columns": ("listing:columns", "The tables of a study and their columns."),
+        "network": ("network:network", "A network's layers, parameters and cost."),
+    },
+    "Write": {
+        "report": ("report:report", "Write the page from what is finished."),
+        "notebook": ("report:notebook", "Write the notebook of an ablation, executed."),
+        "compare": (
+            "report:compare",
+            "Compare a study with studies of other corpora, seeds or machines.",
+        ),
+        "paper": ("report:paper", "Write the study as a short paper."),
+        "new-ablation": ("new_ablation:new_ablation", "Write the file of a new ablation."),
+    },
+    "Judge other runs": {"judge": ("judge:judge", "Judge claims about anybody's runs.")},
+    "One run": {
+        "train": (
+            "single_run:train",
+            "Train the base network, with changes, and keep its weights.",
+        ),
+        "sample": ("single_run:sample", "Let a trained network write text."),
+        "evaluate": ("single_run:evaluate", "Evaluate a trained network."),
+    },
+    "Measure": {
+        "calibrate": ("bench:calibrate", "Train nanoGPT's recipes, beside its published losses."),
+        "bench": (
+            "bench:bench",
+            "Measure the speed of training beside nanoGPT and the machine's peak.",
+        ),
+        "gpu-check": ("bench:gpu_check", "Check the graphics card."),
+    },
+}
+for _place, (_heading, _commands) in enumerate(_COMMANDS.items()):
+    _group = Group(_heading, sort_key=_place)
+    for _name, (_function, _help) in _commands.items():
+        app.command(f"experiments.cli.{_function}", name=_name, group=_group, help=_help)
+app.register_install_completion_command()
+
+
+@app.meta.default
+def _with_folder(
+    *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    ablations: AblationFolder = None,
+) -> int | None:
+    """Carry out a command, with the ablations of a folder beside the built-in ones."""
+    if ablations is not None:
+        add_folder(ablations)
+    return app(words, exit_on_error=False, print_error=False)
 
 
 def main() -> None:
@@ -57,7 +107,7 @@ def main() -> None:
         if os.environ.get(name) == "":  # make exports every variable; an empty one is not set
             del os.environ[name]
     try:
-        sys.exit(app(sys.argv[1:], exit_on_error=False, print_error=False) or 0)
+        sys.exit(app.meta(sys.argv[1:], exit_on_error=False, print_error=False) or 0)
     except (CycloptsError, UserError) as error:
         _refuse(str(error))
     except BrokenPipeError:  # who reads the output has seen enough

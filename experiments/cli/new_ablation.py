@@ -121,7 +121,10 @@ def new_ablation(name: AblationName = "", /, kind: AblationKind = "") -> None:
     shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
     target = file.stem.replace("_", "-")
     print(f"wrote {shown}")
-    print(f"train it with `make {target} PROFILE=smoke`: results/smoke/report.html has its section")
+    train = f"make {target} PROFILE=smoke"
+    if not _MAKEFILE.exists():  # an installed copy
+        train = f"transformer-ablations run {target} --profile smoke --ablations {shown.parent}"
+    print(f"train it with `{train}`: results/smoke/report.html has its section")
 
 
 def write_new(name: str, kind: str = "") -> Path:

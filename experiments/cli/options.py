@@ -100,6 +100,9 @@ AblationShown = Annotated[str, Parameter(env_var="ABLATION", help="Name of the a
 
 RunsFile = Annotated[Path | None, Parameter(env_var="RUNS", help="A table, or a tracker's folder.")]
 ClaimsFile = Annotated[Path | None, Parameter(env_var="CLAIMS", help="Python file with CLAIMS.")]
+AblationFolder = Annotated[
+    Path | None, Parameter(env_var="ABLATIONS", help="Folder of your own ablations.")
+]
 PageFile = Annotated[Path | None, Parameter(env_var="PAGE", help="Page to write, as .html.")]
 Looks = Annotated[
     str,
@@ -288,7 +291,7 @@ class TrainingOptions:
 
 _OF_ONE_COMMAND = (
     *(All, Sample, Reference, NanoGPT, Hours, AblationName, AblationKind, AblationShown),
-    *(RunsFile, ClaimsFile, Looks, Require, PageFile, AsJson),
+    *(RunsFile, ClaimsFile, Looks, Require, PageFile, AsJson, AblationFolder),
 )
 
 

@@ -87,7 +87,11 @@ def _cpuinfo(name: str) -> str:
 
 
 def _git_revision() -> str:
-    """The commit, with "+changes" where tracked files differ from it; empty outside a checkout."""
+    """The commit, with "+changes" where tracked files differ from it; empty outside a checkout. An
+    installed copy may lie in a checkout of something else.
+    """
+    if not (ROOT / ".git").exists():
+        return ""
     revision = _git("rev-parse", "--short=12", "HEAD")
     changed = revision and _git("status", "--porcelain", "--untracked-files=no")
     return revision + "+changes" if changed else revision

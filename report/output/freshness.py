@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from experiments.catalogue import users_folder
 from experiments.files import ROOT
 from experiments.records.run_folder import MEASURED
 
@@ -34,6 +35,9 @@ def fingerprint(results: Path) -> str:
         for file in sorted((ROOT / package).rglob("*")):
             if file.suffix in (".py", ".j2", ".css", ".js", ".toml"):
                 digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
+    own = users_folder()
+    for file in sorted(own.glob("*.py")) if own else []:
+        digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
 
 
