@@ -25,7 +25,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper decide trends restore list status new-ablation report notebook paper compare retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(names)
+.PHONY: help setup all deeper decide trends restore list status new-ablation report notebook paper compare export retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(names)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ help: ## List all targets
 	  '           TOKENIZER (characters, bpe)  VOCAB_SIZE (of byte pairs)' \
 	  '           SEEDS  FIRST_SEED  BUDGETS (as in 1,4)  JOBS  EXECUTOR (local, ray)  DEVICE (auto, cuda, mps, cpu)' \
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
-	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, notebook, paper)' \
+	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, notebook, paper, export)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
 	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...), PAGE (an .html): judge  JSON (0, 1: claims, judge, list, status, verify)' \
@@ -70,6 +70,8 @@ compare: $(installed) ## Mark the verdicts that another study decides too: make 
 	@$(python) -m experiments compare $(SECOND)
 paper: $(installed) ## Write up the study as paper.html and LaTeX; REFERENCE=1: the published tables
 	@$(python) -m experiments paper
+export: $(installed) ## Write the tables as CSV and the verdicts as JSON; REFERENCE=1: the published tables
+	@$(python) -m experiments export
 retry: $(installed) ## Train the failed runs again
 	@$(python) -m experiments retry
 claims: $(installed) ## Print the verdicts of the study; REFERENCE=1: the published ones

@@ -1,6 +1,5 @@
 """`judge` and `claims`: verdicts on claims about anybody's runs, and those of a study."""
 
-import json
 import runpy
 from collections import Counter
 from collections.abc import Sequence
@@ -25,13 +24,12 @@ from experiments.cli.options import (
 from experiments.errors import UserError
 from experiments.files import sha256, write_atomically
 from experiments.records.collect import read_table
+from experiments.records.export import claims_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Rows = list[dict[Any, Any]]
-
-JSON_VERSION = 1  # of what `--json` prints: raised with the names or the meaning of a column
 
 
 def judge(
@@ -68,7 +66,7 @@ def judge(
         raise UserError(str(error)) from None
     rows, unchecked = _records(verdicts), _unchecked(stated, planned=bool(looks))
     if as_json:
-        print(_json(rows))
+        print(claims_json(rows))
     else:
         _print(rows)
         for sentence in unchecked:
@@ -90,7 +88,7 @@ def claims(
     folder = study.results / "reference" / study.folder.name if reference else study.folder
     rows = _records(read_table(folder, "claims"))
     if as_json:
-        print(_json(rows))
+        print(claims_json(rows))
     else:
         _print(rows)
 
@@ -121,10 +119,6 @@ def _numbers(looks: str) -> list[int]:
         return [int(part) for part in looks.split(",")] if looks else []
     except ValueError:
         raise UserError(f"LOOKS={looks} must be numbers of seeds, as in 8,12,20") from None
-
-
-def _json(rows: Rows) -> str:
-    return json.dumps({"version": JSON_VERSION, "claims": rows}, indent=1, ensure_ascii=False)
 
 
 def _records(verdicts: "pd.DataFrame") -> Rows:

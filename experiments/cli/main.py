@@ -61,6 +61,7 @@ _COMMANDS = {
             "Compare a study with studies of other corpora, seeds or machines.",
         ),
         "paper": ("report:paper", "Write the study as a short paper."),
+        "export": ("report:export", "Write the tables as CSV, and the verdicts as JSON."),
         "new-ablation": ("new_ablation:new_ablation", "Write the file of a new ablation."),
     },
     "Judge other runs": {"judge": ("judge:judge", "Judge claims about anybody's runs.")},

@@ -1,4 +1,4 @@
-"""`report`, `notebook`, `compare` and `paper`: write what readers open, in own processes."""
+"""`report`, `notebook`, `compare`, `paper` and `export`: write what readers open."""
 
 import contextlib
 import math
@@ -48,6 +48,16 @@ def paper(*, study: StudyOptions = StudyOptions(), reference: Reference = False)
     """
     command = [sys.executable, "-m", "report.paper.build", str(_shown_folder(study, reference))]
     return subprocess.run(command, check=False).returncode
+
+
+def export(*, study: StudyOptions = StudyOptions(), reference: Reference = False) -> None:
+    """Write the tables as CSV, the verdicts as JSON, and a description of every column: what the
+    last page was made from, or the published tables.
+    """
+    from experiments.records.export import export as write_tables  # which needs pandas
+
+    folder = _shown_folder(study, reference)
+    print(f"exported {write_tables(folder, folder / 'export')} tables to {folder / 'export'}")
 
 
 def notebook(
