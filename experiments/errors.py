@@ -1,7 +1,8 @@
-"""The error that the user can correct, and the exit status of a command that meets it."""
+"""The error that the user can correct, the exit status of a command, and texts to be shown."""
 
 import errno
 import sys
+import unicodedata
 from collections.abc import Callable
 
 
@@ -33,5 +34,23 @@ def exit_status(command: Callable[[], int | None]) -> int:
         message = str(error)
     except OSError as error:
         message = disk_error_message(error)
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     return 2
+
+
+def printable(text: str) -> str:
+    """The text with its control characters and its marks of direction written out, as in "\\x1b".
+
+    A terminal obeys such characters, marks of direction hide what stands after them, and XML must
+    not hold some of them. Line breaks and tabs are kept.
+    """
+    hidden = {character for character in text if unicodedata.category(character) in _HIDDEN}
+    hidden -= {"\n", "\t"}
+    return text.translate({ord(character): _written_out(character) for character in hidden})
+
+
+_HIDDEN = ("Cc", "Cf", "Cs")  # Unicode's control, format and surrogate characters
+
+
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -9,6 +9,8 @@ from IPython.display import HTML
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
+from experiments.errors import printable
+
 TEMPLATES = Path(__file__).parent / "templates"
 EMPTY = HTML("")
 _ENVIRONMENT = jinja2.Environment(
@@ -17,6 +19,7 @@ _ENVIRONMENT = jinja2.Environment(
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    finalize=lambda value: printable(value) if type(value) is str else value,
 )
 
 
@@ -36,7 +39,7 @@ def render(template: str, suffix: str = "html", **values: Any) -> Markup:
 
 def paragraph(text: str) -> Markup:
     """A paragraph of plain text."""
-    return Markup("<p>{}</p>\n").format(text)
+    return Markup("<p>{}</p>\n").format(text if isinstance(text, Markup) else printable(text))
 
 
 def join_html(*parts: Markup | str) -> HTML:

@@ -13,6 +13,8 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from PIL import Image
 
+from experiments.errors import printable
+
 # Colours of a figure that the page replaces by its own, which differ in light and in dark.
 INK = "#1c1c1d"
 SOFT = "#595956"
@@ -71,7 +73,7 @@ _DEFAULTS = {  # declarations that the page makes for all figures, or that hold 
 
 def set_tip(artist: Artist, text: str) -> None:
     """Let the page show a text while the pointer is over an artist."""
-    artist.set_gid(_TIP + text)
+    artist.set_gid(_TIP + printable(text))
 
 
 def inline_svg(figure: Figure, alt: str) -> Markup:
@@ -84,7 +86,7 @@ def inline_svg(figure: Figure, alt: str) -> Markup:
     buffer = io.StringIO()
     box = None if figure.get_constrained_layout() else "tight"
     figure.savefig(buffer, format="svg", bbox_inches=box, dpi=_IMAGE_DPI, metadata={"Date": None})
-    text = buffer.getvalue()
+    text = printable(buffer.getvalue())  # a name may have characters that XML must not hold
     prefix = "s" + hashlib.sha256(text.encode()).hexdigest()[:8]
     root = ET.fromstring(text)
     width, height = (float(number) for number in root.attrib["viewBox"].split()[2:])

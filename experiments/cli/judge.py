@@ -21,7 +21,7 @@ from experiments.cli.options import (
     RunsFile,
     StudyOptions,
 )
-from experiments.errors import UserError
+from experiments.errors import UserError, printable
 from experiments.files import sha256, write_atomically
 from experiments.records.collect import read_table
 from experiments.records.export import claims_json
@@ -70,7 +70,7 @@ def judge(
     else:
         _print(rows)
         for sentence in unchecked:
-            print(sentence)
+            print(printable(sentence))
     if page is not None:
         from report.page.judged import judged_page
 
@@ -130,6 +130,10 @@ def _print(rows: Rows) -> None:
     """Print a row per verdict, and what each rests on."""
     from report.verdicts.text import format_interval, format_number, format_p
 
+    rows = [
+        {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in rows
+    ]
     console = Console(highlight=False, markup=False, soft_wrap=True)
     budgets = int(any(row["budget"] is not None for row in rows))
     table = Table("claim", *["budget"] * budgets, "verdict", "effect", "interval", "n", "p")

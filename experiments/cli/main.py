@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from experiments.catalogue import add_folder
 from experiments.cli.options import VARIABLES, AblationFolder
-from experiments.errors import UserError, disk_error_message
+from experiments.errors import UserError, disk_error_message, printable
 
 app = App(
     name="transformer-ablations",
@@ -122,5 +122,5 @@ def main() -> None:
 
 
 def _refuse(message: str) -> None:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print("error: " + " ".join(printable(message).split()), file=sys.stderr)
     sys.exit(2)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch._dynamo  # optimizers import it at first use: 2 s, here once for all forked workers
 
+from experiments.errors import printable
 from experiments.files import sha256, write_atomically
 from experiments.probes import own
 from experiments.probes.layers import layer_measures, layers
@@ -231,7 +232,7 @@ def finite(value: Any) -> Any:
 
 def failure_reason(error: BaseException) -> str:
     """The type and message of an error on one line, with a hint if memory ran out."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    text = " ".join(printable(f"{type(error).__name__}: {error}").split())
     if isinstance(error, torch.OutOfMemoryError):
         return f"out of memory: fewer runs at once (SLOTS_PER_GPU) leave more to each. {text}"
     # torch raises a RuntimeError when the memory of the machine runs out

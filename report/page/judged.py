@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from experiments.claim import Claim
+from experiments.errors import printable
 from report.figures.charts import (
     Colours,
     chart_of,
@@ -85,7 +86,8 @@ def _of_metric(runs: pd.DataFrame, metric: str, claims: Sequence[Claim]) -> list
     """The figures and the table of a metric, at each budget, for the variants of its claims."""
     arms = {arm for claim in claims if claim.metric == metric for arm in claim.effect}
     runs = runs[runs["variant"].astype(str).isin(arms)]
-    runs = runs.assign(variant=runs["variant"].astype(str), value=runs[metric].astype(float))
+    variants = runs["variant"].astype(str).map(printable)
+    runs = runs.assign(variant=variants, value=runs[metric].astype(float))
     names = list(dict.fromkeys(runs["variant"]))
     parts: list[Markup | str] = []
     budgets = sorted({*runs["budget"]}) if "budget" in runs else [None]

@@ -203,3 +203,16 @@ def test_the_page_is_written_where_it_is_asked_for_and_over_no_other_file(
     status, _, errors = judge(table, CLAIMS, "--page", str(table))
     assert (status, "must end in .html" in errors) == (2, True)
     assert table.read_bytes() == RUNS.read_bytes()
+
+
+def test_what_a_terminal_would_obey_is_written_out(judge: Command, tmp_path: Path):
+    text = CLAIMS.read_text().replace("A wider network", "\\x1b[2JA \\u202ewider network")
+    claims = tmp_path / "claims.py"
+    claims.write_text(text.replace('id="wide"', 'id="wide\\x07"'))
+    status, output, errors = judge(RUNS, claims)
+    assert status == 0, errors
+    assert r"wide\x07: “\x1b[2JA \u202ewider network has" in output
+    assert not {"\x1b", "\u202e", "\x07"} & {*output}
+    claims.write_text("raise ValueError('\\x1b[2J bad')")
+    status, _, errors = judge(RUNS, claims)
+    assert (status, r"\x1b[2J bad" in errors, "\x1b" in errors) == (2, True, False)

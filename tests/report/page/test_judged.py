@@ -1,5 +1,6 @@
 """The page of `judge`: every claim, figures of every metric, and nothing that is only ours."""
 
+import dataclasses
 import re
 
 import pandas as pd
@@ -88,3 +89,16 @@ def test_runs_that_cannot_be_judged_have_a_page_with_the_reason():
     table = runs()
     table.loc[3, "val_loss"] = float("nan")
     assert "base has no finite val_loss in seed 3" in page(table, CLAIM)
+
+
+def test_control_characters_and_marks_of_direction_are_written_out():
+    """They are not obeyed by a terminal, not hidden from a reader, and not refused by an SVG."""
+    odd = "red\x1b[31m\u202e\x00"
+    claim = dataclasses.replace(
+        CLAIM, id="x\x07", sentence=f"It is {odd}.", effect={"base": 1, odd: -1}
+    )
+    table = runs(budgets=2, steps=3)
+    table["variant"] = table["variant"].replace({ODD: odd})
+    html = page(table, claim)
+    assert not {"\x1b", "\u202e", "\x00", "\x07"} & {*html}
+    assert r"It is red\x1b[31m\u202e\x00." in html
