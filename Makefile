@@ -3,7 +3,7 @@
 VENV ?= .venv
 # Your own interpreter. It is used as it is: no environment is made and nothing is installed.
 PYTHON ?=
-# Optional packages: ray, tensorboard, wandb.
+# Optional packages: ray, tensorboard, wandb, mlflow, optimizers.
 EXTRAS ?= $(filter ray,$(EXECUTOR)) $(filter tensorboard wandb,$(TRACKER))
 comma := ,
 # The network that `make model` shows; empty to list all networks.

@@ -63,10 +63,10 @@ GROUPS = {
 class OwnProbe:
     """A measurement of one's own of every variant's trained network.
 
-    `measure` is a function of the ablation's file. It takes a `TrainedModel` and returns a
-    dictionary. A number in it is a metric. A list of numbers is a line of the probe's figure, drawn
-    against 0, 1, 2, …; a dictionary from numbers to numbers is a line against its keys. `x` and `y`
-    are the labels of the figure's axes.
+    `measure` is a function of the ablation's file. It is called with the network, its `RunSpec` and
+    its task, and returns a dictionary. A number in the dictionary is a metric. A list of numbers is
+    a line of the probe's figure, drawn against 0, 1, 2, …; a dictionary from numbers to numbers is
+    a line against its keys. `x` and `y` are the labels of the figure's axes.
 
     `metrics` names the numbers that are returned. A claim is about one of them with
     metric="<name of the function>.<name of the number>".
@@ -75,7 +75,7 @@ class OwnProbe:
         ValueError: a name is empty, has a dot, or is used twice.
     """
 
-    measure: Callable[[Any], Mapping[str, Any]]
+    measure: Callable[..., Mapping[str, Any]]
     metrics: Sequence[str] = ()
     x: str = "place"
     y: str = "value"

@@ -23,7 +23,7 @@ def add_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}")
-    for file in folder.glob("*.py"):
+    for file in {*folder.glob("*.py")} - {folder / "__init__.py"}:
         if (FOLDER / file.name).exists() and folder.resolve() != FOLDER:
             raise UserError(f"{file}: there is a built-in ablation of this name")
     os.environ[VARIABLE] = str(folder.resolve())
@@ -43,12 +43,12 @@ def load_ablations() -> dict[str, Ablation]:
 
     Raises:
         UserError: a file cannot be imported, has no ABLATION, has an ABLATION that contradicts
-            itself, or has a claim of another file. The message names the file, and the line if
-            Python gives it.
+            itself, or has a claim or an own metric of another file. The message names the file, and
+            the line if Python gives it.
     """
     package = importlib.import_module("experiments.ablations")
     ablations: dict[str, Ablation] = {}
-    claims: dict[str, str] = {}
+    taken: dict[tuple[str, str], str] = {}
     for module in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
         name = module.replace("_", "-")
         try:
@@ -60,12 +60,14 @@ def load_ablations() -> dict[str, Ablation]:
         ablation = content["ABLATION"]
         if not isinstance(ablation, Ablation):
             raise UserError(f"{shown_path(name)}: ABLATION is not an Ablation(...)")
-        for claim in ablation.claims:
-            first = claims.setdefault(claim.id, name)
-            if first != name:
-                raise UserError(
-                    f"{shown_path(name)}: claim '{claim.id}' is in {shown_path(first)} already"
-                )
+        measured = [metric for probe in ablation.own_probes for metric in probe.measured]
+        for kind, ids in (("claim", [claim.id for claim in ablation.claims]), ("metric", measured)):
+            for each in ids:
+                first = taken.setdefault((kind, each), name)
+                if first != name:
+                    raise UserError(
+                        f"{shown_path(name)}: {kind} '{each}' is in {shown_path(first)} already"
+                    )
         ablations[name] = ablation
     return ablations
 

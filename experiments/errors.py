@@ -34,8 +34,13 @@ def exit_status(command: Callable[[], int | None]) -> int:
         message = str(error)
     except OSError as error:
         message = disk_error_message(error)
-    print(f"error: {printable(message)}", file=sys.stderr)
+    print_error(message)
     return 2
+
+
+def print_error(message: str) -> None:
+    """Print an error as one line."""
+    print("error: " + " ".join(printable(message).split()), file=sys.stderr)
 
 
 def printable(text: str) -> str:

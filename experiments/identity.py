@@ -79,6 +79,7 @@ _CUSTOM = "experiments.ablations."  # the only package that functions of one's o
 
 # A run's numbers are decided by the files of these rooms and by every file that they import.
 _ROOMS = ("experiments/training", "experiments/probes")
+_PACKAGES = ("model", "experiments", "report")
 
 
 @functools.cache
@@ -139,6 +140,8 @@ def _imported(tree: ast.AST) -> Iterator[str]:
             # A name that is imported from a package may be a module of the package.
             modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for module in modules:
+            if module.partition(".")[0] not in _PACKAGES:
+                continue  # an installed copy lies beside all other packages
             path = module.replace(".", "/")
             for file in (f"{path}.py", f"{path}/__init__.py"):
                 if (ROOT / file).exists():

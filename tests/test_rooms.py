@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "experiments.running": BELOW_RUNNING,
     "experiments.theory": {"experiments", "experiments.records"} | MODEL,
     "experiments.benchmarks": BELOW_RUNNING | {"experiments.running"},
-    "report": set(),
+    "report": {"experiments"},
     "report.verdicts": {"experiments"},
     "report.adapters": set(),
     "report.study": BELOW_REPORT | {"report.verdicts"},

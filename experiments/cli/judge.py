@@ -52,7 +52,7 @@ def judge(
         raise UserError("judge needs runs and claims: `make judge RUNS=runs.csv CLAIMS=claims.py`")
     if page is not None and page.suffix != ".html":
         raise UserError(f"PAGE={page} must end in .html")
-    # pandas and scipy take a second to import, and no other command needs them
+    # scipy takes a second to import, and `claims` does not need it
     from report.adapters.folders import DATABASE, read_tracked
     from report.verdicts.read_runs import read_runs
     from report.verdicts.runs import judge as judge_runs

@@ -2,102 +2,103 @@
 imported when the command is called.
 """
 
+import importlib
 import importlib.metadata
 import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from experiments.catalogue import add_folder
 from experiments.cli.options import VARIABLES, AblationFolder
-from experiments.errors import UserError, disk_error_message, printable
+from experiments.errors import UserError, disk_error_message, print_error
 
-app = App(
-    name="transformer-ablations",
-    help="Train the ablation study and write its report.",
-    help_format="plaintext",
-    version=lambda: importlib.metadata.version("transformer-ablations"),
-    version_flags=["--version"],
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
-)
+
+def _version() -> str:
+    """The version of the installed package."""
+    try:
+        return importlib.metadata.version("transformer-ablations")
+    except importlib.metadata.PackageNotFoundError:  # used with an interpreter of one's own
+        raise UserError("the package is not installed: `pip install .` installs it") from None
+
+
 _COMMANDS = {
     "Train": {
-        "run": (
-            "run:run",
-            "Train the unfinished runs of all ablations or of those named, and write the page.",
-        ),
-        "deeper": ("run:deeper", "Finish the study, and train it at the next budget."),
-        "decide": (
-            "decide:decide",
-            "Add seeds, as planned, to the undecided claims that they would decide.",
-        ),
-        "trends": (
-            "decide:trends",
-            "Train the claims whose effects change with the budget at a deeper one.",
-        ),
-        "retry": ("run:retry", "Train failed runs again."),
-        "restore": (
-            "run:restore",
-            "Make the published runs from the published tables, to go on from them.",
-        ),
-        "verify": ("verify:verify", "Train finished runs again, and compare the results."),
-        "clean": ("run:clean", "Delete the results of a profile."),
+        "run": "run:run",
+        "deeper": "run:deeper",
+        "decide": "decide:decide",
+        "trends": "decide:trends",
+        "retry": "run:retry",
+        "restore": "run:restore",
+        "verify": "verify:verify",
+        "clean": "run:clean",
     },
     "Look": {
-        "list": ("listing:list_ablations", "What a study consists of, and how long it takes."),
-        "status": ("listing:status", "What is done, and how long the rest takes."),
-        "claims": ("judge:claims", "The verdicts of a study."),
-        "columns": ("listing:columns", "The tables of a study and their columns."),
-        "network": ("network:network", "A network's layers, parameters and cost."),
+        "list": "listing:list_ablations",
+        "status": "listing:status",
+        "claims": "judge:claims",
+        "columns": "listing:columns",
+        "network": "network:network",
     },
     "Write": {
-        "report": ("report:report", "Write the page from what is finished."),
-        "notebook": ("report:notebook", "Write the notebook of an ablation, executed."),
-        "compare": (
-            "report:compare",
-            "Compare a study with studies of other corpora, seeds or machines.",
-        ),
-        "paper": ("report:paper", "Write the study as a short paper."),
-        "export": ("report:export", "Write the tables as CSV, and the verdicts as JSON."),
-        "new-ablation": ("new_ablation:new_ablation", "Write the file of a new ablation."),
+        "report": "report:report",
+        "notebook": "report:notebook",
+        "compare": "report:compare",
+        "paper": "report:paper",
+        "export": "report:export",
+        "new-ablation": "new_ablation:new_ablation",
     },
-    "Judge other runs": {"judge": ("judge:judge", "Judge claims about anybody's runs.")},
+    "Judge other runs": {"judge": "judge:judge"},
     "One run": {
-        "train": (
-            "single_run:train",
-            "Train the base network, with changes, and keep its weights.",
-        ),
-        "sample": ("single_run:sample", "Let a trained network write text."),
-        "evaluate": ("single_run:evaluate", "Evaluate a trained network."),
+        "train": "single_run:train",
+        "sample": "single_run:sample",
+        "evaluate": "single_run:evaluate",
     },
     "Measure": {
-        "calibrate": ("bench:calibrate", "Train nanoGPT's recipes, beside its published losses."),
-        "bench": (
-            "bench:bench",
-            "Measure the speed of training beside nanoGPT and the machine's peak.",
-        ),
-        "gpu-check": ("bench:gpu_check", "Check the graphics card."),
+        "calibrate": "bench:calibrate",
+        "bench": "bench:bench",
+        "gpu-check": "bench:gpu_check",
     },
 }
-for _place, (_heading, _commands) in enumerate(_COMMANDS.items()):
-    _group = Group(_heading, sort_key=_place)
-    for _name, (_function, _help) in _commands.items():
-        app.command(f"experiments.cli.{_function}", name=_name, group=_group, help=_help)
-app.register_install_completion_command()
 
 
-@app.meta.default
-def _with_folder(
-    *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    ablations: AblationFolder = None,
-) -> int | None:
-    """Carry out a command, with the ablations of a folder beside the built-in ones."""
-    if ablations is not None:
-        add_folder(ablations)
-    return app(words, exit_on_error=False, print_error=False)
+def command_line(*, now: bool = False) -> App:
+    """The command line. Its `meta` takes the folder of the user's ablations first.
+
+    now: whether all commands are imported, so that the list of commands has their descriptions.
+        Otherwise a command is imported when it is called, which is faster.
+    """
+    app = App(
+        name="transformer-ablations",
+        help="Train the ablation study and write its report.",
+        help_format="plaintext",
+        version=_version,
+        version_flags=["--version"],
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for place, (heading, commands) in enumerate(_COMMANDS.items()):
+        group = Group(heading, sort_key=place)
+        for name, path in commands.items():
+            module, _, function = path.partition(":")
+            found: Any = f"experiments.cli.{path}"
+            if now:
+                found = getattr(importlib.import_module(f"experiments.cli.{module}"), function)
+            app.command(found, name=name, group=group)
+    app.register_install_completion_command()
+
+    @app.meta.default
+    def carry_out(
+        *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        ablations: AblationFolder = None,
+    ) -> int | None:
+        if ablations is not None:
+            add_folder(ablations)
+        return app(words, exit_on_error=False, print_error=False)
+
+    return app
 
 
 def main() -> None:
@@ -107,8 +108,10 @@ def main() -> None:
     for name in VARIABLES:
         if os.environ.get(name) == "":  # make exports every variable; an empty one is not set
             del os.environ[name]
+    words = sys.argv[1:]
+    app = command_line(now=not words or words[0] in ("-h", "--help"))
     try:
-        sys.exit(app.meta(sys.argv[1:], exit_on_error=False, print_error=False) or 0)
+        sys.exit(app.meta(words, exit_on_error=False, print_error=False) or 0)
     except (CycloptsError, UserError) as error:
         _refuse(str(error))
     except BrokenPipeError:  # who reads the output has seen enough
@@ -122,5 +125,5 @@ def main() -> None:
 
 
 def _refuse(message: str) -> None:
-    print("error: " + " ".join(printable(message).split()), file=sys.stderr)
+    print_error(message)
     sys.exit(2)

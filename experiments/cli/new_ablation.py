@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from experiments.catalogue import check_known, file_of, load_ablations
+from experiments.catalogue import check_known, file_of, load_ablations, users_folder
 from experiments.cli.options import AblationKind, AblationName
 from experiments.errors import UserError
 from experiments.files import ROOT, write_atomically
@@ -124,6 +124,8 @@ def new_ablation(name: AblationName = "", /, kind: AblationKind = "") -> None:
     train = f"make {target} PROFILE=smoke"
     if not _MAKEFILE.exists():  # an installed copy
         train = f"transformer-ablations run {target} --profile smoke --ablations {shown.parent}"
+    elif users_folder():
+        train += f" ABLATIONS={shown.parent}"
     print(f"train it with `{train}`: results/smoke/report.html has its section")
 
 
@@ -157,7 +159,11 @@ def write_new(name: str, kind: str = "") -> Path:
 def _own_text(name: str, title: str, kind: dict[str, str]) -> str:
     """The file of an ablation that brings a part of its own."""
     parts = _USUAL | kind | {"code": kind["code"].strip()}
-    parts["mine"] = parts["mine"].format(field=kind.get("field"))
+    parts["mine"] = parts["mine"].replace("{field}", kind.get("field", ""))
+    if "field" not in kind:  # metrics are called after the function of a probe
+        named = ("code", "metric", "probes")
+        function = name.replace("-", "_")
+        parts |= {part: parts[part].replace("{function}", function) for part in named}
     return _OWN_TEMPLATE.format(name=name, title=title, **parts)
 
 

@@ -200,7 +200,7 @@ def compare(spec: RunSpec, first: RunFolder, second: RunFolder) -> Comparison:
     """Compare all results of two trainings of a run, but for times and machines."""
     summaries = [folder.summary() or {} for folder in (first, second)]
     same_machine = all(summaries[0].get(name) == summaries[1].get(name) for name in _SAME_MACHINE)
-    differences = list(_differences(_results(first), _results(second)))
+    differences = list(_differences(_results(spec, first), _results(spec, second)))
     if not differences:
         return Comparison(spec, Agreement.SAME, "", same_machine)
     place, most = max(differences, key=lambda difference: difference[1])
@@ -213,15 +213,19 @@ def compare(spec: RunSpec, first: RunFolder, second: RunFolder) -> Comparison:
     return Comparison(spec, agreement, difference, same_machine)
 
 
-def _results(folder: RunFolder) -> dict[str, Any]:
-    """Everything in a run's folder that must be the same in a second training."""
+def _results(spec: RunSpec, folder: RunFolder) -> dict[str, Any]:
+    """Everything in a run's folder that must be the same in a second training. The folder may have
+    probes besides, which are not asked for any more.
+    """
     summary = folder.summary() or {}
     return {
         "summary": {name: summary[name] for name in summary if name not in _NOT_COMPARED},
         "points": [
             {name: point[name] for name in point if name != "seconds"} for point in folder.points()
         ],
-        "probes": folder.probe_tables(),
+        "probes": {
+            name: rows for name, rows in folder.probe_tables().items() if name in spec.probes
+        },
     }
 
 

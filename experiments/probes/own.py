@@ -2,7 +2,6 @@
 
 import copy
 import importlib
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from experiments.probes.trained_model import ProbeTables
+from experiments.records.losses import own_measures
 from experiments.spec import RunSpec, own_probe
 from experiments.training.tasks import Task
 from model.mechanism import mechanism
@@ -20,7 +20,7 @@ class OwnProbeError(Exception):
 
 
 def measure(name: str, model: nn.Module, spec: RunSpec, task: Task) -> ProbeTables:
-    """Rows of a probe of one's own, for the tables "own_probes" and "measures".
+    """Rows of a probe of one's own, for the table "own_probes".
 
     The function is given a copy of the network in evaluation mode, and torch's random state is the
     same afterwards, so that it can change none of the run's numbers. It is called as
@@ -44,10 +44,9 @@ def measure(name: str, model: nn.Module, spec: RunSpec, task: Task) -> ProbeTabl
     if not isinstance(found, Mapping):
         raise OwnProbeError(f"the probe '{function}' returned {found!r:.40} and not a dictionary")
     rows: list[dict[str, Any]] = []
-    measures: list[dict[str, Any]] = []
     for key, value in found.items():
         if _is_number(value):
-            measures.append({"measure": f"{function}.{key}", "value": float(value)})
+            rows.append({"probe": name, "line": str(key), "x": None, "y": float(value)})
             continue
         line = dict(enumerate(value)) if isinstance(value, list | tuple) else value
         if not isinstance(line, Mapping) or not all(map(_is_number, (*line, *line.values()))):
@@ -58,7 +57,7 @@ def measure(name: str, model: nn.Module, spec: RunSpec, task: Task) -> ProbeTabl
         rows += [
             {"probe": name, "line": str(key), "x": float(x), "y": float(y)} for x, y in line.items()
         ]
-    return {"own_probes": rows, "measures": measures}
+    return {"own_probes": rows}
 
 
 def check_own_probes(spec: RunSpec, task: Task, model: nn.Module) -> None:
@@ -70,7 +69,8 @@ def check_own_probes(spec: RunSpec, task: Task, model: nn.Module) -> None:
     """
     for name in filter(own_probe, spec.probes):
         reference = own_probe(name)
-        returned = {row["measure"] for row in measure(name, model, spec, task)["measures"]}
+        rows = measure(name, model, spec, task)["own_probes"]
+        returned = {row["measure"] for row in own_measures(rows)}
         module = importlib.import_module(reference.partition(":")[0])
         for probe in module.ABLATION.own_probes:
             if probe.reference == reference and {*probe.measured} != returned:
@@ -81,4 +81,4 @@ def check_own_probes(spec: RunSpec, task: Task, model: nn.Module) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isinf(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)

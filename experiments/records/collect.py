@@ -16,7 +16,7 @@ from experiments.planning.plan import Plan, PlannedRun, first_by_run_id
 from experiments.recipe import TEXT_TASKS
 from experiments.records.calls import read_calls
 from experiments.records.claim_seals import read_seals
-from experiments.records.losses import Row, with_losses_per_character
+from experiments.records.losses import Row, own_measures, with_losses_per_character
 from experiments.records.run_folder import MEASURED, RunFolder, Status
 from experiments.records.schema import VERSION, schema
 from experiments.records.study import Study
@@ -80,6 +80,8 @@ def _rows_of_run(
                 continue
             for name, rows in probe_tables.items():
                 tables[name] = tables.get(name, []) + rows
+    if own := tables.get("own_probes"):
+        tables["measures"] = tables.get("measures", []) + own_measures(own)
     task = member.spec.recipe.task
     if task in TEXT_TASKS:
         tables = {

@@ -76,7 +76,7 @@ def as_csv(table: pd.DataFrame, columns: list[Column]) -> str:
             shown[name] = table[name].map(_as_json, na_action="ignore")
         elif str(kind) == "int64":
             shown[name] = table[name].astype("Int64")  # without a point, where others are null
-    return shown.to_csv(index=False, lineterminator="\n")
+    return shown.to_csv(index=False, lineterminator="\r\n")
 
 
 def claims_json(rows: list[dict[Any, Any]]) -> str:

@@ -1,10 +1,11 @@
-"""Losses in nats per character of text, beside the recorded losses in nats per target."""
+"""Numbers that are computed from recorded ones: losses per character, and metrics of own probes."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from experiments.metrics import METRICS
 from experiments.records.schema import COLUMNS, per_character
+from experiments.spec import own_probe
 
 Row = dict[str, Any]
 
@@ -43,3 +44,15 @@ def with_losses_per_character(
 def _split(table: str, column: str, row: Mapping[str, Any]) -> str:
     """The split that a loss is a mean over: val, unless the column or the row names another."""
     return column.removesuffix("_loss") if table == "runs" else row.get("split", "val")
+
+
+def own_measures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The metrics among the rows of the table "own_probes", as rows of the table "measures"."""
+    return [
+        {
+            "measure": f"{own_probe(row['probe']).partition(':')[2]}.{row['line']}",
+            "value": row["y"],
+        }
+        for row in rows
+        if row["x"] is None
+    ]

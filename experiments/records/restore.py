@@ -17,7 +17,6 @@ from experiments.records.provenance import write_environment
 from experiments.records.run_folder import MEASURED, RunFolder
 from experiments.records.schema import per_character
 from experiments.records.study import MANIFEST, Study
-from experiments.spec import own_probe
 
 # Columns of the table `runs` that `collect` takes from the plan or computes.
 _OF_THE_PLAN = ("run_id", "ablation", "variant", "seed", "tuning", "corpus_hash", "flops")
@@ -68,10 +67,8 @@ def _write_runs(
         now = [run_id for run_id in planned if run_id in runs and run_id not in written]
         if not now:
             break
-        probes = {probe for run in plan.comparison_runs for probe in run.spec.probes}
-        own = {own_probe(probe).partition(":")[2]: probe for probe in probes if own_probe(probe)}
         for run_id in now:
-            _write_run(folder, planned[run_id], runs[run_id], rows[run_id], own)
+            _write_run(folder, planned[run_id], runs[run_id], rows[run_id])
         written |= {*now}
     if unplanned := sorted({*runs} - written):
         where = "/".join(runs[unplanned[0]][name] for name in ("ablation", "variant"))
@@ -81,22 +78,13 @@ def _write_runs(
         )
 
 
-def _write_run(
-    folder: Path,
-    member: PlannedRun,
-    run: Row,
-    tables: dict[str, list[Row]],
-    own: dict[str, str],
-) -> None:
-    """Write the folder of a run, as its training would have written it.
-
-    own: names of the probes of one's own, by function.
-    """
+def _write_run(folder: Path, member: PlannedRun, run: Row, tables: dict[str, list[Row]]) -> None:
+    """Write the folder of a run, as its training would have written it."""
     target = RunFolder(folder, run["run_id"])
     write_atomically(target.path / "spec.json", member.spec.to_json().encode())
     points = [json.dumps(_recorded(point)) for point in tables.pop("curves", [])]
     write_atomically(target.metrics, "".join(f"{point}\n" for point in points).encode())
-    for probe, content in _by_probe(tables, own).items():
+    for probe, content in _by_probe(tables).items():
         write_atomically(target.probe(probe), json.dumps(content).encode())
     not_recorded = (*_OF_THE_PLAN, *_COMPUTED)
     target.finish(
@@ -108,25 +96,22 @@ def _write_run(
     )
 
 
-def _by_probe(tables: dict[str, list[Row]], own: dict[str, str]) -> dict[str, dict[str, list[Row]]]:
+def _by_probe(tables: dict[str, list[Row]]) -> dict[str, dict[str, list[Row]]]:
     """The rows of a run's probes, by probe and table. The table of a built-in probe has the probe's
-    name. A measure is in `measures` of its probe: that of a probe of one's own begins with the name
-    of the function.
+    name, and its measures are in `measures`; what `collect` computes is left out.
     """
     probes: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for table, rows in tables.items():
         for row in rows:
             name = row.get("measure", "")
+            if "." in name or name.endswith(per_character("")):
+                continue
+            probe, recorded = table, _recorded(row)
             if table == "own_probes":
-                probe = row["probe"]
+                probe, recorded = row["probe"], {"x": None, "y": None} | recorded
             elif table == "measures":
-                if name.endswith(per_character("")):
-                    continue  # `collect` computes it
-                function = name.partition(".")[0] if "." in name else ""
-                probe = own.get(function) or PROBE_OF.get(name) or PROBE_OF[per_character(name)]
-            else:
-                probe = table
-            probes[probe][table].append(_recorded(row))
+                probe = PROBE_OF.get(name) or PROBE_OF[per_character(name)]
+            probes[probe][table].append(recorded)
     return probes
 
 

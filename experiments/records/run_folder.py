@@ -35,7 +35,7 @@ from experiments.files import (
     write_atomically,
     write_sealed,
 )
-from experiments.spec import RunSpec
+from experiments.spec import RunSpec, own_probe
 
 # Tables that are measured without the runs of the study.
 MEASURED = ("identities", "theory", "encodings", "costs", "bench", "verified", "second")
@@ -89,8 +89,10 @@ class RunFolder:
             checkpoint = None
         if not checkpoint:  # weights are written at the last step, which is then trained again
             self.weights.unlink(missing_ok=True)
-        for file in self.path.glob("probes/*@*.json"):  # of functions that have been edited since
-            if file.name.removesuffix(".json") not in spec.probes:
+        measured = {own_probe(name) for name in spec.probes}
+        for file in self.path.glob("probes/*@*.json"):
+            name = file.name.removesuffix(".json")
+            if name not in spec.probes and own_probe(name) in measured:  # edited since
                 file.unlink()
         # Points after the checkpoint are recorded again.
         with self.metrics.open("ab") as metrics:

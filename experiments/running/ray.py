@@ -17,6 +17,8 @@ import ray
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from experiments.catalogue import VARIABLE as FOLDER_VARIABLE
+from experiments.catalogue import users_folder
 from experiments.errors import UserError
 from experiments.records.provenance import machine
 from experiments.records.run_folder import RunFolder
@@ -31,6 +33,12 @@ _POLL_INTERVAL = 0.2  # seconds
 _PROGRESS_INTERVAL = 1.0  # least seconds between two events of a run: a study may have thousands
 
 
+def _inherited() -> dict[str, str]:
+    """Environment variables that the nodes need. A folder of ablations must be shared by all."""
+    own = users_folder()
+    return {FOLDER_VARIABLE: str(own)} if own else {}
+
+
 class Ray:
     """The executor "ray".
 
@@ -43,7 +51,12 @@ class Ray:
         if ray.is_initialized():
             return
         try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+            ray.init(
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False,
+                runtime_env={"env_vars": _inherited()},
+            )
         except (OSError, RuntimeError, ValueError) as error:
             address = os.environ.get("RAY_ADDRESS")
             where = f" at RAY_ADDRESS={address}" if address else ""

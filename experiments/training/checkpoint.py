@@ -111,11 +111,12 @@ def _packed(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
         TypeError: the value holds something else than tensors, numbers, texts, None and lists.
     """
     if isinstance(value, Tensor):
-        tensors[place] = value
-        return {"tensor": place}
+        known = next((name for name, tensor in tensors.items() if tensor is value), place)
+        tensors[known] = value  # groups may share a tensor
+        return {"tensor": known}
     if isinstance(value, list | tuple):
         parts = [_packed(part, f"{place}.{i}", tensors) for i, part in enumerate(value)]
-        return {type(value).__name__: parts}
+        return {"tuple" if isinstance(value, tuple) else "list": parts}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}  # which JSON has no number for
     if isinstance(value, int | float | str | None):

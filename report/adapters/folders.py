@@ -14,13 +14,13 @@ DATABASE = ".db"
 _KINDS = {
     "*tfevents*": "TensorBoard's event files",
     "*.wandb": "Weights & Biases' offline runs",
-    f"*{DATABASE}": "MLflow's databases",
+    "mlflow.db": "a database of MLflow",
 }
 
 
 def read_tracked(place: Path) -> pd.DataFrame:
     """The runs in one of MLflow's databases, or in a folder of TensorBoard's event files, of
-    Weights & Biases' offline runs, or with a database of MLflow's.
+    Weights & Biases' offline runs, or with the file mlflow.db.
 
     Returns a row per run with the columns `variant`, `seed`, `step` and one per metric. Variant and
     seed are those of the run's config, or else of its name, as in "pre-ln/seed-3".

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from report.adapters.logged_runs import LoggedRun
 
+_SQLITE = b"SQLite format 3\0"  # with which every database of SQLite begins
+
 
 def database_runs(file: Path) -> list[LoggedRun]:
     """The runs of all experiments in a SQLite database, without those that were deleted.
@@ -28,8 +30,9 @@ def database_runs(file: Path) -> list[LoggedRun]:
         raise ValueError(
             "MLflow is not installed, which reads its databases: make setup EXTRAS=mlflow"
         ) from None
-    if not file.read_bytes().startswith(b"SQLite format 3\0"):
-        raise ValueError(f"{file} is no SQLite database")
+    with file.open("rb") as database:
+        if database.read(len(_SQLITE)) != _SQLITE:
+            raise ValueError(f"{file} is no SQLite database")
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copy(file, folder)
         try:

@@ -28,7 +28,7 @@ def own_probes(tables: Tables, ablation: str) -> HTML:
 
 def _figure(tables: Tables, ablation: str, probe: OwnProbe) -> HTML:
     """The lines of a probe: a panel per line, in which each variant has its mean over seeds."""
-    rows = tables.own_probe(probe, ablation).rename(columns={"y": "value"})
+    rows = tables.own_probe(probe, ablation).dropna(subset="x").rename(columns={"y": "value"})
     if rows.empty:
         return EMPTY
     colours = variant_colours(rows, tables, ablation)

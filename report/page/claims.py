@@ -62,7 +62,7 @@ def verdict_summary(claims: pd.DataFrame) -> str:
     if len(budgets) < 2:
         return _counts_text("of", claims)
     parts = [
-        _counts_text(f"at budget {budget:.0f}, of", claims[claims["budget"] == budget])
+        _counts_text(f"at budget {budget:g}, of", claims[claims["budget"] == budget])
         for budget in budgets
     ]
     without = claims[claims["budget"].isna()]
@@ -136,7 +136,7 @@ def _texts(row: dict[str, Any], stated: Claim | None) -> dict[str, Any]:
         "interval_text": interval,
         "unit": unit,
         "margin_text": f"{row['margin']:g}" if row["scale"] == "difference" else "",
-        "budget_text": "–" if row["budget"] is None else f"{row['budget']:.0f}",
+        "budget_text": "–" if row["budget"] is None else f"{row['budget']:g}",
         "trend_text": _trend_text(row),
         "n_text": "exact" if exact else f"{row['n']}/{row['planned']}{look}",
         "p_text": format_p(row["p"]),

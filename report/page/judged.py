@@ -27,6 +27,7 @@ from report.verdicts.stats import LEVEL, estimate
 from report.verdicts.text import format_estimate, join_words, plural
 
 _MOST_VARIANTS = 12  # of a figure; more colours cannot be told apart
+_MOST_SEEDS = 20  # that are named
 
 
 def judged_page(
@@ -97,7 +98,7 @@ def _of_metric(runs: pd.DataFrame, metric: str, claims: Sequence[Claim]) -> list
         last = _last(at_budget)
         colours = palette(names) if len(names) <= _MOST_VARIANTS else {}
         parts += [_values(last, names, metric, place)]
-        if "step" in at_budget and colours and at_budget["step"].nunique() > 1:
+        if "step" in at_budget and colours and _has_curves(at_budget):
             parts += [_curves(at_budget, colours, metric, place)]
         parts += [details(f"Table of {metric}{place}", _means(last, names, metric))]
     return parts
@@ -182,7 +183,22 @@ def _facts(verdicts: pd.DataFrame, runs: pd.DataFrame, facts: Mapping[str, str])
         *facts.items(),
         ("number of runs", counted),
         ("variants", plural(runs["variant"].astype(str).nunique(), "variant")),
-        ("seeds", join_words([str(seed) for seed in sorted({*runs["seed"]})[:20]])),
+        ("seeds", _named(sorted({*runs["seed"].astype(str)}, key=_in_order))),
         ("compared by", join_words(found) or "nothing could be compared"),
     ]
     return table(("fact", "value"), rows)
+
+
+def _has_curves(runs: pd.DataFrame) -> bool:
+    """Whether a run has more than its final row."""
+    return bool(runs.groupby(["variant", "seed"])["step"].nunique().max() > 1)
+
+
+def _in_order(seed: str) -> tuple[bool, int, str]:
+    """Numbers by their value, and then other texts."""
+    return not seed.isdecimal(), int(seed) if seed.isdecimal() else 0, seed
+
+
+def _named(seeds: Sequence[str]) -> str:
+    more = [f"{len(seeds) - _MOST_SEEDS} more"] if len(seeds) > _MOST_SEEDS else []
+    return join_words([*seeds[:_MOST_SEEDS], *more])

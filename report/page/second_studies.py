@@ -125,14 +125,14 @@ def second_verdicts(tables: Tables) -> pd.DataFrame:
     return second[second["stated"] == second["claim"].map(_rules(tables))]
 
 
-def compared_marks(claims: pd.DataFrame, second: pd.DataFrame) -> dict[tuple[str, int], str]:
+def compared_marks(claims: pd.DataFrame, second: pd.DataFrame) -> dict[tuple[str, float], str]:
     """The mark of each claim and budget that is decided in a study and in a second study.
 
     Args:
         claims: the table "claims" of the study.
         second: the table "second".
     """
-    marks: dict[tuple[str, int], str] = {}
+    marks: dict[tuple[str, float], str] = {}
     for row in _decided_twice(claims, second):
         place = row["claim"], int(row["budget"])
         alike = row["verdict"] == row["verdict_second"] and marks.get(place) != OTHERWISE

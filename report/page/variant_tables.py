@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 from IPython.display import HTML
 
+from experiments.catalogue import users_folder
 from report.html import EMPTY, render, table
 from report.study.effects import is_text, loss_column, mean_of, scored
 from report.study.tables import Tables, records
@@ -49,6 +50,8 @@ def rerun(tables: Tables, ablation: str) -> HTML:
         parts |= {"TOKENIZER": "bpe", "VOCAB_SIZE": str(study.vocab_size)}
     if study.compiled:
         parts["COMPILE"] = "1"
+    if own := users_folder():
+        parts["ABLATIONS"] = str(own)
     options = " ".join(f"{name}={shlex.quote(value)}" for name, value in parts.items())
     return HTML(render("rerun", ablation=ablation, command=f"make {ablation} {options}"))
 

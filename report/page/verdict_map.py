@@ -92,7 +92,7 @@ def map_rows(
     claims: pd.DataFrame,
     second: pd.DataFrame | None = None,
     stated: Mapping[str, Claim] | None = None,
-) -> tuple[list[int], list[MapRow]]:
+) -> tuple[list[float], list[MapRow]]:
     """The budgets, and the claims that are judged at a budget, in the order of `MARKS` by their
     verdicts at the deepest budget, and of the same verdict those judged at the most budgets first.
 
@@ -103,10 +103,10 @@ def map_rows(
     """
     compared = {} if second is None else compared_marks(claims, second)
     trained = claims.dropna(subset=["budget"])
-    budgets = sorted({int(budget) for budget in trained["budget"]})
-    by_claim: dict[str, dict[int, dict[str, Any]]] = {}
+    budgets = sorted({_whole(budget) for budget in trained["budget"]})
+    by_claim: dict[str, dict[float, dict[str, Any]]] = {}
     for row in with_texts(trained, stated):
-        place = row["claim"], int(row["budget"])
+        place = str(row["claim"]), _whole(row["budget"])
         by_claim.setdefault(place[0], {})[place[1]] = row | {"second": compared.get(place, "")}
     rows = []
     for claim, cells in by_claim.items():
@@ -114,6 +114,11 @@ def map_rows(
         at_budgets = [cells.get(budget) for budget in budgets]
         rows.append(MapRow(claim, first["ablation"], first["sentence"], at_budgets))
     return budgets, sorted(rows, key=lambda row: (row.rank, -len(row.judged)))
+
+
+def _whole(budget: float) -> float:
+    """The budget, as a whole number if it is one."""
+    return int(budget) if budget == int(budget) else budget
 
 
 def at_several_budgets(rows: list[MapRow]) -> list[MapRow]:
@@ -137,7 +142,7 @@ def verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> H
         second: the table "second".
     """
     budgets, rows = map_rows(claims, second)
-    heads = [budget_head(tables, budget) for budget in budgets]
+    heads = [budget_head(tables, int(budget)) for budget in budgets]
     return _map(heads, rows, _without_training(claims), tables.present())
 
 
@@ -216,7 +221,7 @@ def draw_verdict_map(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame)
     axes.set_xlim(0, len(budgets))
     axes.set_ylim(len(rows), 0)
     places = [x + 0.5 for x in range(len(budgets))]
-    heads = [budget_head(tables, budget) for budget in budgets]
+    heads = [budget_head(tables, int(budget)) for budget in budgets]
     axes.set_xticks(places, ["\n".join([head, *size.split(", ")]) for head, size in heads])
     axes.xaxis.tick_top()
     sentences = [row.sentence for row in rows]

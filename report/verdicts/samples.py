@@ -63,7 +63,7 @@ def _check_last(variant: str, rows: pd.DataFrame) -> None:
         rows: its rows, indexed by seed.
     """
     known = [name for name in ("budget", "step") if name in rows]
-    values = rows.drop(columns=known).select_dtypes("number").astype(float)
+    values = rows.drop(columns=known).select_dtypes(["number", "bool"]).astype(float)
     finite = (values.abs() < _LARGEST).any(axis=1)
     last = rows["step"] == rows["step"].groupby(level="seed").transform("max")
     if (lost := last & ~finite).any():

@@ -90,3 +90,14 @@ def test_the_version_is_that_of_the_package():
     stated = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert stated
     assert done.stdout.strip() == stated[1]
+
+
+def test_two_probes_with_a_metric_of_the_same_name_are_refused(folder: Path):
+    write_new("my-probe", "probe")
+    text = (folder / "my_probe.py").read_text()
+    assert 'metric="my_probe.mean"' in text  # called after its file, so others differ
+    (folder / "second.py").write_text(text.replace('id="my-probe"', 'id="second"'))
+    with pytest.raises(UserError, match=r"metric 'my_probe\.mean' is in .*my_probe\.py already"):
+        load_ablations()
+    for name in ("my_probe", "second"):
+        sys.modules.pop(f"experiments.ablations.{name}", None)

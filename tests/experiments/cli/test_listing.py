@@ -7,7 +7,7 @@ import pytest
 from helping import leave_finished, leave_tuned
 
 from experiments.catalogue import load_ablations
-from experiments.cli.main import app
+from experiments.cli.main import command_line
 from experiments.cli.options import VARIABLES
 from experiments.data.corpus import Corpus
 from experiments.planning.plan import preliminary_plan, unique_runs
@@ -40,7 +40,7 @@ def listed(speeds: dict[str, float], tmp_path: Path, capsys: pytest.CaptureFixtu
         words = ["--device=cpu", "--jobs=2", f"--results={tmp_path}", *options]
         if not any(option.startswith("--profile") for option in options):
             words.append("--profile=smoke")
-        app(["list", *words], exit_on_error=False)
+        command_line()(["list", *words], exit_on_error=False)
         output = capsys.readouterr().out
         rows = [line.strip("│ ").split("│") for line in output.splitlines() if "│" in line]
         return {name.strip(): [cell.strip() for cell in cells] for name, *cells in rows}, output

@@ -16,6 +16,7 @@ from experiments.ablation import Ablation, Claim, OwnProbe, Variant
 from experiments.data.corpus import Corpus
 from experiments.identity import mechanism_fingerprint
 from experiments.probes.own import OwnProbeError, check_own_probes, measure
+from experiments.records.losses import own_measures
 from experiments.records.run_folder import RunFolder
 from experiments.running import worker
 from experiments.spec import RunSpec
@@ -107,19 +108,20 @@ def test_numbers_are_metrics_and_lists_and_dictionaries_are_lines(
     mine = with_probe(spec, reference, "sizes")
     torch.manual_seed(0)
     model = build(spec.model)
-    tables = measure(mine.probes[0], model, mine, build_task(mine, corpus, torch.device("cpu")))
+    task = build_task(mine, corpus, torch.device("cpu"))
+    rows = measure(mine.probes[0], model, mine, task)["own_probes"]
     sizes = [
         layer.feed_forward.inner.hidden.weight.square().mean().sqrt().item()
         for layer in model.layers
     ]
-    assert tables["measures"] == [{"measure": "sizes.largest", "value": max(sizes)}]
-    lines = [(row["line"], row["x"], row["y"]) for row in tables["own_probes"]]
+    assert own_measures(rows) == [{"measure": "sizes.largest", "value": max(sizes)}]
+    lines = [(row["line"], row["x"], row["y"]) for row in rows if row["x"] is not None]
     assert lines == [
         *(("hidden", float(i), size) for i, size in enumerate(sizes)),
         ("by_depth", 1.0, sizes[0]),
         ("by_depth", 2.5, sizes[-1]),
     ]
-    assert {row["probe"] for row in tables["own_probes"]} == {*mine.probes}
+    assert {row["probe"] for row in rows} == {*mine.probes}
 
 
 def test_a_probe_that_changes_its_network_changes_no_number_of_the_run(
@@ -182,7 +184,8 @@ def test_rows_of_a_probe_that_was_edited_since_are_removed_when_the_run_is_train
     folder.start(mine)
     old = folder.probe(mine.probes[0].replace("@", "@0"))
     old.parent.mkdir()
-    for name in (*mine.probes, old.name.removesuffix(".json"), "heads"):
+    another = mine.probes[0].replace(":sizes", ":of_another_ablation")
+    for name in (*mine.probes, old.name.removesuffix(".json"), "heads", another):
         folder.probe(name).write_text(json.dumps({}))
     folder.finish({"status": "done"})
     assert folder.finished(mine.probes)
@@ -190,6 +193,7 @@ def test_rows_of_a_probe_that_was_edited_since_are_removed_when_the_run_is_train
     folder.start(mine)
     assert not old.exists()
     assert folder.probe("heads").exists()
+    assert folder.probe(another).exists()  # of a shared run, not asked for by this plan
     assert folder.probe(mine.probes[0]).exists()
 
 

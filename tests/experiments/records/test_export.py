@@ -16,6 +16,13 @@ from experiments.records.collect import read_table, write_table
 from experiments.records.export import export
 from experiments.records.schema import COLUMNS
 
+TYPES = {
+    "string": "string",
+    "int64": "integer",
+    "double": "number",
+    "bool": "boolean",
+    "list<element: double>": "array",
+}
 REFERENCE = ROOT / "results" / "reference" / "cpu"
 HOSTILE = (
     "=cmd|' /C calc'!A0",
@@ -23,6 +30,9 @@ HOSTILE = (
     "+1",
     "-1+2",
     "\t=1",
+    "\r=1",
+    "\r",
+    "a\rb",
     'a "quoted", b\nsecond line',
     "<script>alert(1)</script>",
     "nul \x00 and \u202eright to left",
@@ -69,13 +79,8 @@ def test_the_package_describes_every_column_of_every_file(exported: Path):
         fields = resource["schema"]["fields"]
         assert [field["name"] for field in fields] == head
         assert all(field["description"] for field in fields)
-        assert {field["type"] for field in fields} <= {
-            "string",
-            "integer",
-            "number",
-            "boolean",
-            "array",
-        }
+        columns = COLUMNS[resource["path"].removesuffix(".csv")]
+        assert [field["type"] for field in fields] == [TYPES[str(kind)] for _, kind, _ in columns]
 
 
 def test_a_text_that_a_spreadsheet_would_run_has_an_apostrophe_and_any_other_is_kept(

@@ -20,7 +20,8 @@ from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES
 from experiments.records.claim_seals import read_seals, seal_claims
 from experiments.records.collect import collect, read_table, write_table
-from experiments.records.restore import restore
+from experiments.records.losses import own_measures
+from experiments.records.restore import _by_probe, restore
 from experiments.records.run_folder import RunFolder
 from experiments.records.study import Study
 from experiments.running.runner import unfinished
@@ -148,3 +149,12 @@ def test_the_command_says_what_it_restored_and_that_the_training_code_has_change
     assert "the code that trains has changed since" in said  # these runs name no code
     with pytest.raises(UserError, match="unknown published profile 'cpu'"):
         command.restore(study=StudyOptions(profile="cpu", results=tmp_path, device="cpu"))
+
+
+def test_the_rows_of_an_own_probe_go_back_to_its_file_and_its_metrics_are_computed():
+    metric = {"probe": "a.b:f@1", "line": "mean", "x": None, "y": 2.0}
+    point = {"probe": "a.b:f@1", "line": "by layer", "x": 0.0, "y": None}  # not a number
+    measure = {"measure": "f.mean", "value": 2.0}
+    restored = _by_probe({"own_probes": [metric, point], "measures": [measure]})
+    assert restored == {"a.b:f@1": {"own_probes": [metric, point]}}
+    assert own_measures([metric, point]) == [measure]

@@ -107,10 +107,12 @@ def soap(model, recipe):
 
 
 def prodigy(model, recipe):
-    """Its groups have tensors."""
+    """Its groups share tensors."""
     from pytorch_optimizer import Prodigy
 
-    return Prodigy(model.parameters(), lr=1.0)
+    from experiments.training.optim import groups
+
+    return Prodigy(groups(model, recipe), lr=1.0)
 
 
 ABLATION = None

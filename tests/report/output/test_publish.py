@@ -106,6 +106,11 @@ def test_runs_of_an_older_code_are_published_once_the_present_code_repeats_enoug
         verified(results, **made)
         with pytest.raises(UserError, match=words):
             publish(results, tmp_path / "reference")
+    monkeypatch.setattr(publish_module, "REPEATED", 20)  # more than there are
+    verified(results, same=11)
+    with pytest.raises(UserError, match=r"at least 12 of them.*and 11 of 11 are"):
+        publish(results, tmp_path / "reference")
+    monkeypatch.setattr(publish_module, "REPEATED", 5)
     verified(results, same=5, elsewhere=3)
     folder = publish(results, tmp_path / "reference")
     assert json.loads((folder / "manifest.json").read_text())["code"] == ["another"]

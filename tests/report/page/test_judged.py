@@ -102,3 +102,19 @@ def test_control_characters_and_marks_of_direction_are_written_out():
     html = page(table, claim)
     assert not {"\x1b", "\u202e", "\x00", "\x07"} & {*html}
     assert r"It is red\x1b[31m\u202e\x00." in html
+
+
+def test_budgets_need_not_be_whole_and_seeds_need_not_be_numbers():
+    table = runs(budgets=2).assign(seed=lambda rows: [*map(str, rows["seed"])])
+    table["budget"] = table["budget"] / 4
+    table["seed"] = table["seed"].astype(object).where(table["seed"] != "3", 3)
+    html = page(table, CLAIM)
+    assert '<th scope="col">budget 0.25' in html
+    assert '<th scope="col">budget 0.5' in html
+    assert "At budget 0.25, of 1 claim: 1 supported; at budget 0.5" in html
+    assert "<td>0, 1, 2, 3, 4 and 5</td>" in html
+
+
+def test_final_rows_at_different_steps_are_no_curves():
+    table = runs().assign(step=lambda rows: rows["seed"] * 10)
+    assert "over training" not in page(table, CLAIM)
