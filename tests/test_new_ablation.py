@@ -68,7 +68,7 @@ def test_new_ablations_are_trained_judged_and_shown_on_the_page(clone: Path, tex
     for name in ("my-idea", "kerple", *own):
         assert claims.loc[name, "n"] == 1
         assert f'id="{name}"' in page
-    assert "own probe, mine: " in page  # the caption of the probe's figure
+    assert "own probe, my probe: " in page  # the caption of the probe's figure
     lines = read_table(results, "own_probes")
     assert set(lines["run_id"]) <= done_runs
     assert lines.groupby("run_id")["line"].unique().map(list).tolist() == [["entropy"]] * 2

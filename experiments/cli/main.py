@@ -88,6 +88,7 @@ def command_line(*, now: bool = False) -> App:
                 found = getattr(importlib.import_module(f"experiments.cli.{module}"), function)
             app.command(found, name=name, group=group)
     app.register_install_completion_command()
+    app.meta.suppress_keyboard_interrupt = False  # `main` says how to go on
 
     @app.meta.default
     def carry_out(
