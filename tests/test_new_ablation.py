@@ -71,7 +71,7 @@ def test_new_ablations_are_trained_judged_and_shown_on_the_page(clone: Path, tex
     assert "own probe, my probe: " in page  # the caption of the probe's figure
     lines = read_table(results, "own_probes")
     assert set(lines["run_id"]) <= done_runs
-    assert lines.groupby("run_id")["line"].unique().map(list).tolist() == [["entropy"]] * 2
+    assert lines.groupby("run_id")["line"].unique().map(list).tolist() == [["entropy", "mean"]] * 2
 
 
 def test_the_test_suite_passes_with_an_added_ablation(clone: Path):
