@@ -174,7 +174,7 @@ def _means(rows: pd.DataFrame, names: Sequence[str], metric: str) -> Markup:
 
 
 def _facts(verdicts: pd.DataFrame, runs: pd.DataFrame, facts: Mapping[str, str]) -> Markup:
-    """What was judged, and by which rules."""
+    """The table of facts: files with their checksums, runs, variants, seeds and the comparison."""
     pairs = {True: "differences within each seed", False: "differences of means, Welch's interval"}
     found = [words for paired, words in pairs.items() if (verdicts["paired"] == paired).any()]
     places = [name for name in ("variant", "seed", "budget") if name in runs]
@@ -190,7 +190,7 @@ def _facts(verdicts: pd.DataFrame, runs: pd.DataFrame, facts: Mapping[str, str])
 
 
 def _has_curves(runs: pd.DataFrame) -> bool:
-    """Whether a run has more than its final row."""
+    """True if a run has rows at several steps, so that there is a curve to draw."""
     return bool(runs.groupby(["variant", "seed"])["step"].nunique().max() > 1)
 
 
