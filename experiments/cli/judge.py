@@ -4,7 +4,7 @@ import runpy
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -24,10 +24,7 @@ from experiments.cli.options import (
 from experiments.errors import UserError, printable
 from experiments.files import sha256, write_atomically
 from experiments.records.collect import read_table
-from experiments.records.export import claims_json
-
-if TYPE_CHECKING:
-    import pandas as pd
+from experiments.records.export import claims_json, rows_of
 
 Rows = list[dict[Any, Any]]
 
@@ -64,7 +61,7 @@ def judge(
         verdicts = judge_runs(table, stated, looks=_numbers(looks))
     except ValueError as error:
         raise UserError(str(error)) from None
-    rows, unchecked = _records(verdicts), _unchecked(stated, planned=bool(looks))
+    rows, unchecked = rows_of(verdicts), _unchecked(stated, planned=bool(looks))
     if as_json:
         print(claims_json(rows))
     else:
@@ -86,7 +83,7 @@ def claims(
 ) -> None:
     """Print the verdicts of the study, as the last page has them, or the published ones."""
     folder = study.results / "reference" / study.folder.name if reference else study.folder
-    rows = _records(read_table(folder, "claims"))
+    rows = rows_of(read_table(folder, "claims"))
     if as_json:
         print(claims_json(rows))
     else:
@@ -119,11 +116,6 @@ def _numbers(looks: str) -> list[int]:
         return [int(part) for part in looks.split(",")] if looks else []
     except ValueError:
         raise UserError(f"LOOKS={looks} must be numbers of seeds, as in 8,12,20") from None
-
-
-def _records(verdicts: "pd.DataFrame") -> Rows:
-    """Rows with None for nulls, and in Python's own types."""
-    return verdicts.astype(object).where(verdicts.notna(), None).to_dict("records")
 
 
 def _print(rows: Rows) -> None:

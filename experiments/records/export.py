@@ -45,8 +45,7 @@ def export(results: Path, folder: Path) -> int:
         write_atomically(folder / f"{name}.csv", content)
         resources.append(_resource(name, content, COLUMNS[name]))
         if name == "claims":
-            claims = table.astype(object).where(table.notna(), None).to_dict("records")
-            write_atomically(folder / "claims.json", claims_json(claims).encode())
+            write_atomically(folder / "claims.json", claims_json(rows_of(table)).encode())
     package = {
         "profile": "tabular-data-package",
         "name": f"transformer-ablations-{results.name}",
@@ -77,6 +76,11 @@ def as_csv(table: pd.DataFrame, columns: list[Column]) -> str:
         elif str(kind) == "int64":
             shown[name] = table[name].astype("Int64")  # without a point, where others are null
     return shown.to_csv(index=False, lineterminator="\r\n")
+
+
+def rows_of(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The rows of a table with None for nulls, and in Python's own types."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def claims_json(rows: list[dict[Any, Any]]) -> str:
