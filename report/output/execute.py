@@ -6,7 +6,9 @@ import dataclasses
 import functools
 import multiprocessing
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +68,24 @@ def execute(sections: list[Section], results: Path) -> list[Section]:
     return [executed[section.anchor] for section in sections]
 
 
+@contextlib.contextmanager
+def stderr_in_log(results: Path) -> Iterator[None]:
+    """Append what this process and its kernels write to stderr to `notebooks.log`.
+
+    A kernel writes an error when it is interrupted as it shuts down, which is no error of a
+    notebook.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with (results / "notebooks.log").open("ab") as log:
+            os.dup2(log.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _execute(sections: list[Section], results: Path, folder: str) -> list[Section]:
     """Execute sections one after the other in one kernel.
 
@@ -79,11 +99,9 @@ def _execute(sections: list[Section], results: Path, folder: str) -> list[Sectio
         "MPLBACKEND": "agg",
         "OMP_NUM_THREADS": "1",
     }
-    # Kernels write to stderr when they shut down; these messages belong in a log.
-    with (results / "notebooks.log").open("ab") as log:
-        os.dup2(log.fileno(), 2)
     try:
-        cells = _run(_joined(sections, results, folder), f"{folder}/{sections[0].anchor}")
+        with stderr_in_log(results):
+            cells = _run(_joined(sections, results, folder), f"{folder}/{sections[0].anchor}")
     except Exception as error:  # the kernel died or did not start
         if len(sections) > 1:
             return [_execute([section], results, folder)[0] for section in sections]

@@ -14,7 +14,7 @@ from traitlets.config import Config
 from experiments.errors import UserError, exit_status
 from experiments.files import ROOT, write_atomically
 from experiments.records.study import Study
-from report.output.execute import NOTEBOOKS
+from report.output.execute import NOTEBOOKS, stderr_in_log
 
 
 def main(results: Path, ablation: str) -> int:
@@ -34,15 +34,17 @@ def write_notebook(results: Path, ablation: str) -> Path:
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
         source, output = Path(folder) / "source.ipynb", Path(folder) / "output.ipynb"
         jupytext.write(jupytext.read(NOTEBOOKS / "ablation.py"), source)
+        sockets = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
         try:
-            papermill.execute_notebook(
-                source,
-                output,
-                parameters,
-                cwd=ROOT,
-                progress_bar=False,
-                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}}),
-            )
+            with stderr_in_log(results):
+                papermill.execute_notebook(
+                    source,
+                    output,
+                    parameters,
+                    cwd=ROOT,
+                    progress_bar=False,
+                    config=sockets,
+                )
         except papermill.PapermillExecutionError as error:
             raise UserError(
                 f"the notebook of {ablation} failed: {error.ename}: {error.evalue}"
