@@ -98,8 +98,9 @@ test: $(installed) ## Run the tests
 	@$(python) -m pytest -n auto
 check-fast: lint ## Before a commit: lint, types and the quick tests of the changed rooms
 	@$(python) -m tests.changed
-soak: $(installed) ## Kill small studies fifty times, damage files, feed bad input: nothing may be lost
+soak: $(installed) ## Kill and fail small studies at every moment, damage files, feed bad input: nothing may be lost
 	@$(python) -m tests.soak
+	@$(python) -m tests.crash_points
 	@FUZZ=2000 $(python) -m pytest tests/test_random_input.py
 scale: $(installed) ## Plan, schedule and collect 100,000 empty runs, with EXTRAS=ray
 	@$(python) -m tests.scale

@@ -14,12 +14,13 @@ class UserError(Exception):
 
 
 def disk_error_message(error: OSError) -> str:
-    """The message for a disk that is full or must not be written to.
+    """The message for a disk that is full, fails, or must not be written to.
 
     Raises:
         OSError: `error` itself, if it is about something else.
     """
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+    of_a_disk = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS)
+    if error.errno not in of_a_disk:
         raise error
     return f"{error.strerror}: {error.filename or 'while writing results'}"
 

@@ -32,7 +32,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """Like `write_atomically`, for content that is written piece by piece."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -44,6 +44,23 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder, with its parents, so that it is still there after a power cut."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush_folder(folder.parent)
+
+
+def flush(file: Path) -> None:
+    """Flush the content of a file to disk."""
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
@@ -101,8 +118,4 @@ def _checksum(content: dict[str, Any]) -> str:
 def _flush_folder(folder: Path) -> None:
     """Flush a rename to disk, on systems where a folder can be opened."""
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush(folder)

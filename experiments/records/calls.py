@@ -10,7 +10,8 @@ from experiments.files import seal, unseal
 def record_call(results: Path, **call: Any) -> None:
     """Append a line to `calls.jsonl`. `call` has the columns of the table `calls`."""
     with (results / "calls.jsonl").open("a") as file:
-        file.write(json.dumps(seal(call)) + "\n")
+        # A kill may have left the last line half written: the new one must not continue it.
+        file.write("\n" + json.dumps(seal(call)) + "\n")
 
 
 def read_calls(results: Path) -> list[dict[str, Any]]:

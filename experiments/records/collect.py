@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.errors import UserError
-from experiments.files import sha256, unused_path, write_atomically
+from experiments.files import make_folder, sha256, unused_path, write_atomically
 from experiments.planning.plan import Plan, PlannedRun, first_by_run_id
 from experiments.recipe import TEXT_TASKS
 from experiments.records.calls import read_calls
@@ -204,7 +204,7 @@ def set_aside(results: Path, name: str) -> None:
         read_table(results, name)
     except UserError:
         if file.exists():
-            damaged.mkdir(exist_ok=True)
+            make_folder(damaged)
             os.replace(file, unused_path(damaged, name, ".parquet"))
 
 

@@ -29,6 +29,8 @@ import psutil
 
 from experiments.files import (
     DamagedError,
+    flush,
+    make_folder,
     read_sealed,
     sha256,
     unused_path,
@@ -100,6 +102,8 @@ class RunFolder:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write the summary. The run is over."""
+        if self.metrics.exists():  # the other files are flushed as they are written
+            flush(self.metrics)
         files = {str(file.relative_to(self.path)): _checksum(file) for file in self._sealed()}
         write_sealed(self.path / "summary.json", summary | {"files": files})
         (self.path / "worker.json").unlink(missing_ok=True)
@@ -161,7 +165,7 @@ class RunFolder:
     def set_aside(self) -> Path:
         """Move the folder to the folder `damaged`, and return the path there."""
         damaged = self.path.parent.parent / "damaged"
-        damaged.mkdir(exist_ok=True)
+        make_folder(damaged)
         path = unused_path(damaged, self.path.name)
         os.replace(self.path, path)
         return path

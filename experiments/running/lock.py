@@ -8,6 +8,7 @@ from pathlib import Path
 import filelock
 
 from experiments.errors import UserError
+from experiments.files import make_folder
 
 
 @contextlib.contextmanager
@@ -18,7 +19,7 @@ def results_lock(results: Path) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock, or the folder contains a symbolic link.
     """
-    results.mkdir(parents=True, exist_ok=True)
+    make_folder(results)
     for path in results.iterdir():
         if path.is_symlink():
             raise UserError(f"{path} is a link: whatever is written there would be elsewhere")

@@ -51,11 +51,12 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
     made_by["device"] = kind
     try:
         folder.start(spec, made_by)
+        log = folder.log.open("a")
     except OSError:
         sys.exit(1)  # the parent meets the same full or read-only disk, and reports it once
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     recorder = Recorder(spec, job, folder, made_by, progress)
-    with folder.log.open("a") as log:
+    with log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
         try:
