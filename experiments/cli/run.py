@@ -25,6 +25,7 @@ from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES, Profile
 from experiments.records.claim_seals import seal_claims
 from experiments.records.collect import is_measured, read_table
+from experiments.records.provenance import record_environment
 from experiments.records.restore import restore as restore_runs
 from experiments.records.study import Study
 from experiments.running.devices import devices_present
@@ -161,6 +162,8 @@ def _train_in_turn(
     turn = next_turn(plan, folder, asked, failed_only=failed_only)
     if (turn or not failed_only) and not all(is_measured(folder, name) for name in _THEORY_TABLES):
         measure([sys.executable, "-m", "experiments.theory"], folder)
+    if turn:  # before the runs, which name their environment: a killed call would not record it
+        record_environment(folder)
     while turn:
         asked |= {(spec.run_id, spec.probes) for spec in unique_runs(turn)}
         outcome += train(turn, title=str(turn[0].turn))

@@ -17,7 +17,7 @@ from experiments.planning.plan import PlannedRun, preliminary_plan
 from experiments.profiles import Profile, parse_budgets
 from experiments.records.calls import record_call
 from experiments.records.continuing import budgets_of, continued, with_first_seed, with_looks
-from experiments.records.provenance import environment, record_environment
+from experiments.records.provenance import environment
 from experiments.records.study import Study
 from experiments.running.job import Job
 from experiments.running.runner import StudyOutcome, run_study
@@ -44,7 +44,6 @@ class Session:
         """Record and print how the runs ended, and build the page. Returns the exit status."""
         if outcome.trained:
             _record_call(self.folder, outcome, len(self.slots))
-            record_environment(self.folder)
         study = self.study
         _print_outcome(f"profile {study.profile_name}, corpus {study.corpus_name}", outcome, asked)
         status = page.build(only_if_changed=True)
