@@ -174,7 +174,7 @@ def _trends(claims: pd.DataFrame) -> list[Part]:
             for row in changing
         ]
         head = ("claim", "trend", "change per doubling", "interval")
-        caption = "Effects that grow, shrink or reverse with the budget, with their units."
+        caption = "Effects that still change with the budget, with their units."
         parts.append(Table(caption, head, cells))
     return parts
 

@@ -55,7 +55,7 @@ COLUMNS = {
     "look": "number of the planned look",
     "interim": "whether another number of seeds was planned, so that nothing is decided",
     "decidable": "for an undecided claim, the smallest effect that would have been decided",
-    "trend": "stable, growing, shrinking, reversing or unclear over the budgets",
+    "trend": "stable, growing, shrinking, rising, falling, reversing or unclear over the budgets",
     "change": "change of the effect with each doubling of the budget",
     "change_low": "lower end of the change's interval",
     "change_high": "upper end of the change's interval",

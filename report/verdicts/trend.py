@@ -22,12 +22,14 @@ class Direction(StrEnum):
     STABLE = "stable"
     GROWING = "growing"
     SHRINKING = "shrinking"
+    RISING = "rising"
+    FALLING = "falling"
     REVERSING = "reversing"
     UNCLEAR = "unclear"
 
 
 # Directions in which an effect still changes at the deepest budget.
-CHANGING = (Direction.GROWING, Direction.SHRINKING, Direction.REVERSING)
+CHANGING = tuple(set(Direction) - {Direction.STABLE, Direction.UNCLEAR})
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ def effect_trend(effects: Mapping[int, pd.Series], margin: float) -> Trend | Non
 
     - stable: from the first to the last budget, the effect changes by less than the margin
     - reversing: it changes, and is beyond zero on both sides, at the first and the last budget
-    - growing, shrinking: it changes otherwise, away from zero or towards it
+    - growing: it changes away from zero, and is beyond zero at the last budget
+    - shrinking: it changes towards zero, and is beyond zero at the first budget
+    - rising, falling: it changes otherwise, to larger numbers or to smaller ones
     - unclear: none of these
 
     Args:
@@ -107,7 +111,11 @@ def _direction(
     if first * last < 0:
         return Direction.REVERSING
     grows = abs(ends[1].mean) > abs(ends[0].mean)
-    return Direction.GROWING if grows else Direction.SHRINKING
+    if grows and last:
+        return Direction.GROWING
+    if not grows and first:
+        return Direction.SHRINKING
+    return Direction.RISING if change.mean > 0 else Direction.FALLING
 
 
 def _sign(effect: Estimate) -> int:

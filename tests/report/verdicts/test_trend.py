@@ -88,8 +88,9 @@ def apart(mean: float) -> list[float]:
         (about(-0.6), about(-0.2)[::-1], Direction.SHRINKING),
         (about(-0.3), about(0.3)[::-1], Direction.REVERSING),
         (about(0.2), about(-0.6)[::-1], Direction.REVERSING),
-        (apart(-0.1), apart(0.3), Direction.GROWING),  # it changes, and has no sign at either end
-        (apart(-0.3), apart(0.1), Direction.SHRINKING),
+        (apart(-0.1), apart(0.3), Direction.RISING),  # it changes, and has no sign at either end
+        (apart(-0.3), apart(0.1), Direction.RISING),
+        (apart(0.3), apart(-0.1), Direction.FALLING),
         (about(-0.3), apart(0.3), Direction.UNCLEAR),  # only the mean has changed its sign
         ([0.0, 0.5, 1.0], [1.0, 0.5, 0.0], Direction.UNCLEAR),
         ([0.3], [0.9], Direction.UNCLEAR),  # one seed has no interval
