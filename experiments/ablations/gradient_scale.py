@@ -70,7 +70,8 @@ ABLATION = Ablation(
             log=True,
             equal=True,
             margin=0.5,
-            why_margin="as for pre-LN",
+            why_margin="six times the layers should shrink them by sqrt(6), about 2.4; half of that"
+            " on a logarithmic scale is 1.5",
         ),
     ],
     probes=["layers"],

@@ -29,7 +29,7 @@ ABLATION = Ablation(
             effect={"base": 1},
             metric="first_excess",
             margin=0.2,
-            why_margin="as for the previous token",
+            why_margin="a fifth of the weight above what any head of the untrained network gives",
             requires=[Beats("base"), UsesContext("base", skip=1 / 8)],
         ),
         Claim(
@@ -39,7 +39,7 @@ ABLATION = Ablation(
             effect={"base": 1},
             metric="induction_excess",
             margin=0.2,
-            why_margin="as for the previous token",
+            why_margin="a fifth of the weight above what any head of the untrained network gives",
             requires=[Beats("base"), UsesContext("base", skip=1 / 8)],
         ),
         Claim(

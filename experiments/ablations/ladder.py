@@ -31,7 +31,7 @@ ABLATION = Ablation(
             said_by="lecture series",
             effect={"mlp": 1, "transformer": -1},
             margin=0.1,
-            why_margin="as for the MLP against the bigram",
+            why_margin="a rung of the ladder is a tenth of a nat or more",
             requires=[Beats("mlp"), Beats("transformer")],
         ),
     ],

@@ -58,7 +58,8 @@ ABLATION = Ablation(
             effect=over_rates("pre-no-warmup", "post-no-warmup"),
             metric="trains",
             margin=0.5,
-            why_margin="as for normalisation",
+            why_margin="where the norm makes no difference, either stack may train at more rates in"
+            " half of the seeds",
             published="Xiong 2020, IWSLT14: post-LN 8.45 BLEU without warm-up and about 34 with;"
             " pre-LN about 34 without",
             requires=[Trains("pre-no-warmup-1x")],
@@ -70,7 +71,8 @@ ABLATION = Ablation(
             effect=over_rates("post", "post-no-warmup"),
             metric="trains",
             margin=0.5,
-            why_margin="as for normalisation",
+            why_margin="where the norm makes no difference, either stack may train at more rates in"
+            " half of the seeds",
             requires=[Trains("post-0.5x")],
         ),
     ],

@@ -38,7 +38,7 @@ ABLATION = Ablation(
             effect={"transformer": 1, "lstm": -1},
             metric="context_gain_per_character",
             margin=0.02,
-            why_margin="as for the loss",
+            why_margin="below two hundredths of a nat a reader of samples sees no difference",
             restated="the claim compared trainings with contexts of 32 and of 512 characters, whose"
             " batches have 32 and 2 sequences; now it compares positions within one training",
             published="Khandelwal 2018: LSTMs use about 200 tokens",
@@ -67,7 +67,7 @@ ABLATION = Ablation(
             metric="seconds_to_loss",
             log=True,
             margin=0.05,
-            why_margin="as for tokens per second",
+            why_margin="five per cent of speed would not decide what to use",
             requires=[Beats("transformer"), Beats("lstm")],
         ),
         Claim(
@@ -79,7 +79,7 @@ ABLATION = Ablation(
             metric="tokens_to_loss",
             log=True,
             margin=0.05,
-            why_margin="as for tokens per second",
+            why_margin="five per cent of speed would not decide what to use",
             requires=[Beats("transformer"), Beats("lstm")],
         ),
         Claim(
@@ -91,7 +91,7 @@ ABLATION = Ablation(
             metric="flops_to_loss",
             log=True,
             margin=0.05,
-            why_margin="as for tokens per second",
+            why_margin="five per cent of speed would not decide what to use",
             requires=[Beats("transformer"), Beats("lstm")],
         ),
     ],

@@ -52,7 +52,7 @@ ABLATION = Ablation(
             # RoPE's gain less half of the whole
             effect={"gpt2-set": 0.5, "+rope": -1, "llama-set": 0.5},
             margin=0.0025,
-            why_margin="as for the whole set",
+            why_margin="half of the gap of the lab notes' single run",
             requires=[
                 Beats("gpt2-set"),
                 Beats("+rope"),

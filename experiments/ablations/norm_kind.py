@@ -38,7 +38,7 @@ ABLATION = Ablation(
             metric="measured_seconds",
             log=True,
             margin=0.02,
-            why_margin="as for the whole network",
+            why_margin="two per cent of speed is what a careful timing can still tell apart",
         ),
     ],
     probes=["samples"],

@@ -44,7 +44,7 @@ ABLATION = Ablation(
             said_by="a reading of Haviv 2022",
             effect={"none": 1, "rope": -1},
             margin=0.5,
-            why_margin="as compared with sinusoidal encodings",
+            why_margin="a collapse is a loss of half a nat per character or more, as in a decoder",
             requires=[Beats("rope", "unigram", 0.3)],
         ),
     ],

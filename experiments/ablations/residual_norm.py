@@ -33,7 +33,7 @@ ABLATION = Ablation(
             said_by="course notes",
             effect={"no-norm": 1, "both": -1},
             margin=0.05,
-            why_margin="as for residual connections",
+            why_margin="a twentieth of a nat is what a longer training easily makes up",
             published="Narang 2021: Fixup and ReZero train without it, to a worse loss",
             requires=[Beats("both")],
         ),

@@ -33,7 +33,7 @@ ABLATION = Ablation(
             said_by="practice notes",
             effect={"eighth": 1, "whole": -1},
             margin=0.02,
-            why_margin="as for half the context",
+            why_margin="below two hundredths of a nat a reader of samples sees no difference",
             requires=[Beats("whole"), Beats("eighth")],
         ),
         Claim(
@@ -42,7 +42,7 @@ ABLATION = Ablation(
             said_by="a reading of Jiang 2023: windows of the layers add up",
             effect={"eighth-shallow": 1, "whole-shallow": -1, "eighth": -1, "whole": 1},
             margin=0.02,
-            why_margin="as for half the context",
+            why_margin="below two hundredths of a nat a reader of samples sees no difference",
             requires=[Beats("whole"), Beats("eighth-shallow", "unigram", 0.3)],
         ),
         Claim(
@@ -52,7 +52,7 @@ ABLATION = Ablation(
             effect={"whole": 1, "half": -1},
             metric="rise_beyond_4x_per_character",
             margin=0.05,
-            why_margin="as between encodings of positions",
+            why_margin="what holds up rises less by a tenth of a nat or more",
             requires=[Beats("whole"), Beats("half")],
         ),
     ],
