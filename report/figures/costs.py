@@ -14,7 +14,7 @@ from report.figures.charts import (
     palette,
     show,
 )
-from report.html import EMPTY, table
+from report.html import EMPTY, join_html, table
 from report.study.cost_growth import FROM, attention_share, growth, overtakes
 from report.study.effects import measured_operations
 from report.study.reasons import machine
@@ -44,24 +44,30 @@ def cost_curves(tables: Tables, ablation: str) -> HTML:
         log2_axis(axes)
     legend_beside(right)
     figure.tight_layout()
-    exponents = "; ".join(
-        f"{label} of {name}: {_exponent(power)}"
-        for metric, label in (("time_exponent", "time"), ("memory_exponent", "peak memory"))
+    exponents = [
+        (name, *(_exponent(growth(costs, name, "both", metric)) for metric in _EXPONENTS))
         for name in colours
-        if (power := growth(costs, name, "both", metric)) is not None
-    )
-    return show(
+    ]
+    spoken = "; ".join(f"{name}: {time}" for name, time, _ in exponents)
+    drawn = show(
         figure,
-        alt=f"Cost against context length. Exponent of the growth: {exponents}",
+        alt=f"Cost against context length. Exponent of the growth of the time: {spoken}",
         caption="Forward and backward pass of one sequence on one thread. Attention is measured for"
-        " a single layer, the model is the complete base. Exponent of the growth,"
-        f" from all blocks at lengths of {FROM} and more, with 95 % interval: {exponents}."
-        f" Attention takes more than half of the time of the model {_crossings(tables)}.",
+        " a single layer, the model is the complete base. Attention takes more than half of the"
+        f" time of the model {_crossings(tables)}.",
         data=rows[["what", "length", "block", "seconds", "peak_bytes"]],
     )
+    note = f"Exponent of the growth, from all blocks at lengths of {FROM} and more: mean and 95 %"
+    head = ("operation", "time", "peak memory")
+    return join_html(drawn.data, table(head, exponents, f"{note} interval."))
 
 
-def _exponent(power: Estimate) -> str:
+_EXPONENTS = ("time_exponent", "memory_exponent")
+
+
+def _exponent(power: Estimate | None) -> str:
+    if power is None:
+        return "–"
     mean = format_number(power.mean, power.low, power.high)
     return mean if power.low is None else f"{mean} ({format_interval(power.low, power.high)})"
 
@@ -73,7 +79,12 @@ def _crossings(tables: Tables) -> str:
         share = attention_share(tables.costs, kernel, tables.study.base.n_layers)
         if len(share):
             length = overtakes(share)
-            where = f"from about {length:,.0f} tokens on" if length else "at no measured length"
+            where = "at no measured length"
+            if length is not None:
+                shortest = length <= share.index[0]
+                where = f"from about {length:,.0f} tokens on"
+                if shortest:
+                    where = f"at every measured length, {length:,.0f} tokens and more,"
             crossings.append(f"{where} with {kernel} attention")
     return " and ".join(crossings)
 

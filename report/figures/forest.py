@@ -32,13 +32,21 @@ def forest(tables: Tables, ablation: str) -> HTML:
     return show(
         draw_forest(tables, ablation, rows),
         alt=f"Mean paired differences in {unit}: {'; '.join(texts)}.",
-        caption=f"Difference in validation loss, in {unit}: variants less {baseline}, and the other"
-        " pairs that claims are about. Mean and 95 % interval over paired seeds"
+        caption=f"Difference in validation loss, in {unit}: variants less {baseline}"
+        f"{_pairs_text(tables, ablation, rows)}. Mean and 95 % interval over paired seeds"
         f"{'' if _least_margin(tables, ablation) is None else '; shaded: the margin'}."
         + (f" Diverged in every seed: {join_words(lost)}." if lost else ""),
         data=rows,
         quiet=True,
     )
+
+
+def _pairs_text(tables: Tables, ablation: str, rows: pd.DataFrame) -> str:
+    """That the rows have pairs besides those of the baseline, if they have."""
+    pairs = {*rows["difference"]} - {
+        variant.name for variant in tables.ablations[ablation].variants
+    }
+    return ", and the other pairs that claims are about" if pairs else ""
 
 
 def difference_table(tables: Tables, ablation: str) -> HTML:

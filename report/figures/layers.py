@@ -59,8 +59,9 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     return show(
         figure,
         alt=f"Final validation loss by depth. {losses}.",
-        caption="Final validation loss by depth, at the learning rate of the base: mean of"
-        f" {seeds_of(rows)}. A diverged run counts as a uniform guess.",
+        caption="Final validation loss by depth, each network at its own learning rate: mean of"
+        f" {seeds_of(rows)}. A loss above that of a uniform guess, and that of a diverged run,"
+        " counts as a uniform guess.",
         data=grid.reset_index(),
     )
 
@@ -105,8 +106,8 @@ def layer_gradients(tables: Tables, ablation: str) -> HTML:
     return show(
         figure,
         alt=f"Gradients and activations by layer of {', '.join(colours)}.",
-        caption="Feed-forward networks on one fixed batch: norm of the loss's gradient with respect"
-        " to the last matrix, and root mean square of the output:"
+        caption="Feed-forward sublayer of each layer, on one fixed batch: norm of the loss's"
+        " gradient with respect to the sublayer's last matrix, and root mean square of its output:"
         f" {mean_over_seeds(rows)}.",
         data=means.reset_index(),
     )

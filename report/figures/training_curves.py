@@ -107,6 +107,7 @@ def difference_curves(tables: Tables, ablation: str) -> HTML:
     reach = max(1.25 * float(late.abs().max()), 0.02)
     shown = rows.assign(difference=rows["difference"].clip(-reach, reach))
     shown = shown[shown["step"] > 0]
+    beyond = bool((shown["difference"].abs() >= reach).any())
     colours = variant_colours(shown, tables, ablation)
     figure, axes = plt.subplots(figsize=(5.2, 2.4), layout="constrained")
     drawn = line_data(shown, colours, ["tokens"], "difference")
@@ -126,6 +127,7 @@ def difference_curves(tables: Tables, ablation: str) -> HTML:
         alt=f"Difference from {baseline} during training. At the end: {ends}.",
         caption=f"Loss during training less that of {baseline} at the same step and seed:"
         f" {mean_over_seeds(rows)}."
+        + (" Larger differences are drawn at the edge." if beyond else "")
         + (f" The {len(colours)} lines say their names under the pointer." if many else "")
         + (f"{_NOT_DRAWN} {join_words(lost)}." if lost else ""),
         data=line_data(rows, colours, ["tokens"], "difference"),

@@ -47,10 +47,19 @@ def shown_note(tables: Tables, ablation: str) -> HTML:
     shown, budgets = tables.shown_budget(ablation), tables.budgets_of(ablation)
     if len(tables.budgets) == 1:
         return EMPTY
-    text = f"Figures and tables in this section: {budget_text(tables, shown)}."
-    if others := [budget_text(tables, budget) for budget in budgets if budget != shown]:
+    words = {budget: _with_steps(tables, ablation, budget) for budget in budgets}
+    text = f"Figures and tables in this section: {words.get(shown, f'budget {shown}')}."
+    if others := [words[budget] for budget in budgets if budget != shown]:
         text += f" Verdicts are given for {join_words(others)} too."
     return join_html(paragraph(text))
+
+
+def _with_steps(tables: Tables, ablation: str, budget: int) -> str:
+    """ "budget 4 (1,000 steps)"; "budget 4" if a variant of the ablation has steps of its own."""
+    variants = tables.ablations[ablation].variants
+    if any(variant.match_flops or "recipe.steps" in variant.changes for variant in variants):
+        return f"budget {budget}"
+    return budget_text(tables, budget)
 
 
 def loss_by_budget(tables: Tables, ablation: str) -> HTML:
@@ -66,7 +75,7 @@ def loss_by_budget(tables: Tables, ablation: str) -> HTML:
             for budget in budgets
         ]
         rows.append((variant.name, *("–" if c is None else format_estimate(c) for c in cells)))
-    head = ("variant", *(budget_text(tables, budget) for budget in budgets))
+    head = ("variant", *(_with_steps(tables, ablation, budget) for budget in budgets))
     note = (
         f"Validation loss in {unit}: mean ± half the width of the 95 % interval over seeds. Each"
         " budget is a training of its own, with its own schedule and learning rate."
@@ -97,7 +106,8 @@ def tuning_table(tables: Tables, ablation: str) -> HTML:
     note = (
         "Tuned: the rate of the variant's file, half and twice this rate with one seed, further"
         " rates while the best is at an edge, and the best two with three seeds. At a deeper budget"
-        " the rate chosen at the budget before takes the place of the file's. Checked: half and"
+        " the rate chosen at the budget before takes the place of the file's, and no rate above"
+        " twice that one is tried. Checked: half and"
         " twice the rate were not better by more than the claims' margin. Refused: a trial failed,"
         " or two of three at the next rate up. Gap: loss of the comparison less loss of the trials"
         " at the chosen rate, which have other seeds."
@@ -112,7 +122,8 @@ def tuning_gaps(tables: Tables, ablation: str) -> HTML:
         chosen = sweep[sweep["chosen"].astype(bool)]
         gap = None if chosen.empty else _gap(tables, ablation, str(variant), chosen)
         if gap is not None and abs(gap) > margin:
-            wide.append(f"{variant} ({format_number(gap)})")
+            side = "above" if gap > 0 else "below"
+            wide.append(f"{variant} ({format_number(abs(gap))} {side})")
     if not wide:
         return EMPTY
     return HTML(render("tuning_gaps", arms=join_words(wide), margin=f"{margin:g}"))

@@ -154,12 +154,11 @@ def _words(row: dict[str, Any]) -> str:
     unit = "" if row["scale"] == "ratio" else row["unit"]
     effect = "" if row["effect_text"] == "–" else f"{row['effect_text']} {unit}".strip()
     if row["verdict"] == Verdict.NEGLIGIBLE:
-        plain = row["scale"] == "difference" and row["unit"]
-        margin = f" of {row['margin']:g}" if plain else ""
-        words = f"no: {effect}, within the margin{margin}"
+        margin = f" of {row['margin_text']}" if row["margin_text"] else ""
+        words = f"no, {effect}" + ("" if row["counted"] else f" is within the margin{margin}")
     elif row["verdict"] == Verdict.REVERSED:
         equality = row["scale"] == "exact" or row["claims_equality"]
-        words = f"no: {effect or row['why']}" if equality else f"no, the reverse: {effect}"
+        words = f"no, {effect or row['why']}" if equality else f"no, the reverse, {effect}"
     else:
         words = f"yes, {effect}" if effect else "yes"
     machine = row["why"].partition(MEASURED_ON)[2]

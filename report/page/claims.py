@@ -12,10 +12,17 @@ from experiments.claim import LOOKS, Claim
 from experiments.metrics import COST_METRICS
 from experiments.records.collect import read_table
 from report.study.tables import records
-from report.verdicts.explain import seeds_needed
+from report.verdicts.explain import effect_formula, seeds_needed
 from report.verdicts.outcomes import DECIDED, Verdict
 from report.verdicts.stats import LEVEL
-from report.verdicts.text import format_interval, format_number, format_p, join_words, plural
+from report.verdicts.text import (
+    format_coverage,
+    format_interval,
+    format_number,
+    format_p,
+    join_words,
+    plural,
+)
 from report.verdicts.trend import Direction
 
 SHARE = "share of seeds"  # the unit of claims that are counted in seeds
@@ -79,9 +86,12 @@ def wrong_decisions(claims: pd.DataFrame) -> str:
         return ""
     fragile = int(decided["fragile"].sum())
     firm = len(decided) - fragile
+    wrong = LEVEL * firm
     return (
-        f"Verdicts that come from a statistical test: {len(decided)}; fragile: {fragile}. Of the"
-        f" other {firm}, at most about {LEVEL * firm:.1f} are expected to be wrong."
+        f"A statistical test decided {plural(len(decided), 'verdict')}, of which"
+        f" {fragile or 'none'} {'is' if fragile < 2 else 'are'} fragile. At most about"
+        f" {wrong:.{0 if wrong >= 1 else 1}f} of the {'other ' if fragile else ''}{firm} are"
+        " expected to be wrong."
     )
 
 
@@ -108,17 +118,19 @@ def _texts(row: dict[str, Any], stated: Claim | None) -> dict[str, Any]:
     unit = row["unit"] if has_effect and row["unit"] else ""
     interval, effect = format_interval(low, high), format_number(row["effect"], low, high)
     measured, lacking = row["why"], ""
+    counted = row["unit"] == SHARE
     look = f", look {row['look']:.0f}" if row["look"] and row["look"] > 1 else ""
     if has_effect and row["scale"] == "ratio":
         effect = f"×{effect}"
-        measured = f"{effect} {unit.removeprefix('ratio of ')} ({interval})"
-    elif has_effect and unit == SHARE:
+        measured = f"{effect} ({interval}), a {unit}, above 1 if as claimed"
+    elif has_effect and counted:
         n = row["n"]
         effect, unit = f"{row['effect'] * n:.0f} of {plural(n, 'seed')}", ""
         measured = f"{effect}, share {interval}"
         if stated is not None and row["verdict"] == Verdict.UNDECIDED:
             needed = seeds_needed(n, stated, row["level"])
-            lacking = "" if needed == n else f"{needed or f'over {LOOKS[-1]}'} needed"
+            least = needed or f"over {LOOKS[-1]}"
+            lacking = "" if needed == n else f"undecidable with fewer than {least}"
     elif has_effect and unit == POWER and stated is not None:
         claimed = stated.threshold
         effect = format_number(row["effect"] + claimed, low, high)
@@ -129,13 +141,16 @@ def _texts(row: dict[str, Any], stated: Claim | None) -> dict[str, Any]:
     elif has_effect:
         measured = f"{effect} {unit} ({interval})"
     return {
-        "counted": row["unit"] == SHARE,
+        "counted": counted,
         "claims_equality": stated is not None and stated.equal,
         "effect_text": effect,
         "lacking_text": lacking,
         "interval_text": interval,
         "unit": unit,
-        "margin_text": f"{row['margin']:g}" if row["scale"] == "difference" else "",
+        "margin_text": "" if counted or row["scale"] != "difference" else f"{row['margin']:g}",
+        "formula": "" if stated is None else effect_formula(stated),
+        "quantity": "" if stated is None else _quantity(stated),
+        "level_text": format_coverage(row["level"]) if row["look"] and row["look"] > 1 else "",
         "budget_text": "–" if row["budget"] is None else f"{row['budget']:g}",
         "trend_text": _trend_text(row),
         "n_text": "exact" if exact else f"{row['n']}/{row['planned']}{look}",
@@ -155,6 +170,14 @@ def _stated_claims() -> dict[str, Claim]:
     return {claim.id: claim for ablation in ablations for claim in ablation.claims}
 
 
+def _quantity(claim: Claim) -> str:
+    """What a claim's effect is, to be followed by `effect_formula`."""
+    if claim.counted:
+        least = claim.seed_margin or 0
+        return f"share of seeds in which this is above {least:g}, {claim.metric_words}"
+    return claim.unit if claim.log else claim.metric_words
+
+
 def _trend_text(row: dict[str, Any]) -> str:
     """The trend of an effect over budgets, with its change per doubling."""
     if row["trend"] is None:
@@ -162,5 +185,11 @@ def _trend_text(row: dict[str, Any]) -> str:
     low, high = row["change_low"], row["change_high"]
     sign = "×" if row["scale"] == "ratio" else ""
     change = f"{sign}{format_number(row['change'], low, high)}"
-    name = "changes by less than the margin" if row["trend"] == Direction.STABLE else row["trend"]
+    if low == high == (1 if sign else 0):
+        return "none, the effect is the same at every budget"
+    name = (
+        "less than the margin from the first budget to the last"
+        if row["trend"] == Direction.STABLE
+        else row["trend"]
+    )
     return f"{name}: {change} ({format_interval(low, high)}) per doubling"

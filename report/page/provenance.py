@@ -1,5 +1,7 @@
 """How the study was made: corpus, hardware, versions, times, all runs, and the citation."""
 
+from typing import Any
+
 import pandas as pd
 from IPython.display import HTML
 
@@ -68,7 +70,15 @@ def _most_common(runs: pd.DataFrame, prefix: str) -> str:
         for name in runs.columns
         if name.startswith(prefix)
     }
-    return ", ".join(f"{name}={mode.iloc[0]}" for name, mode in modes.items() if len(mode)) or "–"
+    shown = {name: mode.iloc[0] for name, mode in modes.items() if len(mode)}
+    return ", ".join(f"{name}={_plain(value)}" for name, value in shown.items()) or "–"
+
+
+def _plain(value: Any) -> str:
+    """A value of a column as text; a whole number, which a column with nulls holds as a float,
+    without a decimal point.
+    """
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _rest(runs: pd.DataFrame) -> float:

@@ -57,7 +57,7 @@ def tiles(rows: pd.DataFrame) -> list[tuple[str, int, list[str]]]:
     outcomes = rows["verdict"].mask(fragile, str(Verdict.UNDECIDED))
     named = {
         "supported": [Verdict.SUPPORTED],
-        "smaller than the margin": [Verdict.NEGLIGIBLE],
+        "negligible": [Verdict.NEGLIGIBLE],
         "reversed": [Verdict.REVERSED],
         "open": [Verdict.UNDECIDED, Verdict.NOT_TESTABLE, Verdict.NOT_RUN],
     }
@@ -73,10 +73,16 @@ def study_facts(tables: Tables) -> HTML:
 
 
 def _outdated(runs: pd.DataFrame) -> str:
-    """Number of runs made by other code than the current, "2 runs were made"; empty for none."""
+    """Number of runs made by other code than the current, "2 of 9 runs were made"; empty for
+    none.
+    """
     code = runs["code"].dropna()
     n = int((code != code_fingerprint()).sum())
-    return f"{plural(n, 'run')} {'was' if n == 1 else 'were'} made" if n else ""
+    if not n:
+        return ""
+    if n == len(runs):
+        return f"All {plural(n, 'run')} were made" if n > 1 else "The run was made"
+    return f"{n:,} of {plural(len(runs), 'run')} {'was' if n == 1 else 'were'} made"
 
 
 def _repeated(verified: pd.DataFrame) -> str:
@@ -101,12 +107,13 @@ def _facts(tables: Tables) -> list[tuple[str, str]]:
     study, counts = tables.study, _status_counts(tables)
     trained = tables.runs[tables.runs["status"] != Status.UNFINISHED]
     machines = join_words(sorted(map(str, trained["device_name"].dropna().unique())))
-    runs = [f"{plural(int(n), 'run')} {status}" for status, n in counts.items() if n]
+    compared = [f"{int(n):,} {status}" for status, n in counts.items() if n]
+    runs = f"{plural(int(counts.sum()), 'compared run')}: {join_words(compared)}"
     return [
         ("corpus", study.corpus_name),
         ("profile", f"{study.profile_name}: {study.profile.purpose}"),
         ("hardware", machines or "–"),
-        ("runs", join_words(runs)),
+        ("runs", runs),
         *progress(tables),
         ("learning-rate search", tuning_share(tables)),
         ("arms that end within the margin of their trials", gaps_within_margin(tables)),
@@ -122,7 +129,10 @@ def _seeds(tables: Tables) -> str:
     """
     study = tables.study
     look = f", look {study.looks}" if study.looks > 1 else ""
-    added = f", other numbers for {plural(len(study.added), 'claim')}" if study.added else ""
+    numbers = sorted({n for of_claim in study.added.values() for n in of_claim.values()})
+    added = ""
+    if numbers:
+        added = f"; {' or '.join(map(str, numbers))} for {plural(len(study.added), 'claim')}"
     return f"{tables.complete_seeds()} complete of {study.seeds} planned{look}{added}"
 
 

@@ -24,11 +24,14 @@ def changes_table(tables: Tables, ablation: str) -> HTML:
         changes = [
             f"{field} = {value:g}" if isinstance(value, float) else f"{field} = {value}"
             for field, value in tables.differing(variant).items()
+            if not (variant.tuned_for and field == "recipe.learning_rate")
         ]
+        changes = changes or ["none (the base)"]
         if variant.tuned_for:
             rate = tuned_rates.get(variant.tuned_for, "not chosen yet")
-            changes.append(f"recipe.learning_rate = {rate}, the best for {variant.tuned_for}")
-        rows.append((variant.name, ", ".join(changes) or "none (the base)"))
+            owner = "" if variant.tuned_for == variant.name else f", that of {variant.tuned_for}"
+            changes.append(f"recipe.learning_rate = {rate}{owner}")
+        rows.append((variant.name, ", ".join(changes)))
     return HTML(table(("variant", "changes from the base"), rows))
 
 
@@ -53,7 +56,16 @@ def rerun(tables: Tables, ablation: str) -> HTML:
     if own := users_folder():
         parts["ABLATIONS"] = str(own)
     options = " ".join(f"{name}={shlex.quote(value)}" for name, value in parts.items())
-    return HTML(render("rerun", ablation=ablation, command=f"make {ablation} {options}"))
+    revisions = tables.of(ablation)["git_revision"].dropna().unique()
+    return HTML(
+        render(
+            "rerun",
+            ablation=ablation,
+            command=f"make {ablation} {options}",
+            revisions=join_words(sorted(map(str, revisions))) or "–",
+            added=any(claim.id in study.added for claim in tables.ablations[ablation].claims),
+        )
+    )
 
 
 _METRICS = {
@@ -103,8 +115,9 @@ def metrics_table(tables: Tables, ablation: str) -> HTML:
         f" {loss_column(tables, ablation).unit}; perplexity per {tables.study.token}. Accuracy:"
         " share of targets that are the most likely prediction. Exact match: share of examples with"
         " all targets predicted correctly. Utilisation: floating-point operations per second"
-        " relative to a matrix product alone on this machine. A diverged run counts as a uniform"
-        " guess in the validation loss and is left out of the other scores; parameters, speed,"
+        " relative to a matrix product alone on this machine. A validation loss above that"
+        " of a uniform guess counts as a uniform guess, and so does a diverged run, which is left"
+        " out of the other scores; parameters, speed,"
         " seconds and operations include diverged runs up to their end."
     )
     return HTML(table([head[i] for i in used], [[row[i] for i in used] for row in rows], note))

@@ -36,7 +36,7 @@ class Course(StrEnum):
 # Headings of the lists of claims, with the courses that each list holds.
 COURSES = {
     "Holds at every budget": (Course.ALWAYS,),
-    "Appears with training": (Course.APPEARS,),
+    "Supported at the deepest budget, not at the lowest": (Course.APPEARS,),
     "Negligible or reversed at the deepest budget": (Course.NEVER, Course.DISAPPEARS),
 }
 

@@ -12,7 +12,7 @@ from experiments.recipe import guess_loss
 from experiments.records.run_folder import FINISHED, Status
 from report.study.effects import bigram_losses, context_drop, loss_column, scored
 from report.study.tables import Tables
-from report.verdicts.gate_rules import after_start, any_of, yardstick_name
+from report.verdicts.gate_rules import any_of, part_of_window, yardstick_name
 from report.verdicts.stats import estimate
 from report.verdicts.text import format_estimate, format_number, join_words
 
@@ -50,8 +50,7 @@ def judge_gate(tables: Tables, ablation: str, gate: Gate, seeds: pd.Index) -> Ga
     gains = _drop(tables, ablation, gate.arm, seeds, gate.skip) - drift
     diverged = _rows(tables, ablation, gate.arm, seeds)["status"] == Status.DIVERGED
     gains = gains.mask(diverged, 0.0)  # a diverged run has no loss by position
-    after = after_start(gate)
-    what = f"the loss of {gate.arm} falls within the window{after}, less the bigram's fall, by"
+    what = f"{part_of_window(gate)} the loss of {gate.arm} falls further than that of the bigram by"
     return _exceeds(gains, gate.by, what)
 
 

@@ -76,7 +76,8 @@ def judge_budgets(tables: Tables, ablation: str, claim: Claim) -> list[dict[str,
             effects[budget] = claim_effect(at_budget, ablation, claim)
     for row in rows:
         if row["verdict"] == Verdict.NOT_TESTABLE and effects:
-            row["why"] += f"; testable at budget {join_words(list(map(str, effects)))}"
+            budgets = join_words(list(map(str, effects)))
+            row["why"] += f"; testable at {'budget' if len(effects) == 1 else 'budgets'} {budgets}"
     return [row | trend_columns(effects, claim) for row in rows]
 
 

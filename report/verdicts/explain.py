@@ -39,8 +39,8 @@ def _outcomes(claim: Claim, level: float, unit: str) -> str:
         return (
             f"The share of seeds in which the comparison comes out as claimed{by}: supported if its"
             f" whole exact {format_coverage(level)} interval lies above {claim.margin:g},"
-            f" reversed if that of the share that comes out the other way does, negligible if both"
-            f" lie below {claim.margin:g}"
+            f" reversed if the same holds for the share that comes out the other way, negligible if"
+            f" both intervals lie below {claim.margin:g}"
         )
     above, below = f"+{claim.margin:g}", f"−{claim.margin:g}"
     inside = f"within ±{claim.margin:g}"
@@ -55,6 +55,27 @@ def _outcomes(claim: Claim, level: float, unit: str) -> str:
     return (
         f"{start} above {above}, negligible if it lies {inside}, reversed if it lies below {below}"
     )
+
+
+def effect_formula(claim: Claim) -> str:
+    """What the effect of a claim is computed from: the metric, and the arms with their weights."""
+    if claim.check:
+        return ""
+    terms = {
+        sign: [
+            arm if abs(weight) == 1 else _weighted(arm, abs(weight), claim)
+            for arm, weight in claim.effect.items()
+            if weight * sign > 0
+        ]
+        for sign in (1, -1)
+    }
+    if claim.log:  # of a difference of logarithms
+        return " / ".join([" × ".join(terms[1]), *terms[-1]])
+    return " + ".join(terms[1]) + "".join(f" − {term}" for term in terms[-1])
+
+
+def _weighted(arm: str, weight: float, claim: Claim) -> str:
+    return f"{arm}^{weight:g}" if claim.log else f"{weight:g} × {arm}"
 
 
 def numbers(row: dict[str, Any], claim: Claim, sample: str) -> str:

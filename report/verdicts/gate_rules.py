@@ -9,12 +9,16 @@ def gate_rule(gate: Gate) -> str:
     if isinstance(gate, Solves):
         return f"in every seed {any_of(gate.arms)} solves the task (accuracy {gate.accuracy:g})"
     if isinstance(gate, Trains):
-        return f"in every seed {gate.arm} ends {gate.by:g} nats below a guess by frequency"
+        guess = "a guess by frequency, or a uniform guess in a task without text"
+        return f"in every seed {gate.arm} ends {gate.by:g} nats below {guess}"
     if isinstance(gate, SeesTokens):
         return f"{gate.arm} is trained on {gate.per_parameter:g} tokens a parameter"
     if isinstance(gate, Beats):
         return f"the loss of {gate.arm} is {gate.by:g} nats below that of {yardstick_name(gate)}"
-    return f"{gate.arm} uses its context for {gate.by:g}{after_start(gate)}"
+    return (
+        f"{part_of_window(gate)} the loss of {gate.arm} falls {gate.by:g} nats further than that of"
+        " the bigram"
+    )
 
 
 def yardstick_name(gate: Beats) -> str:
@@ -24,9 +28,11 @@ def yardstick_name(gate: Beats) -> str:
     return names.get(gate.yardstick, "the bigram") if known else gate.yardstick
 
 
-def after_start(gate: UsesContext) -> str:
-    """The share of the window that a gate leaves out, to follow another text."""
-    return f" after its first {100 * gate.skip:.2g} %" if gate.skip else ""
+def part_of_window(gate: UsesContext) -> str:
+    """The part of the window that a gate is about, in words."""
+    return (
+        f"after the first {100 * gate.skip:.2g} % of the window" if gate.skip else "in the window"
+    )
 
 
 def any_of(arms: tuple[str, ...]) -> str:

@@ -57,7 +57,7 @@ def test_runs_are_missing_until_trials_with_three_seeds_choose_a_rate(
     tables = collected(tmp_path)
     assert set(tables.members["status"]) == {"missing"}
     assert rate_search(tables, "planted").data == ""
-    assert "not chosen yet, the best for base" in changes_table(tables, "planted").data
+    assert "not chosen yet, that of base" in changes_table(tables, "planted").data
 
     assert len(study.plan(tmp_path).untuned) == 3 * 2  # variants and seeds
     assert train(study, tmp_path) == 2 * 3  # arms, and half, the same and twice their rates

@@ -82,7 +82,7 @@ def test_a_claim_with_the_id_of_one_of_ours_is_shown_as_the_reader_states_it():
         why_margin="a test",
         equal=True,
     )
-    assert "It changes nothing: no: 0.09" in page(runs(), equal)  # and not "no, the reverse"
+    assert "It changes nothing: no, 0.09" in page(runs(), equal)  # and not "no, the reverse"
 
 
 def test_runs_that_cannot_be_judged_have_a_page_with_the_reason():

@@ -154,8 +154,8 @@ def test_dying_kernel_affects_its_own_section_only(tmp_path, monkeypatch):
 def test_cells_that_are_tagged_folded_are_shown_on_demand(page):
     section = page[0].partition('<section id="planted">')[2].partition("</section>")[0]
     shown, _, folded = section.partition('<details class="more">')
-    assert "to run this ablation again" in folded
-    assert "to run this ablation again" not in shown
+    assert "To run this ablation again" in folded
+    assert "To run this ablation again" not in shown
     assert "It makes no difference." in shown
 
 

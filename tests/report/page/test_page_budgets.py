@@ -71,9 +71,9 @@ def test_the_trend_of_a_ratio_is_shown_as_a_factor(tmp_path, monkeypatch):
 def test_cards_name_the_budget_of_each_verdict_and_what_is_testable(study: Tables):
     text = words(cards(study, claims_of(study.results)))
     assert "Budget 1: not testable at this budget: a is below the loss of the" in text
-    assert "; testable at budget 4 and 16." in text
+    assert "; testable at budgets 4 and 16." in text
     assert "Budget 16: supported by the data: effect 0.400" in text
-    assert "not run: the check has not been run." in text
+    assert "Not run: the check has not been run." in text
 
 
 def test_the_answer_states_each_claim_at_its_deepest_testable_budget(study: Tables):

@@ -52,7 +52,7 @@ def test_the_opening_counts_verdicts_in_tiles(tables: Tables):
     assert "5 complete of 5 planned" in facts
     added = dataclasses.replace(tables.study, looks=2, added={"planted": {"1": 8}})
     again = study_facts(dataclasses.replace(tables, study=added)).data
-    assert "5 complete of 5 planned, look 2, other numbers for 1 claim" in again
+    assert "5 complete of 5 planned, look 2; 8 for 1 claim" in again
     assert "not complete" not in shown
     assert "<script>" not in shown
 
@@ -73,12 +73,12 @@ def test_summary_says_how_many_sampled_runs_the_present_code_repeats(tables: Tab
     assert repeated in shown
     older = tables.runs.assign(code="another")
     outdated = dataclasses.replace(tables, runs=older)
-    assert "<code>make verify</code> tells" in opening(outdated, claims).data
+    assert "<code>make verify</code> trains" in opening(outdated, claims).data
     shown = opening(dataclasses.replace(outdated, verified=sampled), claims).data
     text = "16 runs were made with an earlier version of the model or training code"
     assert f"{text}: {repeated}" in shown
     elsewhere = dataclasses.replace(outdated, verified=sampled[sampled["code"] != code])
-    assert "<code>make verify</code> tells" in opening(elsewhere, claims).data
+    assert "<code>make verify</code> trains" in opening(elsewhere, claims).data
 
 
 def test_facts_count_damaged_seals(tables: Tables):

@@ -46,7 +46,7 @@ def test_the_gap_is_the_loss_of_the_comparison_less_that_of_the_chosen_trials(
         ["a", "0.01", "tuned", "3", "0", "7", "0.040"],
         ["b", "0.01", "checked", "3", "0", "3", "0.120"],
     ]
-    assert "than the margin of 0.1: b (0.120)." in words(tuning_gaps(tables, "planted"))
+    assert "than the margin of 0.1 nats: b (0.120 above)." in words(tuning_gaps(tables, "planted"))
 
 
 def test_arms_are_counted_whose_comparison_is_within_the_margin_of_their_trials(

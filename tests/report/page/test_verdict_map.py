@@ -99,7 +99,7 @@ def test_the_map_of_the_page_shows_every_verdict_and_escapes_sentences(tmp_path,
     lists = re.findall(r"<dt>(.*?) \((\d) of 3 .*?</dt>(.*?)(?=<dt>|</dl>)", courses, re.DOTALL)
     assert [(text, n, re.findall(r"#claim-(\w+)", links)) for text, n, links in lists] == [
         ("Holds at every budget", "1", ["always"]),
-        ("Appears with training", "1", ["late"]),
+        ("Supported at the deepest budget, not at the lowest", "1", ["late"]),
         ("Negligible or reversed at the deepest budget", "1", ["never"]),
     ]
     assert [html.count(f'href="#claim-{name}"') for name in ("late", "always", "never")] == [1] * 3
@@ -119,7 +119,7 @@ def test_open_claims_and_those_without_training_are_folded_and_counted_apart(tmp
     claims.loc[claims["claim"] == "never", "verdict"] = "undecided"
     html = verdict_map(Tables.load(tmp_path), claims, NONE).data.partition('"filter"')[2]
     decided, is_open, untrained = html.split("<details")
-    assert "1 open claim: " in is_open
+    assert "1 open claim about training: " in is_open
     assert "It never helps." in is_open
     assert "1 claim about formulas, costs and times, without training" in untrained
     assert "It is exact." in untrained
@@ -160,6 +160,6 @@ def test_a_published_claim_that_no_outcome_of_its_seeds_could_support_says_how_m
     rows = with_texts(claims_of(ROOT / "results" / "reference" / "cpu"))
     said = {row["claim"]: row["lacking_text"] for row in rows if row["lacking_text"]}
     assert said
-    assert {*said.values()} <= {f"{n} needed" for n in range(6, 21)}
+    assert {*said.values()} <= {f"undecidable with fewer than {n}" for n in range(6, 21)}
     for row in rows:
         assert bool(row["lacking_text"]) == ("cannot support this claim, whatever" in row["why"])

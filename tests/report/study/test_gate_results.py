@@ -138,7 +138,7 @@ def test_use_of_context_after_a_skipped_share_begins_behind_it(judged):
     assert judged(UsesContext("a", 0.4499, skip=0.25), runs).holds is True
     failed = judged(UsesContext("a", 0.4501, skip=0.25), runs)
     assert failed.holds is False
-    assert "falls within the window after its first 25 %, less" in failed.why
+    assert "after the first 25 % of the window the loss of a falls further" in failed.why
 
 
 def test_a_drop_that_the_text_alone_explains_is_no_use_of_context(judged):

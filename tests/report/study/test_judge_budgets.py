@@ -94,7 +94,7 @@ def test_a_claim_says_at_which_budgets_it_became_testable(tmp_path, monkeypatch)
     rows = rows_of(tmp_path, monkeypatch, claim(requires=[Beats("a")]), deepening())
     assert [row["verdict"] for row in rows.values()] == ["not testable", "supported", "supported"]
     assert list(rows) == [1, 4, 16]
-    assert rows[1]["why"].endswith("; testable at budget 4 and 16")
+    assert rows[1]["why"].endswith("; testable at budgets 4 and 16")
     assert "a is below the loss of the bigram by −0.100, and 0.1 is required" in rows[1]["why"]
     assert "testable at" not in rows[4]["why"] + rows[16]["why"]
 

@@ -69,6 +69,10 @@ def test_join_words_puts_commas_and_one_and(words, text: str):
     assert join_words(words) == text
 
 
+FURTHER = "the loss of a falls 0.02 nats further than that of the bigram"
+GUESS = "a guess by frequency, or a uniform guess in a task without text"
+
+
 @pytest.mark.parametrize(
     ("gate", "text"),
     [
@@ -79,12 +83,12 @@ def test_join_words_puts_commas_and_one_and(words, text: str):
         ),
         (Beats("a", "uniform", 0), "the loss of a is 0 nats below that of a uniform guess"),
         (Beats("a", "b"), "the loss of a is 0.1 nats below that of b"),
-        (UsesContext("a"), "a uses its context for 0.02"),
-        (UsesContext("a", skip=1 / 16), "a uses its context for 0.02 after its first 6.2 %"),
+        (UsesContext("a"), f"in the window {FURTHER}"),
+        (UsesContext("a", skip=1 / 16), f"after the first 6.2 % of the window {FURTHER}"),
         (SeesTokens("a", 15), "a is trained on 15 tokens a parameter"),
         (Solves(("a",)), "in every seed a solves the task (accuracy 0.95)"),
         (Solves(("a", "b"), 0.5), "in every seed one of a and b solves the task (accuracy 0.5)"),
-        (Trains("a", 0.5), "in every seed a ends 0.5 nats below a guess by frequency"),
+        (Trains("a", 0.5), f"in every seed a ends 0.5 nats below {GUESS}"),
     ],
 )
 def test_a_gate_is_explained_in_words(gate: Gate, text: str):
