@@ -73,9 +73,7 @@ def test_runs_are_missing_until_trials_with_three_seeds_choose_a_rate(
     assert CAPTION in words(shown)
     assert f"Diverged and not drawn: base at 1 rate, {planted.ODD_NAME[:3]}" in words(shown)
     assert "end of the range" not in words(shown)
-    assert (
-        "recipe.learning_rate = 0.005, the best for base" in changes_table(tables, "planted").data
-    )
+    assert "recipe.learning_rate = 0.005, that of base" in changes_table(tables, "planted").data
     runs = study.plan(tmp_path).comparison_runs
     assert {run.spec.recipe.learning_rate for run in runs} == {0.005}
     assert len(unique_runs(runs)) == 2 * 2  # the third variant is the base at its own rate
