@@ -13,15 +13,27 @@ class UserError(Exception):
     """
 
 
+_OF_A_DISK = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ELOOP,
+)
+
+
 def disk_error_message(error: OSError) -> str:
-    """The message for a disk that is full, fails, or must not be written to.
+    """The message for a disk that is full, fails, or must not be written to, or for a link.
 
     Raises:
         OSError: `error` itself, if it is about something else.
     """
-    of_a_disk = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS)
-    if error.errno not in of_a_disk:
+    if error.errno not in _OF_A_DISK:
         raise error
+    if error.errno == errno.ELOOP:
+        return f"{error.filename} is a link: whatever is written there would be elsewhere"
     return f"{error.strerror}: {error.filename or 'while writing results'}"
 
 

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 ROOT = Path(__file__).parent.parent  # the root of the checkout
 
@@ -35,7 +35,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        with open_unlinked(temporary, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -44,6 +44,19 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+def open_unlinked(path: Path, mode: Literal["ab", "wb"]) -> BinaryIO:
+    """Open a file for writing, and refuse a symbolic link: what is written would be elsewhere.
+
+    Raises:
+        OSError: the path is a symbolic link, or the file cannot be opened.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    return open(path, mode, opener=opener)
 
 
 def make_folder(folder: Path) -> None:

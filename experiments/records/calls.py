@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.files import seal, unseal
+from experiments.files import open_unlinked, seal, unseal
 
 
 def record_call(results: Path, **call: Any) -> None:
     """Append a line to `calls.jsonl`. `call` has the columns of the table `calls`."""
-    with (results / "calls.jsonl").open("a") as file:
+    with open_unlinked(results / "calls.jsonl", "ab") as file:
         # A kill may have left the last line half written: the new one must not continue it.
-        file.write("\n" + json.dumps(seal(call)) + "\n")
+        file.write(b"\n" + json.dumps(seal(call)).encode() + b"\n")
 
 
 def read_calls(results: Path) -> list[dict[str, Any]]:

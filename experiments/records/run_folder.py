@@ -27,10 +27,12 @@ from typing import Any
 
 import psutil
 
+from experiments.errors import UserError
 from experiments.files import (
     DamagedError,
     flush,
     make_folder,
+    open_unlinked,
     read_sealed,
     sha256,
     unused_path,
@@ -97,7 +99,7 @@ class RunFolder:
             if name not in spec.probes and own_probe(name) in measured:  # edited since
                 file.unlink()
         # Points after the checkpoint are recorded again.
-        with self.metrics.open("ab") as metrics:
+        with open_unlinked(self.metrics, "ab") as metrics:
             metrics.truncate(checkpoint["notes"]["length"] if checkpoint else 0)
 
     def finish(self, summary: dict[str, Any]) -> None:
@@ -179,7 +181,13 @@ class RunFolder:
         return probed or summary["status"] == Status.DIVERGED
 
     def probe(self, name: str) -> Path:
-        """The file with the rows of a probe, by table."""
+        """The file with the rows of a probe, by table.
+
+        Raises:
+            UserError: the name is none of a file, such as one in another folder.
+        """
+        if Path(name).name != name:
+            raise UserError(f"'{name}' is no name of a probe")
         return self.path / "probes" / f"{name}.json"
 
     def worker(self) -> psutil.Process | None:

@@ -16,7 +16,7 @@ import torch
 import torch._dynamo  # optimizers import it at first use: 2 s, here once for all forked workers
 
 from experiments.errors import printable
-from experiments.files import sha256, write_atomically
+from experiments.files import open_unlinked, sha256, write_atomically
 from experiments.probes import own
 from experiments.probes.layers import layer_measures, layers
 from experiments.probes.registry import PROBES
@@ -51,7 +51,7 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
     made_by["device"] = kind
     try:
         folder.start(spec, made_by)
-        log = folder.log.open("a")
+        log = open_unlinked(folder.log, "ab")
     except OSError:
         sys.exit(1)  # the parent meets the same full or read-only disk, and reports it once
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
@@ -148,8 +148,9 @@ class Recorder:
         """Append a point of the curves to the run's metrics."""
         point = {"step": event.step, "tokens": event.step * self.spec.tokens_per_step}
         point |= vars(event) | {"split": split}
-        with self.folder.metrics.open("a") as metrics:
-            metrics.write(json.dumps({name: finite(value) for name, value in point.items()}) + "\n")
+        line = json.dumps({name: finite(value) for name, value in point.items()}) + "\n"
+        with open_unlinked(self.folder.metrics, "ab") as metrics:
+            metrics.write(line.encode())
 
     def checkpoint_notes(self) -> dict[str, Any]:
         """Facts stored with a checkpoint, the checksum of the points so far among them."""

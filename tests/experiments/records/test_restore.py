@@ -158,3 +158,14 @@ def test_the_rows_of_an_own_probe_go_back_to_its_file_and_its_metrics_are_comput
     restored = _by_probe({"own_probes": [metric, point], "measures": [measure]})
     assert restored == {"a.b:f@1": {"own_probes": [metric, point]}}
     assert own_measures([metric, point]) == [measure]
+
+
+def test_a_published_probe_whose_name_leads_elsewhere_is_refused(results: Path, tmp_path: Path):
+    reference = publish(results, tmp_path / "reference")
+    run_id = read_table(reference, "runs")["run_id"].iloc[0]
+    row = {"run_id": run_id, "probe": "../../../../escaped", "line": "a", "x": 0.0, "y": 1.0}
+    write_table(reference, "own_probes", [row])
+    with pytest.raises(UserError, match="is no name of a probe"):
+        restore(reference, tmp_path / "again" / "cpu")
+    assert not list(tmp_path.rglob("escaped*"))
+    assert not (tmp_path / "again" / "cpu").exists()
