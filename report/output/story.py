@@ -29,10 +29,7 @@ def page_sections(tables: Tables) -> list[Section]:
     """All sections in the order of the page: findings, the ablations that have runs by group, and
     how the study was made.
     """
-    present = tables.present()
-    absent = [name for name in tables.ablations if name not in present]
-    lead = f"Not run: {', '.join(absent)}. make NAME trains one of them." if absent else ""
-    sections = [Section(FIRST, "Findings", lead)]
+    sections = [Section(FIRST, "Findings")]
     for group, heading in GROUPS.items():
         sections += [_of_ablation(tables, name, heading) for name in _in_order(tables, group)]
         if group == "attention" and networks(tables):

@@ -175,7 +175,8 @@ def _quantity(claim: Claim) -> str:
     if claim.counted:
         least = claim.seed_margin or 0
         return f"share of seeds in which this is above {least:g}, {claim.metric_words}"
-    return claim.unit if claim.log else claim.metric_words
+    words = claim.unit if claim.log else claim.metric_words
+    return words.replace("val ", "validation ")
 
 
 def _trend_text(row: dict[str, Any]) -> str:

@@ -32,6 +32,7 @@ def opening(tables: Tables, claims: pd.DataFrame) -> HTML:
             incomplete=bool(unfinished.sum()),
             outdated=_outdated(tables.runs),
             repeated=_repeated(tables.verified),
+            absent=[name for name in tables.ablations if name not in tables.present()],
             sentences=in_sentences(tables, removals),
             removals=removals_figure(removals).data,
             tiles=tiles(rows),

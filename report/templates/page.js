@@ -15,7 +15,8 @@ const highlightCurrentSection = () => {
   for (const link of links.values()) link?.removeAttribute("aria-current");
   current.setAttribute("aria-current", "true");
   const list = document.getElementById("contents");
-  if (list.scrollHeight > list.clientHeight) list.scrollTop = current.offsetTop - list.clientHeight / 2;
+  const below = current.getBoundingClientRect().top - list.getBoundingClientRect().top;
+  if (list.scrollHeight > list.clientHeight) list.scrollTop += below - list.clientHeight / 2;
 };
 let frameRequested = false;
 addEventListener("scroll", () => {

@@ -8,6 +8,9 @@ from by_hand import Run, ablation, claim, runs_of, write_study
 from experiments.ablation import GROUPS
 from experiments.catalogue import load_ablations
 from report.output.story import arranged, page_sections
+from report.page.claims import claims_of
+from report.page.summary import opening
+from report.study.judge import judge_all
 
 LOSSES = {"a": [2.0], "b": [2.5]}
 
@@ -53,7 +56,10 @@ def test_ablations_that_were_not_run_are_named(tmp_path, monkeypatch):
     more = {"absent": ablation()}
     runs = runs_of(LOSSES)
     tables = write_study(tmp_path, monkeypatch, ablation(claim()), runs, more=more)
-    assert page_sections(tables)[0].lead == "Not run: absent. make NAME trains one of them."
+    judge_all(tables.results)
+    shown = opening(tables, claims_of(tables.results)).data
+    assert "Not run: absent; <code>make NAME</code> trains one of them." in shown
+    assert "absent" not in [section.anchor for section in page_sections(tables)]
 
 
 def test_every_ablation_of_the_project_has_a_group_and_a_reason():

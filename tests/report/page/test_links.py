@@ -23,6 +23,16 @@ def test_the_contents_mark_the_section_in_view(opened: Page):
     assert opened.locator("#contents a[aria-current]").count() == 1
 
 
+def test_the_contents_show_their_first_entry_on_a_narrow_screen(opened: Page):
+    opened.set_viewport_size({"width": 390, "height": 844})
+    opened.add_style_tag(content="#contents { height: 4rem; overflow: auto; }")
+    opened.evaluate("document.getElementById('planted').scrollIntoView()")
+    opened.wait_for_selector("#contents a[href='#planted'][aria-current]")
+    opened.evaluate("scrollTo(0, 0)")
+    opened.wait_for_selector("#contents a[href='#findings'][aria-current]")
+    assert opened.evaluate("document.getElementById('contents').scrollTop") == 0
+
+
 def test_a_choice_filters_the_claims_by_verdict_and_the_address_keeps_it(opened: Page):
     shown = opened.locator("#map [data-verdict]:visible")
     everything = opened.locator("#map [data-verdict]").count()
