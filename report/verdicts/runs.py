@@ -127,11 +127,20 @@ def judge(
     return pd.DataFrame(ordered).reindex(columns=[*COLUMNS])
 
 
+_LONGEST_NAME = 200  # characters; a figure has no room for more
+
+
 def _check_runs(runs: pd.DataFrame) -> None:
     if len(twice := runs.columns[runs.columns.duplicated()]):
         raise ValueError(f"there are several columns {twice[0]}")
     for column in ("variant", "seed"):
         _check_column(column, runs)
+    for name in [*map(str, runs.columns), *runs["variant"].astype(str).unique()]:
+        if len(name) > _LONGEST_NAME:
+            raise ValueError(
+                f"the name '{name[:20]}…' has {len(name):,} characters: a variant or a column has"
+                f" at most {_LONGEST_NAME}"
+            )
     places = [name for name in ("variant", "seed", "budget", "step") if name in runs]
     for name in places:
         if runs[name].isna().any():

@@ -207,6 +207,8 @@ MISTAKES = [
         claim(requires=[Beats("b", "bigram")]),
         "there is no variant 'bigram'",
     ),
+    (table({"a": A, "b" * 10**7: B}), claim(), "'bbb.*…' has 10,000,000 characters: a variant or"),
+    (table({"a": A, "b": B}).assign(**{"c" * 201: 1}), claim(), "has 201 characters"),
     (table({"a": A, "b": B}), claim(requires=[Solves(("a",))]), "there is no column val_accuracy"),
 ]
 
