@@ -87,11 +87,13 @@ def wrong_decisions(claims: pd.DataFrame) -> str:
     fragile = int(decided["fragile"].sum())
     firm = len(decided) - fragile
     wrong = LEVEL * firm
+    rest = f"other {firm}" if fragile else f"{firm}"
+    expected = "Fewer than one is expected to be wrong."
+    if wrong >= 1:
+        expected = f"At most about {wrong:.0f} of the {rest} are expected to be wrong."
     return (
         f"A statistical test decided {plural(len(decided), 'verdict')}, of which"
-        f" {fragile or 'none'} {'is' if fragile < 2 else 'are'} fragile. At most about"
-        f" {wrong:.{0 if wrong >= 1 else 1}f} of the {'other ' if fragile else ''}{firm} are"
-        " expected to be wrong."
+        f" {fragile or 'none'} {'is' if fragile < 2 else 'are'} fragile. {expected}"
     )
 
 
