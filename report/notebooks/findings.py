@@ -23,6 +23,7 @@ from report.page.removals import costs_by_part, removals_of
 from report.page.second_studies import second_studies, second_verdicts
 from report.page.summary import glossary, opening
 from report.page.tour import tour
+from report.page.trust import trust
 from report.page.verdict_map import verdict_map
 from report.study.tables import Tables
 
@@ -34,6 +35,9 @@ opening(tables, claims)
 
 # %%
 verdict_map(tables, claims, second)
+
+# %%
+trust(tables, claims, second)
 
 # %%
 glossary()

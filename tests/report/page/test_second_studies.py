@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from by_hand import Run, ablation, claim, runs_of, write_study
+from reading import words
 
 from experiments.cli.options import StudyOptions
 from experiments.cli.report import PageBuilder, compare
@@ -19,6 +20,7 @@ from report.page.second_studies import (
     second_verdicts,
     write_verdicts,
 )
+from report.page.trust import trust
 from report.page.verdict_map import verdict_map
 from report.study.judge import judge_all
 from report.study.tables import Tables, records
@@ -47,6 +49,23 @@ def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     here = study(tmp_path / "cpu", monkeypatch, HERE)
     write_verdicts(here, [study(tmp_path / "second" / "cpu", monkeypatch, THERE)])
     return here
+
+
+def test_what_speaks_for_and_against_the_verdicts_is_counted(studies: Path):
+    tables, claims = Tables.load(studies), read_table(studies, "claims")
+    shown = words(trust(tables, claims, second_verdicts(tables)))
+    assert "0 of 3 claims were sealed with their rule before the first run" in shown
+    assert "second studies decide 1 verdict alike and 1 otherwise." in shown
+    assert "of 12 runs, 0 failed and 0 diverged" in shown
+    failed = tables.runs.assign(status=["failed", *tables.runs["status"][1:]])
+    changed = claims.assign(verdict="not testable", sealed="sealed before the first run (today)")
+    none = second_verdicts(tables).iloc[:0]
+    shown = words(trust(dataclasses.replace(tables, runs=failed), changed, none))
+    assert "3 of 3 claims were sealed" in shown
+    assert "3 verdicts are withheld, because a gate is closed" in shown
+    assert "no second study decides any of these verdicts" in shown
+    assert "of 12 runs, 1 failed" in shown
+    assert trust(tables, claims.iloc[:0], none).data == ""
 
 
 def test_verdicts_that_both_studies_decide_are_marked_alike_or_otherwise(studies):
