@@ -132,7 +132,7 @@ def _texts(row: dict[str, Any], stated: Claim | None) -> dict[str, Any]:
         if stated is not None and row["verdict"] == Verdict.UNDECIDED:
             needed = seeds_needed(n, stated, row["level"])
             least = needed or f"over {LOOKS[-1]}"
-            lacking = "" if needed == n else f"undecidable with fewer than {least}"
+            lacking = "" if needed == n else f"needs {least}"
     elif has_effect and unit == POWER and stated is not None:
         claimed = stated.threshold
         effect = format_number(row["effect"] + claimed, low, high)

@@ -160,6 +160,6 @@ def test_a_published_claim_that_no_outcome_of_its_seeds_could_support_says_how_m
     rows = with_texts(claims_of(ROOT / "results" / "reference" / "cpu"))
     said = {row["claim"]: row["lacking_text"] for row in rows if row["lacking_text"]}
     assert said
-    assert {*said.values()} <= {f"undecidable with fewer than {n}" for n in range(6, 21)}
+    assert {*said.values()} <= {f"needs {n}" for n in range(6, 21)}
     for row in rows:
         assert bool(row["lacking_text"]) == ("cannot support this claim, whatever" in row["why"])
