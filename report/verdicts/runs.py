@@ -135,7 +135,7 @@ def _check_runs(runs: pd.DataFrame) -> None:
         raise ValueError(f"there are several columns {twice[0]}")
     for column in ("variant", "seed"):
         _check_column(column, runs)
-    for name in [*map(str, runs.columns), *runs["variant"].astype(str).unique()]:
+    for name in [*map(str, runs.columns), *map(str, runs["variant"].unique())]:
         if len(name) > _LONGEST_NAME:
             raise ValueError(
                 f"the name '{name[:20]}…' has {len(name):,} characters: a variant or a column has"
