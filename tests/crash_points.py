@@ -157,7 +157,7 @@ def _run_study(folder: Path, disk: FaultyDisk | None) -> None:
 
 
 def problems(root: Path, undisturbed: Path, fault: str, at: int) -> Iterator[str]:
-    """What is wrong after a fault at an operation; nothing if all is well."""
+    """Problems after a fault at an operation, one text for each."""
     folder, journal = root / "study", root / "journal"
     for old in (folder, journal):
         shutil.rmtree(old, ignore_errors=True)

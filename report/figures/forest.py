@@ -42,7 +42,9 @@ def forest(tables: Tables, ablation: str) -> HTML:
 
 
 def _pairs_text(tables: Tables, ablation: str, rows: pd.DataFrame) -> str:
-    """That the rows have pairs besides those of the baseline, if they have."""
+    """Words for the caption on pairs of variants without the baseline; empty if no row is such a
+    pair.
+    """
     pairs = {*rows["difference"]} - {
         variant.name for variant in tables.ablations[ablation].variants
     }

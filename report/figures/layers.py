@@ -19,7 +19,7 @@ from report.figures.charts import (
 from report.html import EMPTY
 from report.study.effects import loss_column, scored
 from report.study.tables import Tables
-from report.verdicts.text import format_number, mean_over_seeds, seeds_of
+from report.verdicts.text import format_number, join_words, mean_over_seeds, seeds_of
 
 
 def depth_grid(tables: Tables, ablation: str) -> HTML:
@@ -51,6 +51,8 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     colour_bar = {"label": loss_label(tables, ablation)}
     sns.heatmap(grid, annot=True, fmt=".2f", cmap="viridis_r", ax=axes, cbar_kws=colour_bar)
     axes.set(xlabel="layers", ylabel="")
+    used = [f"{rate:g}" for rate in sorted(rows["recipe.learning_rate"].dropna().unique())]
+    rates = f"the learning {'rate' if len(used) == 1 else 'rates'} {join_words(used)}"
     losses = "; ".join(
         f"{kind}, {depth} layers: {format_number(loss)}"
         for kind, losses_by_depth in grid.iterrows()
@@ -59,9 +61,8 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     return show(
         figure,
         alt=f"Final validation loss by depth. {losses}.",
-        caption="Final validation loss by depth, each network at its own learning rate: mean of"
-        f" {seeds_of(rows)}. A loss above that of a uniform guess, and that of a diverged run,"
-        " counts as a uniform guess.",
+        caption=f"Final validation loss by depth, at {rates}: mean of {seeds_of(rows)}. A loss above"
+        " that of a uniform guess, and that of a diverged run, counts as a uniform guess.",
         data=grid.reset_index(),
     )
 

@@ -173,7 +173,7 @@ def _stated_claims() -> dict[str, Claim]:
 
 
 def _quantity(claim: Claim) -> str:
-    """What a claim's effect is, to be followed by `effect_formula`."""
+    """The quantity that a claim's effect is, such as "ratio of tokens per second"."""
     if claim.counted:
         least = claim.seed_margin or 0
         return f"share of seeds in which this is above {least:g}, {claim.metric_words}"

@@ -13,7 +13,7 @@ from report.verdicts.outcomes import Verdict
 
 
 def trust(tables: Tables, claims: pd.DataFrame, second: pd.DataFrame) -> HTML:
-    """What speaks for the verdicts and what against them.
+    """The list of reasons for and against trusting the verdicts.
 
     Args:
         tables: the tables of the study.

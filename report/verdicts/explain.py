@@ -58,7 +58,7 @@ def _outcomes(claim: Claim, level: float, unit: str) -> str:
 
 
 def effect_formula(claim: Claim) -> str:
-    """What the effect of a claim is computed from: the metric, and the arms with their weights."""
+    """The formula of a claim's effect, in its arms: "a − b", or "a / b" for a ratio."""
     if claim.check:
         return ""
     terms = {
