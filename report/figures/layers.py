@@ -61,8 +61,8 @@ def depth_grid(tables: Tables, ablation: str) -> HTML:
     return show(
         figure,
         alt=f"Final validation loss by depth. {losses}.",
-        caption=f"Final validation loss by depth, at {rates}: mean of {seeds_of(rows)}. A loss above"
-        " that of a uniform guess, and that of a diverged run, counts as a uniform guess.",
+        caption=f"Final validation loss by depth, at {rates}: mean of {seeds_of(rows)}. A loss"
+        " above that of a uniform guess, and that of a diverged run, counts as a uniform guess.",
         data=grid.reset_index(),
     )
 
