@@ -4,7 +4,7 @@ import functools
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.benchmarks.blocks import Blocks
@@ -120,16 +120,7 @@ def train_in_turn(
     blocks = Blocks(
         session.study, folder, functools.partial(_measure_block, folder, session.device)
     )
-    outcome, asked = _train_in_turn(
-        session.study,
-        folder,
-        list(ablations),
-        session.train,
-        page,
-        blocks,
-        failed_only=failed_only,
-        fail_fast=session.fail_fast,
-    )
+    outcome, asked = _train_in_turn(session, list(ablations), page, blocks, failed_only=failed_only)
     page.stop()
     stopped = session.fail_fast and bool(outcome.failed)
     if not failed_only and not stopped:
@@ -138,15 +129,12 @@ def train_in_turn(
 
 
 def _train_in_turn(
-    study: Study,
-    folder: Path,
+    session: Session,
     ablations: list[str],
-    train: Callable[..., StudyOutcome],
     page: PageBuilder,
     blocks: Blocks,
     *,
     failed_only: bool,
-    fail_fast: bool,
 ) -> tuple[StudyOutcome, int]:
     """Train a study turn by turn, and plan anew after each turn: trials decide what is next.
 
@@ -155,9 +143,10 @@ def _train_in_turn(
     compare. Returns the outcome and the number of runs asked for.
     """
     outcome, asked = StudyOutcome(), set[tuple[str, tuple[str, ...]]]()
-    plan = study.plan(folder, ablations or None)
+    folder, train = session.folder, session.train
+    plan = session.plan(ablations)
     if not failed_only:
-        known = study.ablations
+        known = session.study.ablations
         seal_claims(folder, {name: known[name] for name in ablations or known}, plan)
     turn = next_turn(plan, folder, asked, failed_only=failed_only)
     if (turn or not failed_only) and not all(is_measured(folder, name) for name in _THEORY_TABLES):
@@ -167,13 +156,13 @@ def _train_in_turn(
     while turn:
         asked |= {(spec.run_id, spec.probes) for spec in unique_runs(turn)}
         outcome += train(turn, title=str(turn[0].turn))
-        if fail_fast and outcome.failed:
+        if session.fail_fast and outcome.failed:
             break
         if not failed_only and not page.busy:
             blocks.measure_if_due()
         if turn[0].rate is None:
             page.refresh()
-        plan = study.plan(folder, ablations or None)
+        plan = session.plan(ablations)
         turn = next_turn(plan, folder, asked, failed_only=failed_only)
     trained = {run_id for run_id, _ in asked}
     if failed_only:

@@ -1,10 +1,10 @@
 """Sessions: a study with what trains it, from the options of a command."""
 
+import dataclasses
 import datetime
 import functools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -13,7 +13,7 @@ from experiments.cli.options import CorpusOptions, StudyOptions, TrainingOptions
 from experiments.cli.report import PageBuilder
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
-from experiments.planning.plan import PlannedRun, preliminary_plan
+from experiments.planning.plan import Plan, PlannedRun, preliminary_plan
 from experiments.profiles import Profile, parse_budgets
 from experiments.records.calls import record_call
 from experiments.records.continuing import budgets_of, continued, with_first_seed, with_looks
@@ -24,13 +24,15 @@ from experiments.running.runner import StudyOutcome, run_study
 from experiments.running.trackers import tracker_named
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Session:
     """A study, and what a command trains it with.
 
     device: kind of the devices that train.
     slots: torch device of each run that trains at the same time.
     train: trains runs, as `run_study` does.
+    deepest: the deepest budget that this call trains, where BUDGETS says so. Seeds that `make
+        decide` and `make trends` added at deeper budgets are left for another call.
     """
 
     study: Study
@@ -39,6 +41,19 @@ class Session:
     slots: list[str]
     train: Callable[..., StudyOutcome]
     fail_fast: bool
+    deepest: int | None = None
+
+    def plan(self, ablations: Sequence[str] = ()) -> Plan:
+        """The runs of the ablations, or of all, that this call trains."""
+        plan, deepest = self.study.plan(self.folder, list(ablations) or None), self.deepest
+        if deepest is None:
+            return plan
+        return dataclasses.replace(
+            plan,
+            trials=[run for run in plan.trials if run.budget <= deepest],
+            comparison_runs=[run for run in plan.comparison_runs if run.budget <= deepest],
+            untuned=[run for run in plan.untuned if run.budget <= deepest],
+        )
 
     def finish(self, page: PageBuilder, outcome: StudyOutcome, asked: int) -> int:
         """Record and print how the runs ended, and build the page. Returns the exit status."""
@@ -107,7 +122,8 @@ def prepare(
         tracker=tracker,
     )
     study = with_looks(study, folder)
-    return Session(study, folder, device, slots, train, training.fail_fast)
+    deepest = max(budgets) if training.budgets else None
+    return Session(study, folder, device, slots, train, training.fail_fast, deepest)
 
 
 def _check_length(corpus: Corpus, members: list[PlannedRun]) -> None:

@@ -44,6 +44,24 @@ def test_trends_trains_the_arms_of_changing_claims_alone_at_the_next_budget(
     assert "no claim's effect is known to change still" in errors
 
 
+def test_a_run_with_budgets_does_not_train_what_trends_added_at_a_deeper_one(
+    finished: Program, monkeypatch: pytest.MonkeyPatch
+):
+    smoke = dataclasses.replace(PROFILES["smoke"], budgets=(1, 2, 4))
+    monkeypatch.setitem(PROFILES, "smoke", smoke)
+    asked = ",".join(map(str, finished.study.budgets))
+    further = next(budget for budget in smoke.budgets if budget > finished.study.budgets[-1])
+    added = {"decided": {str(further): 1}}
+    dataclasses.replace(finished.study, added=added).save(finished.results)
+    assert finished("run", "--budgets", asked)[0] == 0
+    new = {run.spec.run_id for run in finished.study.plan(finished.results).runs}
+    assert finished.study.added == added
+    left = {run_id for run_id in new if not RunFolder(finished.results, run_id).summary()}
+    assert left
+    assert finished("run")[0] == 0
+    assert not [run_id for run_id in left if not RunFolder(finished.results, run_id).summary()]
+
+
 def test_trends_takes_no_seeds_back_and_judges_no_claim_that_only_shares_the_arms(
     finished: Program, monkeypatch: pytest.MonkeyPatch
 ):
