@@ -1,6 +1,8 @@
 """Learning rates: the search for the best peak rate, and the schedules over training."""
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import seaborn as sns
 from IPython.display import HTML
 
@@ -19,6 +21,8 @@ from report.html import EMPTY
 from report.study.effects import curve_points, loss_column
 from report.study.tables import Tables, records
 from report.verdicts.text import plural
+
+_POINTS = 50  # of each variant's schedule: thousands would be a tenth of the page
 
 
 def rate_search(tables: Tables, ablation: str) -> HTML:
@@ -88,7 +92,7 @@ def schedules(tables: Tables, ablation: str) -> HTML:
         return EMPTY
     colours = variant_colours(points, tables, ablation)
     figure, axes = plt.subplots(figsize=(7.5, 3.2))
-    rates = line_data(points, colours, ["step"], "learning_rate")
+    rates = line_data(_thinned(points), colours, ["step"], "learning_rate")
     draw_lines(axes, rates, colours, x="step", y="learning_rate", dashes=True)
     axes.set(xlabel="step", ylabel="learning rate")
     legend_beside(axes)
@@ -97,7 +101,18 @@ def schedules(tables: Tables, ablation: str) -> HTML:
     return show(
         figure,
         alt=f"Learning rate over training. {final}.",
-        caption="Learning rate over training, recorded every few steps.",
+        caption="Learning rate over training, drawn from about"
+        f" {_POINTS} of the recorded steps of each variant.",
         data=rates,
         chart=chart_of(colours, ["step"], "learning_rate", "learning rate"),
     )
+
+
+def _thinned(points: pd.DataFrame) -> pd.DataFrame:
+    """Points of each variant at even distances, with the highest rate, where a warm-up ends."""
+    kept = []
+    for _, variant in points.sort_values("step").groupby("variant", sort=False):
+        even = np.linspace(0, len(variant) - 1, min(_POINTS, len(variant))).round().astype(int)
+        highest = int(variant["learning_rate"].to_numpy().argmax())
+        kept.append(variant.iloc[sorted({*even, highest})])
+    return pd.concat(kept)

@@ -233,6 +233,24 @@ def test_schedules_figure_is_drawn_where_schedules_differ(
     assert "base ends at 0.001; odd" in shown
 
 
+def test_schedules_figure_keeps_the_end_of_the_warm_up_and_of_the_training(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+):
+    moved = Variant(ODD_NAME, {"recipe.schedule": "constant"})
+    stated = dataclasses.replace(tables.ablations["planted"], variants=[Variant("base"), moved])
+    monkeypatch.setitem(tables.ablations, "planted", stated)
+    row = tables.curves.iloc[[0]].assign(split="train")
+    rates = [1e-5 * (step if step <= 333 else 333 - (step - 333) / 10) for step in range(1, 1001)]
+    curves = pd.concat([row] * 1000, ignore_index=True).assign(
+        step=range(1, 1001), learning_rate=rates
+    )
+    shown = schedules(dataclasses.replace(tables, curves=curves), "planted").data
+    data = re.search(r"<pre>(.*?)</pre>", shown, re.DOTALL).group(1).strip().splitlines()
+    assert len(data) < 60
+    assert [line for line in data if ",333,0.00333," in line]
+    assert ",1000," in data[-1]
+
+
 def test_ledger_and_citation_include_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     tables = judged_study(tmp_path / "cpu", monkeypatch, [0.5, "failed", None, "diverged"])
     shown = ledger(tables).data
