@@ -91,23 +91,24 @@ def _crossings(tables: Tables) -> str:
 
 def cost_table(tables: Tables, ablation: str) -> HTML:
     """Seconds and bytes of the operations and training steps that an ablation's claims compare."""
-    operations = {
-        operation
+    operations = {  # names on the page, by names in the table
+        operation: f"training step of {name}" if claim.metric in SPEED_METRICS else operation
         for claim in tables.ablations[ablation].claims
         if claim.metric in ("measured_seconds", *SPEED_METRICS)
-        for operation in measured_operations(ablation, claim).values()
+        for name, operation in measured_operations(ablation, claim).items()
     }
-    if operations & _GENERATION:
-        operations |= _GENERATION
+    if _GENERATION & operations.keys():
+        operations |= {operation: operation for operation in _GENERATION}
     costs = tables.costs
-    rows = costs[costs["what"].isin(operations)].fillna({"direction": "–"})
+    rows = costs[costs["what"].isin(list(operations))].fillna({"direction": "–"})
     if rows.empty:
         return EMPTY
     cells = []
     for (operation, direction), blocks in rows.groupby(["what", "direction"], sort=False):
         milliseconds = format_estimate(estimate(list(blocks["seconds"] * 1000)))
         peak = blocks["peak_bytes"].max()
-        cells.append((operation, direction, milliseconds, "–" if pd.isna(peak) else f"{peak:,.0f}"))
+        size = "–" if pd.isna(peak) else f"{peak:,.0f}"
+        cells.append((operations[str(operation)], direction, milliseconds, size))
     counted = plural(rows["block"].nunique(), "block")
     note = (
         f"Mean ± half the width of the 95 % interval over {counted} at different times, with"

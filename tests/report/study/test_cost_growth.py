@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import planted
 import pytest
-from planted import plant
+from planted import ODD_NAME, plant
 from reading import cells
 
 from experiments.claim import Claim
+from experiments.metrics import step_name
 from experiments.records.collect import collect, write_table
 from report.figures.costs import cost_curves
+from report.figures.costs import cost_table as table_of_costs
 from report.study.cost_growth import (
     attention_share,
     cost_table,
@@ -191,6 +193,23 @@ def test_claim_about_costs_that_were_not_measured_is_not_run(tables: Tables):
     without_costs = dataclasses.replace(tables, costs=tables.costs.iloc[:0])
     row = judge(without_costs, "planted", planted.ABLATION.claims[0])
     assert (row["verdict"], row["why"]) == ("not run", "the costs have not been measured")
+
+
+def test_the_table_of_costs_names_a_training_step_by_its_variant(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+):
+    faster = dataclasses.replace(
+        planted.ABLATION.claims[0],
+        effect={"base": 1, ODD_NAME: -1},
+        metric="tokens_per_second",
+        threshold=0.0,
+        equal=False,
+    )
+    ablation = dataclasses.replace(planted.ABLATION, claims=[faster])
+    monkeypatch.setitem(tables.ablations, "planted", ablation)
+    costs = tables.costs.assign(what=step_name("planted", "base"))
+    (row, *_) = cells(table_of_costs(dataclasses.replace(tables, costs=costs), "planted"))
+    assert row[0] == "training step of base"
 
 
 def test_growth_is_shown_only_for_an_ablation_with_a_claim_about_growth(tables: Tables):
