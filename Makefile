@@ -3,7 +3,7 @@
 VENV ?= .venv
 # Your own interpreter. It is used as it is: no environment is made and nothing is installed.
 PYTHON ?=
-# Optional packages: ray, tensorboard, wandb, mlflow, optimizers.
+# Optional packages: ray, submitit, tensorboard, wandb, mlflow, optimizers.
 EXTRAS ?= $(filter ray,$(EXECUTOR)) $(filter tensorboard wandb,$(TRACKER))
 comma := ,
 # The network that `make model` shows; empty to list all networks.
@@ -11,7 +11,7 @@ NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
 export PROFILE CORPUS TOKENIZER VOCAB_SIZE SEEDS FIRST_SEED BUDGETS JOBS EXECUTOR DEVICE PRECISION COMPILE \
   SLOTS_PER_GPU CHECKPOINT_SECONDS RUN_TIMEOUT FAIL_FAST ALL TRACKER NAME KIND REFERENCE NANOGPT HOURS RESULTS SAMPLE \
-  RUNS CLAIMS LOOKS REQUIRE PAGE JSON ABLATIONS
+  RUNS CLAIMS LOOKS REQUIRE PAGE JSON ABLATIONS TASKS MINUTES BATCH SLURM
 
 names := $(subst _,-,$(filter-out __init__,$(basename $(notdir $(wildcard experiments/ablations/*.py $(ABLATIONS:%=%/*.py))))))
 
@@ -25,7 +25,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all deeper decide trends restore list status new-ablation report notebook paper compare export retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(names)
+.PHONY: help setup all work submit deeper decide trends restore list status new-ablation report notebook paper compare export retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(names)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,7 @@ help: ## List all targets
 	  '           PRECISION (auto, fp32, bf16)  COMPILE (0, 1)  SLOTS_PER_GPU' \
 	  '           TRACKER (none, tensorboard, wandb)  FAIL_FAST (0, 1)  ALL, SAMPLE (verify)  REFERENCE (0, 1: report, notebook, paper, export)' \
 	  '           RUN_TIMEOUT, CHECKPOINT_SECONDS (seconds)  NANOGPT (a checkout: bench)  HOURS (decide)' \
+	  '           TASKS, MINUTES, BATCH (slurm, local), SLURM (as in partition=gpu,gres=gpu:1): submit' \
 	  '           RESULTS (folder)  SECOND (folders of other studies: compare)' \
 	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...), PAGE (an .html): judge  JSON (0, 1: claims, judge, list, status, verify)' \
   '           NAME, KIND (position, norm, activation, attention, self-attention, sublayer, initialisation,' \
@@ -46,6 +47,10 @@ setup: $(installed) ## Create the virtual environment and install the pinned pac
 	@:
 all: $(installed) ## Train the unfinished runs of all ablations and write the report
 	@$(python) -m experiments run
+work: $(installed) ## Train with other calls of it that share the folder, on this machine or others
+	@$(python) -m experiments work
+submit: $(installed) ## Submit TASKS jobs that each do `make work`, under SLURM: EXTRAS=submitit
+	@$(python) -m experiments submit
 deeper: $(installed) ## Finish the study, and train it at the next budget
 	@$(python) -m experiments deeper
 decide: $(installed) ## Add seeds to undecided claims that they would decide: make decide HOURS=2
@@ -101,6 +106,7 @@ check-fast: lint ## Before a commit: lint, types and the quick tests of the chan
 soak: $(installed) ## Kill and fail small studies at every moment, damage files, feed bad input: nothing may be lost
 	@$(python) -m tests.soak
 	@$(python) -m tests.crash_points
+	@$(python) -m tests.sharing
 	@FUZZ=2000 $(python) -m pytest tests/test_random_input.py
 scale: $(installed) ## Plan, schedule and collect 100,000 empty runs, with EXTRAS=ray
 	@$(python) -m tests.scale

@@ -29,6 +29,7 @@ from experiments import ablations as built_in
 from experiments import profiles
 from experiments.cli import main as command_line
 from experiments.cli import run as run_command
+from experiments.cli import session as session_module
 from experiments.records.collect import collect
 from experiments.records.provenance import environment
 from experiments.running import local
@@ -143,8 +144,8 @@ def _run_study(folder: Path, disk: FaultyDisk | None) -> None:
     with (
         patch.dict(profiles.PROFILES, smoke=tiny),
         patch.object(run_command, "PageBuilder", Collecting),
-        patch.object(run_command, "Blocks"),
-        patch.object(run_command, "_THEORY_TABLES", ()),
+        patch.object(session_module, "Blocks"),
+        patch.object(session_module, "_THEORY_TABLES", ()),
         patch.object(local, "multiprocessing", Forking),
         patch.object(local, "forkserver"),
         patch("os.fsync"),  # nothing of this has to outlive a real power cut

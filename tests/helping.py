@@ -52,6 +52,8 @@ def arguments(folder: Path, *words: str) -> list[str]:
         where = []
     if words[0] in (
         "run",
+        "work",
+        "submit",
         "deeper",
         "decide",
         "retry",

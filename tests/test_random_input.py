@@ -66,7 +66,7 @@ def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text_file: Path) -
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     monkeypatch.setattr("experiments.data.corpus.fetch_works", no_works)
     monkeypatch.setattr("experiments.cli.session.run_study", lambda *_, **__: StudyOutcome())
-    monkeypatch.setattr("experiments.cli.run.measure", lambda *_: None)
+    monkeypatch.setattr("experiments.cli.session.measure", lambda *_: None)
     monkeypatch.setattr("experiments.cli.report.PageBuilder.build", lambda *_, **__: 0)
     monkeypatch.setattr(WorkerOptions, "start_executor", lambda _: Local())  # no cluster
     monkeypatch.setattr("experiments.cli.single_run.train_run", no_run)

@@ -14,8 +14,7 @@ from experiments.cli.options import (
     WorkerOptions,
 )
 from experiments.cli.report import PageBuilder
-from experiments.cli.run import train_in_turn
-from experiments.cli.session import Session, prepare
+from experiments.cli.session import Session, prepare, train_in_turn
 from experiments.errors import UserError
 from experiments.planning.plan import unique_runs
 from experiments.profiles import Profile

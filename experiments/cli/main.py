@@ -27,6 +27,8 @@ def _version() -> str:
 _COMMANDS = {
     "Train": {
         "run": "run:run",
+        "work": "run:work",
+        "submit": "run:submit",
         "deeper": "run:deeper",
         "decide": "decide:decide",
         "trends": "decide:trends",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # numpy takes long to import, and few commands need it
 
 _VOCAB_SIZE = 1024  # of byte pairs, by default
 _POSITIVE = Number(gte=1)
+_FINITE = Number(gt=0, lt=math.inf)
 
 # Options that some commands take without the rest of a group.
 ProfileName = Annotated[
@@ -70,29 +71,25 @@ Jobs = Annotated[
 Results = Annotated[Path, Parameter(env_var="RESULTS", help="Folder for results.")]
 Data = Annotated[Path, Parameter(help="Folder for corpora.")]
 # Options of a single command.
-All = Annotated[
-    bool,
-    Parameter(env_var="ALL", negative="", help="Train all finished runs again, not a sample."),
-]
+All = Annotated[bool, Parameter(env_var="ALL", negative="", help="Train all finished runs again.")]
 Sample = Annotated[
-    int,
-    Parameter(env_var="SAMPLE", validator=_POSITIVE, help="Number of runs, drawn at random."),
+    int, Parameter(env_var="SAMPLE", validator=_POSITIVE, help="Number of runs, drawn at random.")
 ]
 Reference = Annotated[
-    bool,
-    Parameter(env_var="REFERENCE", negative="", help="Show the published results, not your own."),
+    bool, Parameter(env_var="REFERENCE", negative="", help="The published results, not your own.")
 ]
 NanoGPT = Annotated[
-    Path | None,
-    Parameter(env_var="NANOGPT", help="Checkout of nanoGPT, to compare with nanoGPT itself."),
+    Path | None, Parameter(env_var="NANOGPT", help="Checkout of nanoGPT, to compare with it.")
 ]
+Tasks = Annotated[
+    int, Parameter(env_var="TASKS", validator=_POSITIVE, help="Tasks that share the runs.")
+]
+Minutes = Annotated[int, Parameter(env_var="MINUTES", validator=_POSITIVE, help="Of each task.")]
+Batch = Annotated[Literal["slurm", "local"], Parameter(env_var="BATCH", help="Starts the tasks.")]
+Slurm = Annotated[str, Parameter(env_var="SLURM", help="For sbatch: partition=gpu,gres=gpu:1")]
 Hours = Annotated[
     float | None,
-    Parameter(
-        env_var="HOURS",
-        validator=Number(gt=0, lt=math.inf),
-        help="Hours for further seeds, by the estimated time of their runs.",
-    ),
+    Parameter(env_var="HOURS", validator=_FINITE, help="Estimated hours for further seeds."),
 ]
 AblationName = Annotated[str, Parameter(env_var="NAME", help="Name of the new ablation.")]
 AblationKind = Annotated[str, Parameter(env_var="KIND", help="Kind of part that it brings.")]
@@ -267,9 +264,7 @@ class TrainingOptions:
         Parameter(env_var="CHECKPOINT_SECONDS", validator=Number(gte=0, lt=math.inf)),
     ] = None
     """Least seconds between two checkpoints of a run; by default 60 on cuda and 10 elsewhere."""
-    run_timeout: Annotated[
-        float | None, Parameter(env_var="RUN_TIMEOUT", validator=Number(gt=0, lt=math.inf))
-    ] = None
+    run_timeout: Annotated[float | None, Parameter(env_var="RUN_TIMEOUT", validator=_FINITE)] = None
     """Seconds after which a run counts as hanging and is ended."""
     fail_fast: Annotated[bool, Parameter(env_var="FAIL_FAST", negative="")] = False
     """Stop at the first run that fails."""
@@ -292,6 +287,7 @@ class TrainingOptions:
 _OF_ONE_COMMAND = (
     *(All, Sample, Reference, NanoGPT, Hours, AblationName, AblationKind, AblationShown),
     *(RunsFile, ClaimsFile, Looks, Require, PageFile, AsJson, AblationFolder),
+    *(Tasks, Minutes, Batch, Slurm),
 )
 
 

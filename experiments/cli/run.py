@@ -1,38 +1,39 @@
-"""`run`, `retry`, `deeper`, `restore` and `clean`: train a study, take it over, or delete it."""
+"""`run`, `work`, `submit`, `retry`, `deeper`, `restore` and `clean`: train or delete a study."""
 
+import dataclasses
 import functools
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.benchmarks.blocks import Blocks
 from experiments.catalogue import check_known, load_ablations
 from experiments.cli.options import (
+    Batch,
     CorpusOptions,
+    Minutes,
     ProfileName,
     Results,
+    SlotOptions,
+    Slurm,
     StudyOptions,
+    Tasks,
     TrainingOptions,
     WorkerOptions,
 )
 from experiments.cli.report import PageBuilder, published_folder
-from experiments.cli.session import Session, prepare
+from experiments.cli.session import Session, begin, prepare, train_each_turn, train_in_turn
 from experiments.errors import UserError
 from experiments.identity import code_fingerprint
 from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES, Profile
-from experiments.records.claim_seals import seal_claims
-from experiments.records.collect import is_measured, read_table
-from experiments.records.provenance import record_environment
+from experiments.records.collect import read_table
+from experiments.records.continuing import budgets_of
 from experiments.records.restore import restore as restore_runs
 from experiments.records.study import Study
-from experiments.running.devices import devices_present
-from experiments.running.lock import results_lock
-from experiments.running.runner import StudyOutcome, next_turn, unfinished
-
-_THEORY_TABLES = ("identities", "theory", "encodings")  # written by `experiments.theory`
+from experiments.running.leases import Member
+from experiments.running.lock import joined, results_lock, writing_in_turn
+from experiments.running.runner import unfinished
+from experiments.running.shared import Shared
 
 
 def run(
@@ -56,6 +57,63 @@ def retry(
 ) -> int:
     """Train the failed runs again, and nothing else."""
     return _run([], study, corpus, workers, training, failed_only=True)
+
+
+def work(
+    *ablations: str,
+    study: StudyOptions = StudyOptions(),
+    corpus: CorpusOptions = CorpusOptions(),
+    slots: SlotOptions = SlotOptions(),
+    training: TrainingOptions = TrainingOptions(),
+) -> int:
+    """Train runs that no other `work` on this results folder trains, on this machine or on another
+    that shares the folder, until all are finished. `run` then measures costs and writes the page.
+    """
+    check_known("ablation", ablations, load_ablations())
+    workers = WorkerOptions(jobs=slots.jobs, slots_per_gpu=slots.slots_per_gpu)
+    session = prepare(study, corpus, workers, training)
+    first = functools.partial(_begin_to_share, session, ablations)
+    with joined(session.folder, first) as member:
+        train = functools.partial(session.train, executor=Shared(member))
+        session = dataclasses.replace(session, train=train)
+        outcome, asked = train_each_turn(session, ablations)
+        with writing_in_turn(session.folder):
+            session.record(outcome)
+    session.print_outcome(outcome, asked)
+    return 1 if outcome.failed else 0
+
+
+def submit(
+    *ablations: str,
+    tasks: Tasks = 1,
+    minutes: Minutes = 60,
+    batch: Batch = "slurm",
+    slurm: Slurm = "",
+    study: StudyOptions = StudyOptions(),
+    corpus: CorpusOptions = CorpusOptions(),
+    slots: SlotOptions = SlotOptions(),
+    training: TrainingOptions = TrainingOptions(),
+) -> None:
+    """Submit tasks that each call `work` with the same options: an array of jobs, through submitit.
+    Submitting again goes on with what the time was not enough for.
+    """
+    try:
+        import submitit
+    except ImportError:
+        raise UserError("submit needs submitit: `make setup EXTRAS=submitit`") from None
+    check_known("ablation", ablations, load_ablations())
+    folder = study.folder / "submitted"
+    try:
+        executor = submitit.AutoExecutor(folder, cluster=batch)
+    except RuntimeError as error:
+        raise UserError(f"BATCH={batch} cannot be used here: {error}") from None
+    executor.update_parameters(name="ablations", timeout_min=minutes)
+    if batch == "slurm":
+        executor.update_parameters(slurm_additional_parameters=_sbatch_options(slurm))
+    options = {"study": study, "corpus": corpus, "slots": slots, "training": training}
+    with executor.batch():
+        jobs = [executor.submit(work, *ablations, **options) for _ in range(tasks)]
+    print(f"submitted {', '.join(job.job_id for job in jobs)}: what they print is in {folder}")
 
 
 def deeper(
@@ -110,69 +168,17 @@ def _run(
         return session.finish(page, outcome, asked)
 
 
-def train_in_turn(
-    session: Session, page: PageBuilder, ablations: Sequence[str] = (), *, failed_only: bool = False
-) -> tuple[StudyOutcome, int]:
-    """Train what is left of a study, and measure the blocks that it lacks. Returns the outcome and
-    the number of runs asked for.
+def _sbatch_options(text: str) -> dict[str, str]:
+    """Options of sbatch by name, from a text such as "partition=gpu,gres=gpu:1".
+
+    Raises:
+        UserError: a part of the text is no option.
     """
-    folder = session.folder
-    blocks = Blocks(
-        session.study, folder, functools.partial(_measure_block, folder, session.device)
-    )
-    outcome, asked = _train_in_turn(session, list(ablations), page, blocks, failed_only=failed_only)
-    page.stop()
-    stopped = session.fail_fast and bool(outcome.failed)
-    if not failed_only and not stopped:
-        blocks.measure_missing()
-    return outcome, asked
-
-
-def _train_in_turn(
-    session: Session,
-    ablations: list[str],
-    page: PageBuilder,
-    blocks: Blocks,
-    *,
-    failed_only: bool,
-) -> tuple[StudyOutcome, int]:
-    """Train a study turn by turn, and plan anew after each turn: trials decide what is next.
-
-    Between two turns nothing trains: if no page is being built either, a block of measurements that
-    is due is made then. The page is built anew, beside the training, after turns with runs to
-    compare. Returns the outcome and the number of runs asked for.
-    """
-    outcome, asked = StudyOutcome(), set[tuple[str, tuple[str, ...]]]()
-    folder, train = session.folder, session.train
-    plan = session.plan(ablations)
-    if not failed_only:
-        known = session.study.ablations
-        seal_claims(folder, {name: known[name] for name in ablations or known}, plan)
-    turn = next_turn(plan, folder, asked, failed_only=failed_only)
-    if (turn or not failed_only) and not all(is_measured(folder, name) for name in _THEORY_TABLES):
-        measure([sys.executable, "-m", "experiments.theory"], folder)
-    if turn:  # before the runs, which name their environment: a killed call would not record it
-        record_environment(folder)
-    while turn:
-        asked |= {(spec.run_id, spec.probes) for spec in unique_runs(turn)}
-        outcome += train(turn, title=str(turn[0].turn))
-        if session.fail_fast and outcome.failed:
-            break
-        if not failed_only and not page.busy:
-            blocks.measure_if_due()
-        if turn[0].rate is None:
-            page.refresh()
-        plan = session.plan(ablations)
-        turn = next_turn(plan, folder, asked, failed_only=failed_only)
-    trained = {run_id for run_id, _ in asked}
-    if failed_only:
-        return outcome, len(trained)
-    # Runs that were finished before are counted, and shown in a tracker.
-    left = {spec.run_id for spec in unfinished(unique_runs(plan.runs), folder)}
-    before = [run for run in plan.runs if run.spec.run_id not in left | trained]
-    train(before)
-    done = len({run.spec.run_id for run in before})
-    return outcome + StudyOutcome(done=done), len({run.spec.run_id for run in plan.runs} | trained)
+    options = [part.partition("=") for part in text.split(",") if part]
+    for name, sign, value in options:
+        if not (name.replace("-", "").isalnum() and sign and value):
+            raise UserError(f"SLURM: '{name}{sign}{value}' is no option such as partition=gpu")
+    return {name: value for name, _, value in options}
 
 
 def _with_next(budgets: list[int], profile: Profile, folder: Path) -> list[int]:
@@ -202,22 +208,17 @@ def _with_next(budgets: list[int], profile: Profile, folder: Path) -> list[int]:
     return sorted([*budgets, further[0]])
 
 
-def measure(program: list[str], results: Path, *arguments: str) -> None:
-    """Run a program that measures something, since the command line does not load torch.
+def _begin_to_share(session: Session, ablations: Sequence[str], member: Member) -> None:
+    """Save the study, unless other processes train it, and do what comes before the first run.
 
     Raises:
-        UserError: the program failed; its log says why.
+        UserError: other processes train another study in the folder.
     """
-    file = results / f"{program[-1].rpartition('.')[2]}.log"
-    command = [*program, str(results), *arguments]
-    with file.open("wb") as log:
-        done = subprocess.run(command, stdout=log, stderr=log, check=False)
-    if done.returncode:
-        raise UserError(f"`python -m {program[-1]}` failed: {file} says why")
-
-
-def _measure_block(folder: Path, device: str) -> None:
-    """Measure a block of costs on this machine."""
-    # A cluster may have devices that this machine lacks.
-    local_device = device if device in devices_present() else "cpu"
-    measure([sys.executable, "-m", "experiments.benchmarks.costs"], folder, local_device)
+    differs = budgets_of(session.folder) and Study.load(session.folder) != session.study
+    if differs and (others := member.others()):
+        raise UserError(
+            f"{session.folder} has another study, which is trained by {', '.join(others)}: give"
+            " all calls of `make work` the same options"
+        )
+    session.study.save(session.folder)
+    begin(session, ablations)

@@ -9,6 +9,8 @@ results/<profile>/runs/<run_id>/spec.json       the run as planned
                                                 checksums of the other files and of itself
                                 log.txt         everything that the worker printed
                                 model.safetensors  the weights, only of a single run
+results/<profile>/workers/, leases/             the processes that share the runs: see `leases.py`
+results/<profile>/submitted/                    jobs of a batch system, and what they print
 results/<profile>/by-hand/                      single runs, in folders like these
 results/<profile>/tracking/                     what trackers were sent
 results/<profile>/damaged/                      run folders and tables that cannot be read

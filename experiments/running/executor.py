@@ -31,9 +31,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is over; the summary in its run folder says how it ended."""
+    """The run is over; the summary in its run folder says how it ended.
+
+    here: whether this call has trained the run, and not another process that shares the folder.
+    """
 
     spec: RunSpec
+    here: bool = True
 
 
 Event = Started | Progress | Finished

@@ -16,6 +16,8 @@ class Job:
     run_timeout: seconds after which a run is taken to hang and ended; None for never.
     slots_per_gpu: runs at the same time on each GPU.
     keep_weights: whether the weights of a trained network stay in its run folder.
+    member: the name under which this process takes runs, if other processes train runs of the same
+        folder.
     """
 
     corpus: Corpus
@@ -25,3 +27,4 @@ class Job:
     run_timeout: float | None = None
     slots_per_gpu: int = 1
     keep_weights: bool = False
+    member: str = ""

@@ -34,7 +34,12 @@ class RunningProcess:
 
 
 class Local:
-    """The executor "local": one process per run, one run per slot at a time."""
+    """The executor "local": one process per run, one run per slot at a time.
+
+    poll_interval: seconds after which runs that wait are looked at again.
+    """
+
+    poll_interval = math.inf
 
     def resolve_device(self, wanted: str) -> str:
         """As in `Executor`, from the devices of this machine."""
@@ -58,12 +63,15 @@ class Local:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         # JOBS can put more runs on a card than SLOTS_PER_GPU says.
         job = replace(job, slots_per_gpu=max(job.slots_per_gpu, devices.runs_per_slot(slots)))
-        waiting, free_slots = list(reversed(specs)), list(reversed(slots))
+        waiting, free_slots = list(specs), list(reversed(slots))
         running: dict[Connection, RunningProcess] = {}
         try:
             while waiting or running:
-                while waiting and free_slots:
-                    spec, slot = waiting.pop(), free_slots.pop()
+                yield from self.over_elsewhere(waiting, job)
+                if not waiting and not running:
+                    break
+                while free_slots and (spec := self.next_run(waiting, job)):
+                    slot = free_slots.pop()
                     receiver, sender = context.Pipe(duplex=False)
                     process = context.Process(target=_work, args=(spec, job, slot, sender))
                     process.start()
@@ -71,7 +79,8 @@ class Local:
                     deadline = time.monotonic() + (job.run_timeout or math.inf)
                     running[receiver] = RunningProcess(process, spec, slot, deadline)
                     yield Started(spec)
-                for ready in wait(list(running), _time_to_deadline(running.values())):
+                poll = self.poll_interval if waiting else math.inf
+                for ready in wait(list(running), _time_to_wait(running.values(), poll)):
                     assert isinstance(ready, Connection)
                     run = running[ready]
                     try:
@@ -81,7 +90,11 @@ class Local:
                         ready.close()
                         del running[ready]
                         free_slots.append(run.slot)
+                        if self.is_lost(run.spec, job):
+                            waiting.append(run.spec)
+                            continue
                         _record_death(run, job)
+                        self.give_back(run.spec)
                         yield Finished(run.spec)
                 for run in running.values():
                     if time.monotonic() > run.deadline:
@@ -93,10 +106,26 @@ class Local:
             for run in running.values():
                 run.process.join()
 
+    def next_run(self, waiting: list[RunSpec], job: Job) -> RunSpec | None:
+        """Remove the run to train next from `waiting`; None if there is none now."""
+        return waiting.pop(0) if waiting else None
 
-def _time_to_deadline(running: Iterable[RunningProcess]) -> float | None:
-    """Seconds until the first deadline; None if there is none."""
-    seconds = min(run.deadline for run in running) - time.monotonic()
+    def over_elsewhere(self, waiting: list[RunSpec], job: Job) -> Iterable[Finished]:
+        """Remove the runs that other processes have finished from `waiting`."""
+        return ()
+
+    def is_lost(self, spec: RunSpec, job: Job) -> bool:
+        """Whether another process has taken over a run that this one began."""
+        return False
+
+    def give_back(self, spec: RunSpec) -> None:
+        """Note that this process has finished a run."""
+
+
+def _time_to_wait(running: Iterable[RunningProcess], poll: float) -> float | None:
+    """Seconds until the first deadline, at most `poll`; None if there is no end."""
+    deadlines = [run.deadline - time.monotonic() for run in running]
+    seconds = min([*deadlines, poll])
     return None if seconds == math.inf else max(0.01, seconds)
 
 

@@ -11,6 +11,7 @@ from experiments.running.executor import Event, Executor, Finished
 from experiments.running.job import Job
 from experiments.running.local import Local
 from experiments.running.progress import Lines, display
+from experiments.running.shared import Shared
 from experiments.running.trackers import Tracker, tracked
 from experiments.spec import RunSpec
 
@@ -23,12 +24,14 @@ class StudyOutcome:
     done: runs that were finished before the call.
     wall_seconds: sum of the wall-clock seconds of the trained runs.
     failed: reason of failure by the run's label.
+    elsewhere: runs that other processes trained meanwhile.
     """
 
     trained: int = 0
     done: int = 0
     wall_seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
+    elsewhere: int = 0
 
     def __add__(self, other: "StudyOutcome") -> "StudyOutcome":
         return StudyOutcome(
@@ -36,6 +39,7 @@ class StudyOutcome:
             self.done + other.done,
             self.wall_seconds + other.wall_seconds,
             self.failed | other.failed,
+            self.elsewhere + other.elsewhere,
         )
 
 
@@ -90,7 +94,7 @@ def run_study(
     """
     specs, labels = unique_runs(members), run_labels(members)
     todo = unfinished(specs, job.results)
-    finished: set[str] = set()
+    finished, elsewhere = set[str](), set[str]()
     if todo:
         with (
             contextlib.closing(executor.run(todo, job, slots)) as training,
@@ -98,13 +102,14 @@ def run_study(
             display(todo, labels) as shown,
         ):
             shown.say(f"{title}: {len(todo)} to train, {len(specs) - len(todo)} already done")
-            _clear(todo, job.results, labels, shown)
+            if not isinstance(executor, Shared):  # which clears a run as it takes it
+                _clear(todo, job.results, labels, shown)
             for event in events:
                 shown.show(event, describe_outcome(event, job.results))
                 if not isinstance(event, Finished):
                     continue
                 spec = event.spec
-                finished.add(spec.run_id)
+                (finished if event.here else elsewhere).add(spec.run_id)
                 if fail_fast and RunFolder(job.results, spec.run_id).status() == "failed":
                     shown.say("stopping at the first run that failed: FAIL_FAST")
                     break
@@ -120,6 +125,7 @@ def run_study(
             for run_id, summary in summaries.items()
             if summary.get("status") == "failed"
         },
+        elsewhere=len(elsewhere),
     )
 
 
@@ -139,9 +145,11 @@ def describe_outcome(event: Event, results: Path) -> str:
     if not isinstance(event, Finished):
         return ""
     summary = RunFolder(results, event.spec.run_id).summary() or {"status": "unfinished"}
+    where = "" if event.here else " in another process"
     if summary["status"] == "done":
-        return f"validation loss {summary['val_loss']:.4f} in {summary['wall_seconds']:.0f} s"
-    return f"{summary['status']}: {summary.get('reason', '')}"
+        loss, seconds = summary["val_loss"], summary["wall_seconds"]
+        return f"validation loss {loss:.4f} in {seconds:.0f} s{where}"
+    return f"{summary['status']}{where}: {summary.get('reason', '')}"
 
 
 def _clear(

@@ -24,6 +24,7 @@ from experiments.probes.trained_model import ProbeTables, TrainedModel
 from experiments.records.provenance import device_name
 from experiments.records.run_folder import RunFolder
 from experiments.running.job import Job
+from experiments.running.leases import holder
 from experiments.spec import RunSpec, own_probe
 from experiments.training.backends import attention_backend
 from experiments.training.checkpoint import Checkpoint, save_weights
@@ -41,7 +42,8 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
 
     The run goes on from the checkpoint in its folder, if there is one. For every training point
     (step, loss, tokens per second) is sent to `progress`. An error in the run becomes a summary
-    with status "failed". A worker that cannot write its folder exits with status 1.
+    with status "failed". A worker that cannot write its folder, or whose run another process has
+    taken over, exits with status 1.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     configure_torch()
@@ -66,6 +68,7 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
         except Exception as error:
             traceback.print_exc()
             summary = {"status": "failed", "reason": failure_reason(error)}
+        recorder.stop_if_taken_over()
     folder.finish(
         summary
         | job.environment
@@ -102,6 +105,18 @@ class Recorder:
         self.layer_rows: list[dict[str, Any]] = []
         self.seconds = {"probe_seconds": 0.0, "checkpoint_seconds": 0.0}
         self.began = time.perf_counter()
+        self.owned_at = -math.inf  # monotonic time at which the run was this process's, at least
+
+    def stop_if_taken_over(self) -> None:
+        """Exit if another process has taken over the run, which is looked at once a second.
+
+        So a process that was stopped, and taken for dead, writes nothing when it goes on.
+        """
+        if not self.job.member or time.monotonic() < self.owned_at + 1:
+            return
+        if holder(self.job.results, self.spec.run_id) != self.job.member:
+            sys.exit(1)
+        self.owned_at = time.monotonic()
 
     @property
     def wall_seconds(self) -> float:
@@ -124,6 +139,7 @@ class Recorder:
         stopped_early = ""
         final: Scores | None = None
         for event in fit(self.spec, task, state):
+            self.stop_if_taken_over()
             match event:
                 case TrainingPoint():
                     self.write_point(event, "train")

@@ -11,7 +11,7 @@ from helping import leave_finished
 
 from experiments.ablation import Ablation, Claim, Trains, Variant
 from experiments.cli import main as command_line
-from experiments.cli import run as command
+from experiments.cli import session as command
 from experiments.cli.options import VARIABLES
 from experiments.planning.plan import FIRST_SEED, PlannedRun, first_by_run_id, unique_runs
 from experiments.profiles import PROFILES

@@ -9,7 +9,7 @@ import pytest
 from helping import leave_finished, planted
 
 from experiments.ablation import Beats, Claim, Variant
-from experiments.cli import run as command
+from experiments.cli import session as command
 from experiments.cli.session import Session
 from experiments.data.corpus import Corpus
 from experiments.planning.plan import YARDSTICKS, PlannedRun, unique_runs
@@ -94,18 +94,15 @@ class Bench:
                 failed[member.label] = summary["reason"]
         return StudyOutcome(len(todo), wall_seconds=len(todo), failed=failed)
 
-    def call(
-        self,
-        *ablations: str,
-        failed_only: bool = False,
-        fail_fast: bool = False,
-        deepest: int | None = None,
-    ):
+    def call(self, *ablations: str, failed_only: bool = False, fail_fast: bool = False):
         """Train in turn, as a call of the command does. Returns its outcome and count of runs."""
         self.titles, self.turns, self.refreshed_after, self.blocks_after = [], [], [], []
         self.measured.clear()
-        session = Session(self.study, self.folder, "cpu", ["cpu"], self.train, fail_fast, deepest)
-        return command._train_in_turn(session, list(ablations), self, self, failed_only=failed_only)
+        session = Session(self.study, self.folder, "cpu", ["cpu"], self.train, fail_fast)
+        command.begin(session, ablations, failed_only=failed_only)
+        return command.train_each_turn(
+            session, list(ablations), self, self, failed_only=failed_only
+        )
 
     def fail(self, *places: tuple[str, str, float | None]) -> None:
         """Let runs fail, given by ablation, variant and rate."""
@@ -134,15 +131,6 @@ def test_a_study_is_trained_turn_by_turn_until_nothing_is_left(bench: Bench):
     assert (outcome.trained, outcome.done, outcome.failed, asked) == (len(runs), 0, {}, len(runs))
     asked_for = [spec.run_id for turn in bench.turns for spec in unique_runs(turn)]
     assert sorted(asked_for) == sorted(spec.run_id for spec in runs)  # each of them once
-
-
-def test_a_call_with_budgets_leaves_added_seeds_at_deeper_budgets_for_another_call(bench: Bench):
-    added = {CLAIM.id: {"2": 3}}
-    bench.study = dataclasses.replace(bench.study, budgets=[1], added=added)
-    bench.call(deepest=1)
-    assert {run.budget for turn in bench.turns for run in turn} == {1}
-    bench.call()
-    assert {run.budget for turn in bench.turns for run in turn} == {2}
 
 
 def test_every_run_of_a_turn_is_of_that_turn_or_equal_to_one_that_is(bench: Bench):
