@@ -45,11 +45,14 @@ def test_submitted_tasks_train_the_study(text: Path, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     jobs = re.findall(r"\d+", done.stdout.partition(":")[0])
     assert len(jobs) == 2
-    folder, until = tmp_path / "results" / "smoke" / "submitted", time.monotonic() + 120
+    folder, until = tmp_path / "results" / "submitted", time.monotonic() + 120
     while len(list(folder.glob("*_result.pkl"))) < 2 and time.monotonic() < until:
         time.sleep(0.5)
     prints = [(folder / f"{job}_0_log.out").read_text() for job in jobs]
-    counts = [re.search(r"(\d+) runs trained, .* (\d+) trained by other", text) for text in prints]
+    counts = [
+        re.search(r"(\d+) runs trained, (\d+) were done or trained by other", text)
+        for text in prints
+    ]
     trained = [int(count.group(1)) for count in counts if count]
     assert sum(trained) == len(list((tmp_path / "results" / "smoke" / "runs").iterdir())), prints
 
@@ -62,10 +65,10 @@ def test_submit_without_slurm_says_so(tmp_path: Path):
 
 
 def test_options_of_sbatch_are_read_from_one_variable():
-    options = {"partition": "gpu", "gres": "gpu:1", "mail-type": "END"}
-    assert _sbatch_options("partition=gpu,gres=gpu:1,mail-type=END") == options
+    options = {"partition": "gpu", "gres": "gpu:1", "exclusive": True, "nodelist": "a[1,2]"}
+    assert _sbatch_options("partition=gpu,gres=gpu:1,exclusive,nodelist=a[1,2]") == options
     assert _sbatch_options("") == {}
-    for text in ("gpu", "partition=", "=gpu", "a\n#SBATCH=b"):
+    for text in ("partition=", "=gpu", ",", "a\n#SBATCH=b", "a=b\n#SBATCH=c", "A b=c"):
         with pytest.raises(UserError, match="is no option such as partition=gpu"):
             _sbatch_options(text)
 

@@ -2,7 +2,10 @@
 
 import dataclasses
 import functools
+import re
 import shutil
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +16,6 @@ from experiments.cli.options import (
     Minutes,
     ProfileName,
     Results,
-    SlotOptions,
     Slurm,
     StudyOptions,
     Tasks,
@@ -22,7 +24,7 @@ from experiments.cli.options import (
 )
 from experiments.cli.report import PageBuilder, published_folder
 from experiments.cli.session import Session, begin, prepare, train_each_turn, train_in_turn
-from experiments.errors import UserError
+from experiments.errors import UserError, printable
 from experiments.identity import code_fingerprint
 from experiments.planning.plan import unique_runs
 from experiments.profiles import PROFILES, Profile
@@ -63,22 +65,24 @@ def work(
     *ablations: str,
     study: StudyOptions = StudyOptions(),
     corpus: CorpusOptions = CorpusOptions(),
-    slots: SlotOptions = SlotOptions(),
+    workers: WorkerOptions = WorkerOptions(),
     training: TrainingOptions = TrainingOptions(),
 ) -> int:
     """Train runs that no other `work` on this results folder trains, on this machine or on another
-    that shares the folder, until all are finished. `run` then measures costs and writes the page.
+    that shares the folder, until all are finished. `run` then measures costs and writes the page,
+    and `retry` trains failed runs again.
     """
-    check_known("ablation", ablations, load_ablations())
-    workers = WorkerOptions(jobs=slots.jobs, slots_per_gpu=slots.slots_per_gpu)
+    _check_shared(ablations, workers, training)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a batch system's: give the runs back
     session = prepare(study, corpus, workers, training)
     first = functools.partial(_begin_to_share, session, ablations)
     with joined(session.folder, first) as member:
         train = functools.partial(session.train, executor=Shared(member))
         session = dataclasses.replace(session, train=train)
         outcome, asked = train_each_turn(session, ablations)
-        with writing_in_turn(session.folder):
-            session.record(outcome)
+        if outcome.trained:
+            with writing_in_turn(session.folder):
+                session.record(outcome)
     session.print_outcome(outcome, asked)
     return 1 if outcome.failed else 0
 
@@ -91,7 +95,7 @@ def submit(
     slurm: Slurm = "",
     study: StudyOptions = StudyOptions(),
     corpus: CorpusOptions = CorpusOptions(),
-    slots: SlotOptions = SlotOptions(),
+    workers: WorkerOptions = WorkerOptions(),
     training: TrainingOptions = TrainingOptions(),
 ) -> None:
     """Submit tasks that each call `work` with the same options: an array of jobs, through submitit.
@@ -101,18 +105,20 @@ def submit(
         import submitit
     except ImportError:
         raise UserError("submit needs submitit: `make setup EXTRAS=submitit`") from None
-    check_known("ablation", ablations, load_ablations())
-    folder = study.folder / "submitted"
+    _check_shared(ablations, workers, training)
+    if slurm and batch != "slurm":
+        raise UserError(f"SLURM is for BATCH=slurm, and this is {batch}")
+    folder = study.results / "submitted"
+    options = {"study": study, "corpus": corpus, "workers": workers, "training": training}
     try:
         executor = submitit.AutoExecutor(folder, cluster=batch)
-    except RuntimeError as error:
-        raise UserError(f"BATCH={batch} cannot be used here: {error}") from None
-    executor.update_parameters(name="ablations", timeout_min=minutes)
-    if batch == "slurm":
-        executor.update_parameters(slurm_additional_parameters=_sbatch_options(slurm))
-    options = {"study": study, "corpus": corpus, "slots": slots, "training": training}
-    with executor.batch():
-        jobs = [executor.submit(work, *ablations, **options) for _ in range(tasks)]
+        executor.update_parameters(name="ablations", timeout_min=minutes)
+        if batch == "slurm":
+            executor.update_parameters(slurm_additional_parameters=_sbatch_options(slurm))
+        with executor.batch():
+            jobs = [executor.submit(work, *ablations, **options) for _ in range(tasks)]
+    except (RuntimeError, submitit.core.utils.UncompletedJobError) as error:
+        raise UserError(f"BATCH={batch} cannot be used here: {printable(str(error))}") from None
     print(f"submitted {', '.join(job.job_id for job in jobs)}: what they print is in {folder}")
 
 
@@ -168,17 +174,30 @@ def _run(
         return session.finish(page, outcome, asked)
 
 
-def _sbatch_options(text: str) -> dict[str, str]:
-    """Options of sbatch by name, from a text such as "partition=gpu,gres=gpu:1".
+def _check_shared(
+    ablations: Sequence[str], workers: WorkerOptions, training: TrainingOptions
+) -> None:
+    """Refuse options that processes which share runs cannot have."""
+    check_known("ablation", ablations, load_ablations())
+    if workers.executor != "local":
+        raise UserError("EXECUTOR is for `make all`: `make work` trains on its machine")
+    if training.tracker != "none":
+        raise UserError("TRACKER is for `make all`, which shows the runs of `make work` too")
+
+
+def _sbatch_options(text: str) -> dict[str, str | bool]:
+    """Options of sbatch by name, from a text such as "partition=gpu,exclusive".
 
     Raises:
         UserError: a part of the text is no option.
     """
-    options = [part.partition("=") for part in text.split(",") if part]
-    for name, sign, value in options:
-        if not (name.replace("-", "").isalnum() and sign and value):
-            raise UserError(f"SLURM: '{name}{sign}{value}' is no option such as partition=gpu")
-    return {name: value for name, _, value in options}
+    options: dict[str, str | bool] = {}
+    for part in re.split(r",(?![^\[]*\])", text) if text else []:  # not at a comma in nodes[1,2]
+        if not re.fullmatch(r"[a-z][a-z-]*(=[^\s=][^\n]*)?", part):
+            raise UserError(f"SLURM: '{part}' is no option such as partition=gpu")
+        name, sign, value = part.partition("=")
+        options[name] = value if sign else True
+    return options
 
 
 def _with_next(budgets: list[int], profile: Profile, folder: Path) -> list[int]:

@@ -236,12 +236,10 @@ def _record_call(folder: Path, outcome: StudyOutcome, workers: int) -> None:
 
 
 def _print_outcome(study: str, outcome: StudyOutcome, asked: int) -> None:
-    line = (
-        f"{study}: {outcome.trained} runs trained, {outcome.done} were done,"
-        f" {len(outcome.failed)} failed"
-    )
+    done = f"{outcome.done} were done"
     if outcome.elsewhere:
-        line += f", {outcome.elsewhere} trained by other processes"
+        done = f"{outcome.done + outcome.elsewhere} were done or trained by other calls"
+    line = f"{study}: {outcome.trained} runs trained, {done}, {len(outcome.failed)} failed"
     if left := asked - outcome.trained - outcome.done - outcome.elsewhere:
         line += f", {left} not begun"
     print(line)

@@ -10,7 +10,7 @@ results/<profile>/runs/<run_id>/spec.json       the run as planned
                                 log.txt         everything that the worker printed
                                 model.safetensors  the weights, only of a single run
 results/<profile>/workers/, leases/             the processes that share the runs: see `leases.py`
-results/<profile>/submitted/                    jobs of a batch system, and what they print
+results/submitted/                              jobs of a batch system, and what they print
 results/<profile>/by-hand/                      single runs, in folders like these
 results/<profile>/tracking/                     what trackers were sent
 results/<profile>/damaged/                      run folders and tables that cannot be read
@@ -86,8 +86,7 @@ class RunFolder:
         """
         (self.path / "summary.json").unlink(missing_ok=True)
         write_atomically(self.path / "spec.json", spec.to_json().encode())
-        process = psutil.Process()
-        worker = {"pid": process.pid, "began": process.create_time()}
+        worker = {"pid": os.getpid(), "began": process_start(os.getpid())}
         write_atomically(self.path / "worker.json", json.dumps(worker).encode())
         checkpoint = self.checkpoint()
         if checkpoint and checkpoint["notes"]["made_by"] != made_by:
@@ -118,11 +117,13 @@ class RunFolder:
         If a file of the run is not as it was written, the status is "damaged" and the reason names
         the file.
         """
-        file = self.path / "summary.json"
-        if not file.exists():
-            return None
         try:
-            summary = read_sealed(file)
+            summary = read_sealed(self.path / "summary.json")
+        except FileNotFoundError:  # or another process that shares the runs trains it again
+            return None
+        except DamagedError as damage:
+            return {"status": Status.DAMAGED, "reason": _describe(damage)}
+        try:
             for name, checksum in summary.pop("files").items():
                 if _checksum(self.path / name) != checksum:
                     raise DamagedError(self.path / name)
@@ -182,6 +183,11 @@ class RunFolder:
         probed = all(self.probe(name).exists() for name in probes)
         return probed or summary["status"] == Status.DIVERGED
 
+    def forget_failure(self) -> None:
+        """Delete the summary of a failed run, which is about to be trained again."""
+        if self.status() == Status.FAILED:
+            (self.path / "summary.json").unlink()
+
     def probe(self, name: str) -> Path:
         """The file with the rows of a probe, by table.
 
@@ -196,12 +202,11 @@ class RunFolder:
         """The process that is training the run, or None."""
         try:
             worker = json.loads((self.path / "worker.json").read_text())
-            process = psutil.Process(worker["pid"])
             # A later process may have been given the same number.
-            same = process.create_time() == worker["began"]
+            same = process_start(worker["pid"]) == worker["began"]
+            return psutil.Process(worker["pid"]) if same else None
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
-        return process if same else None
 
     def end_worker(self) -> None:
         """Kill the process that is training the run, if there is one.
@@ -211,7 +216,7 @@ class RunFolder:
         if worker := self.worker():
             with contextlib.suppress(psutil.NoSuchProcess):
                 worker.kill()
-                worker.wait()
+                worker.wait(timeout=60)
 
     def probe_tables(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
         """The rows by probe and table; empty while the run is not over."""
@@ -255,9 +260,29 @@ class RunFolder:
         return [file for file in files if file.exists()]
 
 
+def process_start(pid: int) -> float | None:
+    """When a process started, in units that differ between systems; None if it has ended.
+
+    On Linux the units are ticks since the boot. Seconds since 1970 would change with the clock.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] == "Z" else float(fields[19])
+    except FileNotFoundError:
+        pass
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
 def _describe(damage: DamagedError) -> str:
     return f"{damage.file.name} is not as it was written"
 
 
 def _checksum(file: Path) -> str:
-    return sha256(file.read_bytes()) if file.exists() else ""
+    try:
+        return sha256(file.read_bytes())
+    except FileNotFoundError:
+        return ""

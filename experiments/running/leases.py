@@ -2,12 +2,13 @@
 
 results/<profile>/workers/<name>.json   a process that shares runs: its machine, the leases that it
                                         holds, and a count that grows for as long as it lives
-results/<profile>/leases/<run_id>.<n>   the name of the process that took the run as the n-th
+results/<profile>/leases/<run_id>.<n>   the name of the process that took the run after n others
 
 A run belongs to the process of its last lease, while this process lives and lists the lease. The
 file of a lease is created exclusively, so one of two processes gets the run, and no lease is
-changed or deleted while any process shares runs. A process that was taken for dead so finds a later
-lease, and stops.
+changed or deleted while any process shares runs. A process that was taken for dead finds a later
+lease before it writes, and stops. (A write that a network file system delays for more than
+`SILENCE` seconds can still reach the run of another process.)
 
 A process on the same machine is dead when it is gone. A process on another machine is dead when its
 count has not grown for `SILENCE` seconds of the clock of the process that looks: the clocks of two
@@ -28,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from experiments.errors import UserError
 from experiments.files import make_folder, write_atomically
+from experiments.records.run_folder import process_start
 
 SILENCE = 60.0  # seconds
 _INTERVAL = 10.0  # seconds between two growths of the count
@@ -56,7 +57,9 @@ class Member:
 
     def __enter__(self) -> "Member":
         make_folder(self.results / "leases")
-        self._before = Counter(file.stem for file in (self.results / "leases").iterdir())
+        taken = list((self.results / "leases").iterdir())
+        ended = [lease for lease in taken if not self._watch.holds(lease)]
+        self._before = Counter(lease.stem for lease in ended)
         self._write()
         self._thread.start()
         return self
@@ -78,6 +81,10 @@ class Member:
         except FileExistsError:
             self._list(lease, held=False)
             return False
+        except FileNotFoundError:  # another call has deleted the folder of leases
+            raise UserError(
+                f"{self.results}: this process was silent, and taken for dead: call it again"
+            ) from None
         with open(handle, "wb") as file:
             file.write(self.name.encode())
             file.flush()
@@ -122,7 +129,7 @@ class Member:
             facts = {
                 "machine": this_machine(),
                 "pid": os.getpid(),
-                "began": psutil.Process().create_time(),
+                "began": process_start(os.getpid()),
                 "count": self._count,
                 "leases": sorted(self._held),
             }
@@ -158,9 +165,11 @@ class Watch:
         """Names of the processes that are alive. A process on another machine is watched until its
         count grows, or for `SILENCE` seconds.
         """
-        while (names := self.alive()) and not self.all_known:
+        self.alive()
+        while not self.all_known:
             time.sleep(min(1.0, SILENCE / 10))
-        return names
+            self.alive()
+        return self.alive()
 
     @property
     def all_known(self) -> bool:
@@ -174,19 +183,14 @@ class Watch:
         if not name:  # its process is writing it, or died before it did
             return self._silence(lease.name, 0) < SILENCE
         facts = _read(self.results / "workers" / f"{name}.json")
-        return lease.name in facts.get("leases", []) and self._lives(name, facts)
+        return lease.name in facts.get("leases", [lease.name]) and self._lives(name, facts)
 
     def _lives(self, name: str, facts: dict[str, Any]) -> bool:
         if not facts:
             return False
         if facts["machine"] != this_machine():
             return self._silence(name, facts["count"]) < SILENCE
-        try:
-            process = psutil.Process(facts["pid"])
-            same = process.create_time() == facts["began"]
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return process_start(facts["pid"]) == facts["began"]
 
     def _silence(self, name: str, count: int) -> float:
         """Seconds since a count was first seen here."""
@@ -197,7 +201,8 @@ class Watch:
 
 
 def number_of_leases(results: Path, run_id: str) -> int:
-    """How often a run was taken since processes share the runs of a folder."""
+    """How often a run has been taken by processes that share the runs of a folder."""
+    see_anew(results / "leases")
     n = 0
     while (results / "leases" / f"{run_id}.{n}").exists():
         n += 1
@@ -212,16 +217,30 @@ def holder(results: Path, run_id: str) -> str:
 
 def end_sharing(results: Path) -> list[str]:
     """Delete what dead processes left, and return the names of those that share runs now."""
-    if not (results / "workers").exists():
+    shared = [results / name for name in ("leases", "workers") if (results / name).exists()]
+    if not shared:
         return []
     watch = Watch(results)
     if watch.alive() and not watch.all_known:
         print(f"{results} was shared by other machines: waiting {SILENCE:g} s for a sign of life")
     if names := watch.known_to_live():
         return names
-    for folder in ("workers", "leases"):
-        shutil.rmtree(results / folder, ignore_errors=True)
+    for folder in shared:  # renamed first: a part of the leases would be worse than all of them
+        ended = folder.with_name(f".ended-{folder.name}")
+        shutil.rmtree(ended, ignore_errors=True)
+        folder.rename(ended)
+        shutil.rmtree(ended, ignore_errors=True)
     return []
+
+
+def see_anew(folder: Path) -> None:
+    """Let the next look at a folder's files see what other machines have created there.
+
+    A network file system remembers for a minute which files were missing, until the folder is
+    opened.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.close(os.open(folder, os.O_RDONLY))
 
 
 @functools.cache
@@ -237,9 +256,14 @@ def this_machine() -> str:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The content of a process's file; empty if there is none."""
+    """The content of a process's file; empty if there is none.
+
+    A file that cannot be read is that of a process on another machine that is silent.
+    """
     try:
         facts: dict[str, Any] = json.loads(file.read_text())
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError):  # a network file system may be replacing it
+        return {"machine": "", "count": -1}
     return facts

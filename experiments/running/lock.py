@@ -78,7 +78,9 @@ def results_lock(results: Path, *, sharing: bool = False) -> Iterator[None]:
         ) from None
     try:
         if not sharing and (names := end_sharing(results)):
-            raise UserError(f"{results} is in use by `make work`: {', '.join(names)}")
+            raise UserError(
+                f"{results} is in use by `make work`, {', '.join(names)}: wait for it, or end it"
+            )
         owner.write_text(str(os.getpid()))
         yield
     finally:

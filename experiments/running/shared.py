@@ -7,7 +7,7 @@ from dataclasses import replace
 from experiments.records.run_folder import RunFolder, Status
 from experiments.running.executor import Event, Finished
 from experiments.running.job import Job
-from experiments.running.leases import Member, holder
+from experiments.running.leases import Member, holder, see_anew
 from experiments.running.local import Local
 from experiments.spec import RunSpec
 
@@ -44,20 +44,21 @@ class Shared(Local):
         for spec in waiting:
             if self._is_over(spec, job) or not self.member.take(spec.run_id):
                 continue
-            if self._is_over(spec, job):  # finished between the look and the lease
+            folder = RunFolder(job.results, spec.run_id)
+            folder.end_worker()  # of a killed process on this machine
+            if self._is_over(spec, job):  # finished since the look before
                 self.member.give_back(spec.run_id)
                 continue
             waiting.remove(spec)
-            folder = RunFolder(job.results, spec.run_id)
-            folder.end_worker()  # of a killed process on this machine
             if damage := folder.damage():
                 print(f"damaged: {spec.run_id}: {damage}: set aside as {folder.set_aside()}")
+            folder.forget_failure()
             return spec
         self._next_choice = time.monotonic() + self.poll_interval
         return None
 
     def is_lost(self, spec: RunSpec, job: Job) -> bool:
-        """Whether another process has taken the run, because it took this one for dead."""
+        """Whether another process has taken the run, because this one seemed dead."""
         return holder(job.results, spec.run_id) != self.member.name
 
     def give_back(self, spec: RunSpec) -> None:
@@ -67,6 +68,7 @@ class Shared(Local):
     def _is_over(self, spec: RunSpec, job: Job) -> bool:
         """Whether a run has a result, or failed in another process since this one began."""
         folder = RunFolder(job.results, spec.run_id)
+        see_anew(folder.path)
         if folder.finished(spec.probes):
             return True
         return folder.status() == Status.FAILED and self.member.ended_elsewhere(spec.run_id)

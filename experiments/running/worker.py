@@ -45,12 +45,14 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
     with status "failed". A worker that cannot write its folder, or whose run another process has
     taken over, exits with status 1.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    for ending in (signal.SIGINT, signal.SIGTERM):  # of a batch system, to all processes of a job
+        signal.signal(ending, signal.SIG_IGN)  # the parent handles it, and ends this process
     configure_torch()
     folder = RunFolder(job.results, spec.run_id)
     kind = device.partition(":")[0]
     made_by = {name: job.environment.get(name) for name in ("code", "environment")}
     made_by["device"] = kind
+    stop_if_taken_over(spec, job)
     try:
         folder.start(spec, made_by)
         log = open_unlinked(folder.log, "ab")
@@ -68,7 +70,7 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
         except Exception as error:
             traceback.print_exc()
             summary = {"status": "failed", "reason": failure_reason(error)}
-        recorder.stop_if_taken_over()
+    stop_if_taken_over(spec, job)
     folder.finish(
         summary
         | job.environment
@@ -84,6 +86,15 @@ def work(spec: RunSpec, job: Job, device: str, progress: Connection) -> None:
             "wall_seconds": recorder.wall_seconds,
         }
     )
+
+
+def stop_if_taken_over(spec: RunSpec, job: Job) -> None:
+    """Exit if another process has taken over the run, so that only one writes its folder.
+
+    This happens to a process that was stopped for so long that it was taken for dead.
+    """
+    if job.member and holder(job.results, spec.run_id) != job.member:
+        sys.exit(1)
 
 
 class Recorder:
@@ -105,18 +116,6 @@ class Recorder:
         self.layer_rows: list[dict[str, Any]] = []
         self.seconds = {"probe_seconds": 0.0, "checkpoint_seconds": 0.0}
         self.began = time.perf_counter()
-        self.owned_at = -math.inf  # monotonic time at which the run was this process's, at least
-
-    def stop_if_taken_over(self) -> None:
-        """Exit if another process has taken over the run, which is looked at once a second.
-
-        So a process that was stopped, and taken for dead, writes nothing when it goes on.
-        """
-        if not self.job.member or time.monotonic() < self.owned_at + 1:
-            return
-        if holder(self.job.results, self.spec.run_id) != self.job.member:
-            sys.exit(1)
-        self.owned_at = time.monotonic()
 
     @property
     def wall_seconds(self) -> float:
@@ -139,7 +138,7 @@ class Recorder:
         stopped_early = ""
         final: Scores | None = None
         for event in fit(self.spec, task, state):
-            self.stop_if_taken_over()
+            stop_if_taken_over(self.spec, self.job)
             match event:
                 case TrainingPoint():
                     self.write_point(event, "train")
@@ -151,6 +150,7 @@ class Recorder:
                         final = Scores(event.loss, event.accuracy, event.exact_match)
                     self.probe(state, task)
                     if event.step and checkpoint.due:
+                        stop_if_taken_over(self.spec, self.job)
                         began = time.perf_counter()
                         checkpoint.save(state, self.checkpoint_notes())
                         self.seconds["checkpoint_seconds"] += time.perf_counter() - began

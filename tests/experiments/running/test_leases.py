@@ -7,10 +7,10 @@ import sys
 import threading
 from pathlib import Path
 
-import psutil
 import pytest
 
 from experiments.errors import UserError
+from experiments.records.run_folder import process_start
 from experiments.running import leases
 from experiments.running.leases import Member, Watch, end_sharing, holder
 from experiments.running.lock import joined, results_lock
@@ -68,7 +68,7 @@ def test_the_runs_of_a_process_that_ended_can_be_taken_at_once(tmp_path: Path):
 
 def test_the_runs_of_a_killed_process_of_this_machine_can_be_taken_at_once(tmp_path: Path):
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    began = psutil.Process(process.pid).create_time()
+    began = process_start(process.pid)
     leave_process(tmp_path, "killed", "run.0", **here(process.pid, began))
     with Member(tmp_path) as member:
         assert not member.take("run")
@@ -154,7 +154,7 @@ def test_a_process_on_another_machine_is_waited_for_until_its_count_grows(tmp_pa
 
 def test_a_call_that_shares_no_runs_is_refused_while_others_share_them(tmp_path: Path):
     with joined(tmp_path, lambda _: None) as member:
-        refused = pytest.raises(UserError, match=f"in use by `make work`: {member.name}")
+        refused = pytest.raises(UserError, match=f"in use by `make work`, {member.name}")
         with refused, results_lock(tmp_path):
             pass
     with results_lock(tmp_path):

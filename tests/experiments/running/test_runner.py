@@ -15,7 +15,7 @@ import pytest
 from experiments.data.corpus import Corpus
 from experiments.errors import UserError
 from experiments.planning.plan import PlannedRun
-from experiments.records.run_folder import RunFolder
+from experiments.records.run_folder import RunFolder, process_start
 from experiments.running.executor import Finished
 from experiments.running.job import Job
 from experiments.running.local import Local
@@ -130,7 +130,7 @@ def test_an_orphaned_worker_is_ended_before_its_run_is_trained_again(
     folder = RunFolder(tmp_path, spec.run_id)
     folder.start(spec)
     orphan = psutil.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    recorded = {"pid": orphan.pid, "began": orphan.create_time()}
+    recorded = {"pid": orphan.pid, "began": process_start(orphan.pid)}
     (folder.path / "worker.json").write_text(json.dumps(recorded))
     assert folder.status() == "in flight"
     run_study(planned(spec), Job(corpus, tmp_path, {}), ["cpu"], Local())
