@@ -6,6 +6,8 @@ PYTHON ?=
 # Optional packages: ray, submitit, tensorboard, wandb, mlflow, optimizers.
 EXTRAS ?= $(filter ray,$(EXECUTOR)) $(filter tensorboard wandb,$(TRACKER))
 comma := ,
+# The build of PyTorch: auto, cpu, or cu130 and the like; with uv alone.
+TORCH ?=
 # The network that `make model` shows; empty to list all networks.
 NETWORK ?=
 # Passed to the program as environment variables, so that no value needs quoting.
@@ -25,7 +27,7 @@ installed := complete
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup all work submit deeper decide trends restore list status new-ablation report notebook paper compare export retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint clean complete $(names)
+.PHONY: help setup all work submit deeper decide trends restore list status new-ablation report notebook paper compare export retry claims judge verify bench gpu-check calibrate publish readme columns model test check-fast soak scale lint lock clean complete $(names)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +43,7 @@ help: ## List all targets
 	  '           RUNS, CLAIMS, LOOKS (as in 8,12,20), REQUIRE (supported, ...), PAGE (an .html): judge  JSON (0, 1: claims, judge, list, status, verify)' \
   '           NAME, KIND (position, norm, activation, attention, self-attention, sublayer, initialisation,' \
   '           family, optimizer, schedule, loss, task, probe): new-ablation  ABLATIONS (folder of your own ablations)' \
-  '           VENV (folder of the environment)  PYTHON (your own interpreter)'
+  '           TORCH (auto, cpu, cu130: setup, with uv)  VENV (folder of the environment)  PYTHON (your own interpreter)'
 
 setup: $(installed) ## Create the virtual environment and install the pinned packages
 	@:
@@ -114,19 +116,26 @@ lint: $(installed) ## Check style and types of all code
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
 	@$(python) -m mypy
+lock: ## Write requirements.lock, the packages of constraints.txt with their hashes: needs uv
+	@uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-package torch --no-annotate --no-header --quiet --constraint constraints.txt --output-file requirements.lock
 clean: $(installed) ## Delete the results of the profile PROFILE
 	@$(python) -m experiments clean
 
-$(VENV)/.installed$(extras): pyproject.toml constraints.txt
+$(VENV)/.installed$(extras): pyproject.toml constraints.txt requirements.lock
 	@base=$$(for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
 	done); \
 	[ -n "$$base" ] || { echo 'error: Python 3.11 or newer is needed, and none was found' >&2; exit 2; }; \
 	echo "Setting up $(VENV): a few minutes, once"; \
 	[ -x $(VENV)/bin/python ] || $$base -m venv $(VENV) || exit 2; \
-	$(VENV)/bin/python -m pip --disable-pip-version-check install --quiet \
-	  --constraint constraints.txt --editable '.[dev$(subst -,$(comma),$(extras))]' \
+	if command -v uv > /dev/null; then \
+	  install='uv pip install --python $(VENV)/bin/python --constraint requirements.lock $(TORCH:%=--torch-backend=%)'; \
+	elif [ -z '$(TORCH)' ]; then install='$(VENV)/bin/python -m pip --disable-pip-version-check install'; \
+	else echo 'error: TORCH needs uv: pip installs the build that its index has' >&2; exit 2; fi; \
+	$$install --quiet --constraint constraints.txt --editable '.[dev$(subst -,$(comma),$(extras))]' \
 	  || { echo 'error: the packages could not be installed: is there a network?' >&2; exit 2; }
+	@$(VENV)/bin/python -c 'from importlib.metadata import version; print("PyTorch", version("torch"))'
 	@touch $@ $(VENV)/.installed
 
 needed := torch numpy pandas pyarrow scipy statsmodels seaborn matplotlib papermill jupytext \
