@@ -2,7 +2,8 @@
 
 After each failure the study is called again. It must end as if nothing had happened: no run that
 was finished before is lost, and the tables equal those of an undisturbed study except in times.
-`--sample N` tries N operations of each fault.
+`--sample N` tries N operations of each fault. `--command work` fails a process that takes runs by
+leases; `work` and `run` are called after it.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from experiments.cli import run as run_command
 from experiments.cli import session as session_module
 from experiments.records.collect import collect
 from experiments.records.provenance import environment
-from experiments.running import local
+from experiments.running import leases, local
 from tests.faulty_disk import FAULTS, FaultyDisk, lose_unflushed, read_journal
 from tests.helping import words
 from tests.soak import differing, summaries
@@ -109,7 +110,7 @@ class Forking:
     parent_process = staticmethod(multiprocessing.parent_process)
 
 
-def call_study(folder: Path, disk: FaultyDisk | None) -> tuple[int, str]:
+def call_study(folder: Path, disk: FaultyDisk | None, command: str = "run") -> tuple[int, str]:
     """Run the study in a fork of this process. Returns the exit status and the output."""
     output = folder.parent / f"{folder.name}.log"
     child = os.fork()
@@ -122,7 +123,7 @@ def call_study(folder: Path, disk: FaultyDisk | None) -> tuple[int, str]:
             os.dup2(handle, 2)
             for name, number in (("stdout", 1), ("stderr", 2)):
                 setattr(sys, name, os.fdopen(number, "w", buffering=1, closefd=False))
-            _run_study(folder, disk)
+            _run_study(folder, disk, command)
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
         except BaseException:
@@ -135,12 +136,12 @@ def call_study(folder: Path, disk: FaultyDisk | None) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(ended), output.read_text()
 
 
-def _run_study(folder: Path, disk: FaultyDisk | None) -> None:
+def _run_study(folder: Path, disk: FaultyDisk | None, command: str) -> None:
     """The program, with a tiny profile, workers forked from this process, and no page."""
     tiny = dataclasses.replace(_SMOKE, recipe=_SHORT, budgets=(1,), default_budgets=(1,))
     places = ["--results", f"{folder}/results", "--data", f"{folder}/data"]
     study = ["--profile", "smoke", "--corpus", f"{folder.parent}/text.txt", "--jobs", "1"]
-    arguments = ["run", "tiny", *study, "--checkpoint-seconds", "0", *places]
+    arguments = [command, "tiny", *study, "--checkpoint-seconds", "0", *places]
     with (
         patch.dict(profiles.PROFILES, smoke=tiny),
         patch.object(run_command, "PageBuilder", Collecting),
@@ -148,6 +149,7 @@ def _run_study(folder: Path, disk: FaultyDisk | None) -> None:
         patch.object(session_module, "_THEORY_TABLES", ()),
         patch.object(local, "multiprocessing", Forking),
         patch.object(local, "forkserver"),
+        patch.object(leases, "SILENCE", 1.0),
         patch("os.fsync"),  # nothing of this has to outlive a real power cut
         patch.object(built_in, "__path__", [f"{folder.parent}/ablations"]),
         patch.object(sys, "argv", ["experiments", *arguments]),
@@ -157,13 +159,13 @@ def _run_study(folder: Path, disk: FaultyDisk | None) -> None:
         command_line.main()
 
 
-def problems(root: Path, undisturbed: Path, fault: str, at: int) -> Iterator[str]:
+def problems(root: Path, undisturbed: Path, command: str, fault: str, at: int) -> Iterator[str]:
     """Problems after a fault at an operation, one text for each."""
     folder, journal = root / "study", root / "journal"
     for old in (folder, journal):
         shutil.rmtree(old, ignore_errors=True)
     folder.mkdir()
-    status, output = call_study(folder, FaultyDisk(folder, journal, fault, at))
+    status, output = call_study(folder, FaultyDisk(folder, journal, fault, at), command)
     if not (journal / "failed").exists():
         yield "no operation failed"
     if "Traceback" in output or status == CRASHED:
@@ -171,10 +173,11 @@ def problems(root: Path, undisturbed: Path, fault: str, at: int) -> Iterator[str
     before = finished_summaries(folder, journal)
     if fault.startswith("power"):
         lose_unflushed(folder, journal, folders=fault == "power, all lost")
-    status, again = call_study(folder, None)
-    if status or "Traceback" in again:
-        yield f"the second call ended with status {status}: {output}{again}"
-        return
+    for following in dict.fromkeys((command, "run")):
+        status, again = call_study(folder, None, following)
+        if status or "Traceback" in again:
+            yield f"the next {following} ended with status {status}: {output}{again}"
+            return
     after = summaries(folder)
     if lost := [run for run, summary in before.items() if after.get(run) != summary]:
         yield f"lost finished runs {lost}: {output}{again}"
@@ -202,6 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, help="number of operations for each fault")
     parser.add_argument("--fault", choices=FAULTS, action="append", help="only this fault")
+    parser.add_argument("--command", choices=("run", "work"), default="run")
     parser.add_argument("--at", type=int, help="only this operation")
     options = parser.parse_args()
     torch.set_num_threads(1)  # no thread may run when a study is forked
@@ -212,12 +216,14 @@ def main() -> None:
         (root / "text.txt").write_text(words())
         (root / "ablations").mkdir()
         (root / "ablations" / "tiny.py").write_text(ABLATION)
-        undisturbed = root / "undisturbed"
-        undisturbed.mkdir()
-        disk = FaultyDisk(undisturbed, root / "journal")
-        status, output = call_study(undisturbed, disk)
-        if status:
-            sys.exit(f"the undisturbed study ended with status {status}: {output}")
+        for command in dict.fromkeys(("run", options.command)):  # the operations are of the last
+            undisturbed = root / f"undisturbed-{command}"
+            undisturbed.mkdir()
+            disk = FaultyDisk(undisturbed, root / "journal")
+            status, output = call_study(undisturbed, disk, command)
+            if status:
+                sys.exit(f"the undisturbed study ended with status {status}: {output}")
+        undisturbed = root / "undisturbed-run"
         operations = range(1, disk.operations.value + 1)
         print(f"{len(operations)} operations", flush=True)
         for place, fault in enumerate(options.fault or FAULTS):
@@ -225,7 +231,7 @@ def main() -> None:
             if options.sample:
                 tried = random.Random(place).sample(tried, options.sample)
             for at in [options.at] if options.at else tried:
-                for problem in problems(root, undisturbed, fault, at):
+                for problem in problems(root, undisturbed, options.command, fault, at):
                     wrong += 1
                     print(f"{fault} at operation {at}: {problem}", flush=True)
             print(f"{fault}: {len(tried)} operations tried, {wrong} problems", flush=True)

@@ -126,6 +126,9 @@ def verify_study(
     """Train a sample of finished runs again, or all of them for None, and print how each compares,
     or print all comparisons as JSON at the end. Return whether all agree as well as they must.
 
+    The sample is drawn from the runs of this machine where there are any: on another processor
+    rounding differs, so the results cannot be the same bit for bit.
+
     Raises:
         UserError: no run is finished.
     """
@@ -134,10 +137,14 @@ def verify_study(
     finished = [run for run in runs if RunFolder(job.results, run.run_id).finished(run.probes)]
     if not finished:
         raise UserError(f"{job.results} has no finished run: `make all` makes some")
-    n = len(finished) if sample is None else min(sample, len(finished))
-    specs = random.sample(finished, n)
+    drawn_from, where = finished, ""
+    if sample is not None and (here := [run for run in finished if _made_here(run, job)]):
+        drawn_from = here
+        where = " of this machine" if len(here) < len(finished) else ""
+    n = len(drawn_from) if sample is None else min(sample, len(drawn_from))
+    specs = random.sample(drawn_from, n)
     say = (lambda _: None) if as_json else print
-    say(f"training {len(specs)} of {len(finished)} finished runs again")
+    say(f"training {n} of {len(drawn_from)} finished runs{where} again")
     results: list[Comparison] = []
     known = {row["run_id"]: row for row in _verified(job.results)}
     for result in train_again(specs, job, slots, executor):
@@ -161,6 +168,12 @@ def verify_study(
         rows = [_json_row(result, labels[result.spec.run_id]) for result in results]
         print(json.dumps({"version": JSON_VERSION, "runs": rows}, indent=1, ensure_ascii=False))
     return all(result.holds for result in results)
+
+
+def _made_here(run: RunSpec, job: Job) -> bool:
+    """Whether a run was trained on hardware such as this machine's."""
+    summary = RunFolder(job.results, run.run_id).summary() or {}
+    return summary.get("hardware") == job.environment.get("hardware")
 
 
 def _json_row(result: Comparison, label: str) -> dict[str, Any]:

@@ -77,7 +77,10 @@ class Member:
         lease = f"{run_id}.{n}"
         self._list(lease, held=True)  # before it exists: nobody may see it as given back
         try:
-            handle = os.open(self.results / "leases" / lease, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            with open(self.results / "leases" / lease, "xb") as file:
+                file.write(self.name.encode())
+                file.flush()
+                os.fsync(file.fileno())
         except FileExistsError:
             self._list(lease, held=False)
             return False
@@ -85,10 +88,6 @@ class Member:
             raise UserError(
                 f"{self.results}: this process was silent, and taken for dead: call it again"
             ) from None
-        with open(handle, "wb") as file:
-            file.write(self.name.encode())
-            file.flush()
-            os.fsync(file.fileno())
         return True
 
     def give_back(self, run_id: str) -> None:

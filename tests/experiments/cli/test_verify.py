@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from helping import TIMED
+from helping import TIMED, leave_finished
 
 from experiments.cli import verify
 from experiments.cli.options import CorpusOptions, StudyOptions
@@ -75,6 +75,33 @@ def test_a_changed_curve_or_probe_is_detected(
 def folder_summary(folder: RunFolder) -> dict:
     content = json.loads((folder.path / "summary.json").read_text())
     return {name: value for name, value in content.items() if name not in ("files", "seal")}
+
+
+def test_a_sample_is_drawn_from_the_runs_of_this_machine_where_there_are_any(
+    spec: RunSpec, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    job = Job(corpus, tmp_path, environment())
+    members = []
+    for seed in range(6):
+        run = dataclasses.replace(spec, seed=seed)
+        hardware = job.environment["hardware"] if seed < 2 else "another"
+        leave_finished(tmp_path, run, hardware=hardware)
+        members.append(PlannedRun("one", "base", run))
+    drawn: list[int] = []
+
+    def again(specs: Sequence[RunSpec], *_: object) -> list[Comparison]:
+        drawn[:] = sorted(run.seed for run in specs)
+        return []
+
+    monkeypatch.setattr(verify, "train_again", again)
+    verify.verify_study(members, job, ["cpu"], Local(), 4)
+    assert drawn == [0, 1]
+    assert "training 2 of 2 finished runs of this machine again" in capsys.readouterr().out
+    verify.verify_study(members, job, ["cpu"], Local(), None)
+    assert drawn == [0, 1, 2, 3, 4, 5]
+    verify.verify_study(members[2:], job, ["cpu"], Local(), 3)
+    assert len(drawn) == 3
+    assert "training 3 of 4 finished runs again" in capsys.readouterr().out
 
 
 def test_verify_ignores_the_columns_that_tests_ignore():
