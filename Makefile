@@ -108,6 +108,7 @@ check-fast: lint ## Before a commit: lint, types and the quick tests of the chan
 soak: $(installed) ## Kill and fail small studies at every moment, damage files, feed bad input: nothing may be lost
 	@$(python) -m tests.soak
 	@$(python) -m tests.crash_points
+	@$(python) -m tests.crash_points --command work
 	@$(python) -m tests.sharing
 	@FUZZ=2000 $(python) -m pytest tests/test_random_input.py
 scale: $(installed) ## Plan, schedule and collect 100,000 empty runs, with EXTRAS=ray

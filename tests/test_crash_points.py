@@ -104,8 +104,9 @@ def test_a_power_cut_takes_what_was_not_flushed(
 
 
 @pytest.mark.slow
-def test_a_study_that_fails_at_an_operation_on_its_files_loses_nothing():
-    words = [sys.executable, "-m", "tests.crash_points", "--sample", "3"]
+@pytest.mark.parametrize(("command", "sample"), [("run", "3"), ("work", "2")])
+def test_a_study_that_fails_at_an_operation_on_its_files_loses_nothing(command: str, sample: str):
+    words = [sys.executable, "-m", "tests.crash_points", "--command", command, "--sample", sample]
     done = subprocess.run(
         words, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False
     )
