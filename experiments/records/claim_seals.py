@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.ablation import Ablation, Claim, Variant
+from experiments.ablation import Ablation, Claim, OwnProbe, Variant
 from experiments.claim import LOOKS
 from experiments.files import seal, unseal, write_atomically
 from experiments.metrics import PRUNABLE, SOLVED, TRAINS
@@ -29,42 +29,57 @@ RULES |= {"solved": SOLVED, "trains": TRAINS, "prunable": PRUNABLE}
 _DESCRIPTIVE = ("id", "said_by", "published", "published_effect", "restated", "why_margin")
 
 
-def stated(claim: Claim, variants: Sequence[Variant]) -> dict[str, Any]:
+def stated(
+    claim: Claim, variants: Sequence[Variant], probes: Sequence[OwnProbe] = ()
+) -> dict[str, Any]:
     """All that decides the verdict on a claim, and its sentence, as JSON.
 
     Args:
         claim: the claim.
         variants: those of its ablation, of which the arms of the claim and its gates are sealed.
+        probes: own probes of its ablation. One that measures the claim's metric is sealed with the
+            fingerprint of its file.
     """
     fields = dataclasses.asdict(claim)
     decisive = {name: value for name, value in fields.items() if name not in _DESCRIPTIVE}
     named = {*claim.effect, *(arm for gate in claim.requires for arm in gate.arms)}
-    return decisive | {
+    names = [each.name for each in probes if claim.metric in each.measured]
+    measured_by = {"measured_by": names[0]} if names else {}
+    others = {
         "requires": [repr(gate) for gate in claim.requires],
         "arms": [repr(variant) for variant in variants if variant.name in named],
         "rules": RULES,
     }
+    return decisive | measured_by | others
 
 
 def seal_claims(results: Path, ablations: Mapping[str, Ablation], plan: Plan) -> None:
     """Seal the claims of ablations that have no seal yet, or that say something else now.
 
-    A seal says how many compared runs of the ablation were finished before it.
+    A seal says how many compared runs of the ablation were finished before it. A claim is sealed
+    once more when the first are: the runs may be trained again, and fail, and were seen all the
+    same.
     """
     latest = {(line["ablation"], line["claim"]): line["stated"] for line in read_seals(results)}
+    seen: dict[str, int] = {}
+    for line in read_seals(results):
+        seen[line["ablation"]] = max(line["runs"] or 0, seen.get(line["ablation"], 0))
     present = {
-        (name, claim.id): json.dumps(stated(claim, ablation.variants))
+        (name, claim.id): json.dumps(stated(claim, ablation.variants, ablation.own_probes))
         for name, ablation in ablations.items()
         for claim in ablation.claims
     }
-    claims = [place for place in present if latest.get(place) != present[place]]
-    if not claims:
-        return
+    changed = [place for place in present if latest.get(place) != present[place]]
+    unseen = {name for name, _ in present if not seen.get(name)} | {name for name, _ in changed}
     finished = Counter(
         member.ablation
         for member in plan.comparison_runs
-        if RunFolder(results, member.spec.run_id).status() in FINISHED
+        if member.ablation in unseen and RunFolder(results, member.spec.run_id).status() in FINISHED
     )
+    first_seen = {name for name in finished if not seen.get(name)}
+    claims = [place for place in present if place in changed or place[0] in first_seen]
+    if not claims:
+        return
     facts = {
         "git_revision": environment()["git_revision"],
         "sealed": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -78,7 +93,7 @@ def seal_claims(results: Path, ablations: Mapping[str, Ablation], plan: Plan) ->
             "ablation": name,
             "claim": claim,
             "stated": present[name, claim],
-            "runs": finished[name],
+            "runs": max(finished[name], seen.get(name, 0)),
         }
         content += json.dumps(seal(line | facts)).encode() + b"\n"
     write_atomically(file, content)

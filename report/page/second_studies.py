@@ -108,11 +108,12 @@ def _verdicts(tables: Tables) -> list[dict[str, Any]]:
 
 def _rules(tables: Tables) -> dict[str, str]:
     """By claim, the hash of all that decides its verdict."""
-    return {
-        claim.id: sha256(json.dumps(stated(claim, ablation.variants)).encode())[:12]
+    rules = {
+        claim.id: stated(claim, ablation.variants, ablation.own_probes)
         for ablation in tables.ablations.values()
         for claim in ablation.claims
     }
+    return {name: sha256(json.dumps(rule).encode())[:12] for name, rule in rules.items()}
 
 
 def second_verdicts(tables: Tables) -> pd.DataFrame:

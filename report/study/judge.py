@@ -87,6 +87,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
     """
     by_block, look = claim.metric in BLOCK_METRICS, tables.look(ablation, claim)
     level = look_level(look)
+    known = tables.ablations[ablation]
     stated: dict[str, Any] = {
         "claim": claim.id,
         "ablation": ablation,
@@ -95,7 +96,7 @@ def judge(tables: Tables, ablation: str, claim: Claim) -> dict[str, Any]:
         "published": claim.published,
         "restated": claim.restated,
         "rule": rule(claim, level, claim.metric_unit, [gate_rule(gate) for gate in claim.requires]),
-        "sealed": seal_text(tables.seals, ablation, claim, tables.ablations[ablation].variants),
+        "sealed": seal_text(tables.seals, ablation, claim, known.variants, known.own_probes),
     }
     if claim.check:
         return stated | _judge_identity(tables, claim)

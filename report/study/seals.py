@@ -6,13 +6,19 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.ablation import Claim, Variant
+from experiments.ablation import Claim, OwnProbe, Variant
 from experiments.records.claim_seals import stated
 from report.study.tables import records
 from report.verdicts.text import join_words, plural
 
 
-def seal_text(seals: pd.DataFrame, ablation: str, claim: Claim, variants: Sequence[Variant]) -> str:
+def seal_text(
+    seals: pd.DataFrame,
+    ablation: str,
+    claim: Claim,
+    variants: Sequence[Variant],
+    probes: Sequence[OwnProbe] = (),
+) -> str:
     """When a claim was sealed, before or after how many runs, and what was changed since.
 
     Args:
@@ -20,13 +26,14 @@ def seal_text(seals: pd.DataFrame, ablation: str, claim: Claim, variants: Sequen
         ablation: name of the claim's ablation.
         claim: the claim as it is now.
         variants: the ablation's variants as they are now.
+        probes: its own probes as they are now.
     """
     rows = records(seals[(seals["ablation"] == ablation) & (seals["claim"] == claim.id)])
     if not rows:
         return "not sealed"
     if not all(row["intact"] for row in rows):
         return "its seal is damaged"
-    first, now = rows[0], stated(claim, variants)
+    first, now = rows[0], stated(claim, variants, probes)
     before = json.loads(first["stated"])
     if before == now:
         return f"sealed {_when(first)}"

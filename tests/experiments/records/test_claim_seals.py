@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helping import leave_finished, planted
 
-from experiments.ablation import Ablation, Claim, Trains, Variant
+from experiments.ablation import Ablation, Claim, OwnProbe, Trains, Variant
 from experiments.planning.plan import Plan, plan
 from experiments.planning.rates import CorpusFacts
 from experiments.profiles import PROFILES
@@ -75,6 +75,33 @@ def test_a_claim_that_says_something_else_is_sealed_again_after_its_finished_run
     assert after["runs"] == 3
     changed = ablation(**change)
     assert json.loads(after["stated"]) == stated(changed.claims[0], changed.variants)
+
+
+def test_a_claim_is_sealed_after_runs_that_were_seen_and_then_failed(sealed, tmp_path: Path):
+    sealed(ablation())
+    member, *_ = planned(ablation()).comparison_runs
+    leave_finished(tmp_path, member.spec)
+    first, seen = sealed(ablation())
+    assert (first["runs"], seen["runs"], seen["stated"]) == (0, 1, first["stated"])
+    assert sealed(ablation()) == [first, seen]
+    leave_finished(tmp_path, member.spec, status="failed", reason="planted")
+    assert sealed(ablation(margin=0.3))[-1]["runs"] == 1
+
+
+def measure(model: object, run: object, task: object) -> dict[str, float]:
+    return {"mean": 0.0}
+
+
+def test_a_claim_about_an_own_probe_is_sealed_with_the_fingerprint_of_the_probe(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    probe = OwnProbe(measure=measure, metrics=["mean"])
+    claim = dataclasses.replace(ablation().claims[0], metric="measure.mean")
+    before = stated(claim, [], [probe])
+    assert before["measured_by"] == probe.name
+    assert "measured_by" not in stated(ablation().claims[0], [], [probe])
+    monkeypatch.setattr("experiments.ablation.mechanism_fingerprint", lambda _: "edited")
+    assert stated(claim, [], [probe]) != before
 
 
 def test_words_that_decide_no_verdict_are_not_sealed(sealed):
