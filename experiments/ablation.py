@@ -238,6 +238,13 @@ def _check_measured(claim: Claim, variants: list[str], own: list[str]) -> None:
     owner = f"claim '{claim.id}'"
     if claim.check:
         check_names(owner, "check", [claim.check], IDENTITIES)
+    probe, _, number = claim.metric.partition(".")
+    named = [name.removeprefix(f"{probe}.") for name in own if name.startswith(f"{probe}.")]
+    if named and number not in named:
+        raise ValueError(
+            f"{owner}: the metrics= of the probe '{probe}' are {', '.join(named)}, and not"
+            f" '{number}'"
+        )
     check_names(owner, "metric", [claim.metric], [*METRICS, *COST_METRICS, *own])
     if claim.metric in COST_METRICS:
         check_names(owner, "cost", claim.effect, COSTS)

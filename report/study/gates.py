@@ -37,9 +37,8 @@ def judge_gate(tables: Tables, ablation: str, gate: Gate, seeds: pd.Index) -> Ga
         gains = _yardstick(tables, ablation, gate.yardstick, seeds) - _losses(
             tables, ablation, gate.arm, seeds
         )
-        return _exceeds(
-            gains, gate.by, f"{gate.arm} is below the loss of {yardstick_name(gate)} by"
-        )
+        what = f"the loss of {yardstick_name(gate)} less that of {gate.arm} is"
+        return _exceeds(gains, gate.by, what)
     drift = _drop(tables, YARDSTICK_RUNS, "bigram", seeds, gate.skip)
     lengths = [
         set(_rows(tables, name, variant, seeds)["model.context_length"].dropna())

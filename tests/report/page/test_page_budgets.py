@@ -70,7 +70,7 @@ def test_the_trend_of_a_ratio_is_shown_as_a_factor(tmp_path, monkeypatch):
 
 def test_cards_name_the_budget_of_each_verdict_and_what_is_testable(study: Tables):
     text = words(cards(study, claims_of(study.results)))
-    assert "Budget 1: not testable at this budget: a is below the loss of the" in text
+    assert "Budget 1: not testable at this budget: the loss of the bigram less" in text
     assert "; testable at budgets 4 and 16." in text
     assert "Budget 16: supported by the data: effect 0.400" in text
     assert "Not run: the check has not been run." in text

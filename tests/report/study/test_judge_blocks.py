@@ -191,7 +191,7 @@ def test_the_gates_of_a_claim_about_a_loss_are_judged_with_seeds_that_never_reac
     runs[5:9] = [Run("b", seed, 3.5, curve=[4.0, 3.75, 3.5]) for seed in range(4)]
     row = row_of(tmp_path, monkeypatch, about("tokens_to_loss"), [], runs)
     assert (row["verdict"], row["n"]) == ("not testable", 1)
-    assert "b is below the loss of the bigram by −0.7" in row["why"]
+    assert "the loss of the bigram less that of b is −0.7" in row["why"]
     runs[9] = Run("b", 4, 3.5, curve=[4.0, 3.75, 3.5])
     row = row_of(tmp_path / "none", monkeypatch, about("tokens_to_loss"), [], runs)
     assert (row["verdict"], row["n"]) == ("not testable", 0)

@@ -49,7 +49,7 @@ def test_a_claim_whose_gate_fails_is_not_testable_whatever_its_effect_is(
     failing = Beats("a", "unigram", by=3)  # the guess has 3.3, and "a" has 2.01
     row = rows_of(tmp_path, monkeypatch, claim(requires=[LEARNT, failing], **kind), at(1, shift))[1]
     assert row["verdict"] == "not testable"
-    assert "a is below the loss of a guess by frequency by 1.29" in row["why"]
+    assert "the loss of a guess by frequency less that of a is 1.29" in row["why"]
     assert ", and 3 is required; effect " in row["why"]
     assert "testable at" not in row["why"]  # at no budget
     assert row["effect"] == pytest.approx(shift)
@@ -95,7 +95,7 @@ def test_a_claim_says_at_which_budgets_it_became_testable(tmp_path, monkeypatch)
     assert [row["verdict"] for row in rows.values()] == ["not testable", "supported", "supported"]
     assert list(rows) == [1, 4, 16]
     assert rows[1]["why"].endswith("; testable at budgets 4 and 16")
-    assert "a is below the loss of the bigram by −0.100, and 0.1 is required" in rows[1]["why"]
+    assert "the loss of the bigram less that of a is −0.100, and 0.1 is required" in rows[1]["why"]
     assert "testable at" not in rows[4]["why"] + rows[16]["why"]
 
 
