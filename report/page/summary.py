@@ -92,9 +92,15 @@ def _repeated(verified: pd.DataFrame) -> str:
     if sample.empty:
         return ""
     same = int(sample["same"].sum())
-    return (
+    text = (
         f"{same} of {plural(len(sample), 'sampled run')} repeat bit for bit with the present code"
     )
+    # Rounding differs between processors and versions.
+    other = int((~sample["same"].astype(bool) & (sample["same_machine"] == False)).sum())  # noqa: E712  # null
+    if other:
+        verb = "does" if other == 1 else "do"
+        text += f"; {other} from another machine, or from other versions, {verb} not"
+    return text
 
 
 def _status_counts(tables: Tables) -> "pd.Series[int]":

@@ -66,11 +66,17 @@ def test_the_table_of_verdicts_says_the_look_from_the_second_on(tables: Tables):
 def test_summary_says_how_many_sampled_runs_the_present_code_repeats(tables: Tables):
     claims, code = claims_of(tables.results), code_fingerprint()
     assert "repeat bit for bit" not in opening(tables, claims).data
-    rows = [(True, code), (True, code), (False, code), (True, "another")]
-    sampled = pd.DataFrame(rows, columns=["same", "code"])
+    rows = [(True, code, True), (True, code, False), (False, code, True), (True, "another", None)]
+    sampled = pd.DataFrame(rows, columns=["same", "code", "same_machine"])
     repeated = "2 of 3 sampled runs repeat bit for bit with the present code."
     shown = opening(dataclasses.replace(tables, verified=sampled), claims).data
     assert repeated in shown
+    far = pd.concat([sampled, sampled.iloc[[2]].assign(same_machine=False)])
+    shown = opening(dataclasses.replace(tables, verified=far), claims).data
+    assert (
+        "2 of 4 sampled runs repeat bit for bit with the present code; 1 from another machine, or"
+        " from other versions, does not." in shown
+    )
     older = tables.runs.assign(code="another")
     outdated = dataclasses.replace(tables, runs=older)
     assert "<code>make verify</code> trains" in opening(outdated, claims).data
