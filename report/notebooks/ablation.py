@@ -31,6 +31,7 @@ from report.html import heading, side_by_side
 from report.page.budgets import loss_by_budget, shown_note, tuning_gaps, tuning_table
 from report.page.cards import answer, cards, reason
 from report.page.claims import claims_of
+from report.page.provenance import mixed_machines
 from report.page.variant_tables import changes_table, metrics_table, rerun, samples
 from report.study.tables import Tables
 
@@ -49,6 +50,9 @@ side_by_side(forest(tables, ablation), difference_curves(tables, ablation))
 
 # %%
 tuning_gaps(tables, ablation)
+
+# %%
+mixed_machines(tables, ablation)
 
 # %%
 reason(tables, ablation)

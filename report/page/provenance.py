@@ -1,5 +1,6 @@
 """How the study was made: corpus, hardware, versions, times, all runs, and the citation."""
 
+import itertools
 from typing import Any
 
 import pandas as pd
@@ -148,6 +149,36 @@ def _elapsed(calls: pd.DataFrame) -> str:
     return (
         f"{elapsed} without the last page, with {workers} workers that were busy {busy:.0f} % of"
         " the time (completed commands only)"
+    )
+
+
+def mixed_machines(tables: Tables, ablation: str) -> HTML:
+    """The variants whose runs come from another machine than the baseline's of the same seed; empty
+    if there are none.
+    """
+    runs = tables.of(ablation).dropna(subset=["hardware"])
+    baseline = tables.ablations[ablation].baseline
+    by_seed = runs.pivot_table(
+        index="seed", columns="variant", values="hardware", aggfunc="first", sort=False
+    )
+    if baseline not in by_seed:
+        return EMPTY
+    pairs = {name: by_seed[[baseline, name]].dropna() for name in by_seed if name != baseline}
+    apart = {
+        str(name): pair[pair[baseline] != pair[name]]
+        for name, pair in pairs.items()
+        if (pair[baseline] != pair[name]).any()
+    }
+    if not apart:
+        return EMPTY
+    return HTML(
+        render(
+            "mixed_machines",
+            baseline=baseline,
+            variants=join_words([*apart]),
+            of_baseline=join_words(sorted({*pd.concat(apart.values())[baseline]})),
+            of_variants=join_words(sorted({*itertools.chain(*(apart[v][v] for v in apart))})),
+        )
     )
 
 

@@ -26,7 +26,7 @@ from report.figures.model_diagram import NETWORK, NONE, PART_OF, parts_of, pictu
 from report.figures.positions import encodings
 from report.page.cards import cards
 from report.page.claims import claims_of, with_texts
-from report.page.provenance import citation, facts, failures, ledger
+from report.page.provenance import citation, facts, failures, ledger, mixed_machines
 from report.page.summary import opening, study_facts, tiles
 from report.page.variant_tables import changes_table, metrics_table
 from report.page.verdict_map import verdict_map
@@ -255,6 +255,18 @@ def test_schedules_figure_keeps_the_end_of_the_warm_up_and_of_the_training(
     assert len(data) < 60
     assert [line for line in data if ",333,0.00333," in line]
     assert ",1000," in data[-1]
+
+
+def test_variants_from_another_machine_than_their_baseline_are_named(tables: Tables):
+    members = tables.members.assign(hardware="one")
+    assert mixed_machines(dataclasses.replace(tables, members=members), "planted").data == ""
+    members["hardware"] = members["hardware"].where(members["variant"] == "base", "two")
+    shown = mixed_machines(dataclasses.replace(tables, members=members), "planted").data
+    assert "base from one; odd &lt;script&gt;" in shown
+    assert "from two. Rounding differs" in shown
+    other_seeds = members.assign(seed=members["seed"] + 10 * (members["variant"] == "base"))
+    shown = mixed_machines(dataclasses.replace(tables, members=other_seeds), "planted").data
+    assert shown == ""  # no pair has two machines
 
 
 def test_ledger_and_citation_include_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
