@@ -23,7 +23,7 @@ from experiments.cli.options import (
     WorkerOptions,
 )
 from experiments.cli.report import PageBuilder, published_folder
-from experiments.cli.session import Session, begin, prepare, train_each_turn, train_in_turn
+from experiments.cli.session import Session, begin, prepare, seal, train_each_turn, train_in_turn
 from experiments.errors import UserError, printable
 from experiments.identity import code_fingerprint
 from experiments.planning.plan import unique_runs
@@ -82,6 +82,7 @@ def work(
         outcome, asked = train_each_turn(session, ablations)
         if outcome.trained:
             with writing_in_turn(session.folder):
+                seal(session, ablations)
                 session.record(outcome)
     session.print_outcome(outcome, asked)
     return 1 if outcome.failed else 0

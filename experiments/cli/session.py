@@ -155,6 +155,8 @@ def train_in_turn(
     begin(session, ablations, failed_only=failed_only)
     outcome, asked = train_each_turn(session, ablations, page, blocks, failed_only=failed_only)
     page.stop()
+    if not failed_only:
+        seal(session, ablations)  # the page is about to show results
     stopped = session.fail_fast and bool(outcome.failed)
     if not failed_only and not stopped:
         blocks.measure_missing()
@@ -163,14 +165,21 @@ def train_in_turn(
 
 def begin(session: Session, ablations: Sequence[str], *, failed_only: bool = False) -> None:
     """Do what comes before the first run: seal claims, measure theory, record the environment."""
-    folder, known, plan = session.folder, session.study.ablations, session.plan(ablations)
+    folder = session.folder
     if not failed_only:
-        seal_claims(folder, {name: known[name] for name in ablations or known}, plan)
-    turn = next_turn(plan, folder, set(), failed_only=failed_only)
+        seal(session, ablations)
+    turn = next_turn(session.plan(ablations), folder, set(), failed_only=failed_only)
     if (turn or not failed_only) and not all(is_measured(folder, name) for name in _THEORY_TABLES):
         measure([sys.executable, "-m", "experiments.theory"], folder)
     if turn:  # before the runs, which name their environment: a killed call would not record it
         record_environment(folder)
+
+
+def seal(session: Session, ablations: Sequence[str]) -> None:
+    """Seal the claims of the ablations, or of all."""
+    known = session.study.ablations
+    sealed = {name: known[name] for name in ablations or known}
+    seal_claims(session.folder, sealed, session.plan(ablations))
 
 
 def train_each_turn(

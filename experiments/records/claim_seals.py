@@ -1,8 +1,9 @@
 """Seals of claims: what a claim said before the first run of its ablation, in `seals.jsonl`.
 
-The file of a results folder has a line for each claim, and a further line for a claim that was
-trained again after it had been changed. A seal can be forged by whoever has the folder. What it
-shows is that nobody changed the claim by accident or without noticing.
+The file of a results folder has a line for each claim, a further line when the first runs of its
+ablation are finished, and one for a claim that was trained again after it had been changed. A seal
+can be forged by whoever has the folder. What it shows is that nobody changed the claim by accident
+or without noticing.
 """
 
 import dataclasses

@@ -129,7 +129,7 @@ def make(
     """
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(command, "measure", lambda *_: None)
+    monkeypatch.setattr("experiments.cli.session.measure", lambda *_: None)
     monkeypatch.setattr(command.PageBuilder, "refresh", lambda *_: None)
     monkeypatch.setattr(command.PageBuilder, "build", lambda *_, **__: 0)
 
