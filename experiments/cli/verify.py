@@ -171,7 +171,7 @@ def verify_study(
 
 
 def _made_here(run: RunSpec, job: Job) -> bool:
-    """Whether a run was trained on hardware such as this machine's."""
+    """True if the run was trained on the same hardware as this machine has."""
     summary = RunFolder(job.results, run.run_id).summary() or {}
     return summary.get("hardware") == job.environment.get("hardware")
 

@@ -97,8 +97,8 @@ class Member:
         self._write()
 
     def ended_elsewhere(self, run_id: str) -> bool:
-        """Whether another process has taken the run since this one began to share runs, and holds
-        it no longer.
+        """True if another process took the run after this process joined, and has given it back or
+        died.
         """
         n = number_of_leases(self.results, run_id)
         if n and f"{run_id}.{n - 1}" in self._held:
@@ -149,7 +149,7 @@ class _Sighting:
 
 
 class Watch:
-    """What this process has seen of those that share runs in a results folder."""
+    """Observes which of the processes that share a results folder are alive."""
 
     def __init__(self, results: Path) -> None:
         self.results = results
@@ -172,12 +172,12 @@ class Watch:
 
     @property
     def all_known(self) -> bool:
-        """Whether it is known of each process that was seen whether it lives."""
+        """True if each observed process is known to be alive or known to be dead."""
         now = time.monotonic()
         return all(each.grew or now - each.since >= SILENCE for each in self._seen.values())
 
     def holds(self, lease: Path) -> bool:
-        """Whether the process that took a lease lives and has not given the run back."""
+        """True if the process that took the lease is alive and still lists the lease."""
         name = lease.read_text()
         if not name:  # its process is writing it, or died before it did
             return self._silence(lease.name, 0) < SILENCE
@@ -200,7 +200,7 @@ class Watch:
 
 
 def number_of_leases(results: Path, run_id: str) -> int:
-    """How often a run has been taken by processes that share the runs of a folder."""
+    """Number of leases of a run in a results folder."""
     see_anew(results / "leases")
     n = 0
     while (results / "leases" / f"{run_id}.{n}").exists():
@@ -244,8 +244,8 @@ def see_anew(folder: Path) -> None:
 
 @functools.cache
 def this_machine() -> str:
-    """What tells machines apart: the host, its boot, and the numbering of its processes, which
-    containers of one host do not share.
+    """Identifier of this machine: host name, boot and process namespace. Two containers on one host
+    have different identifiers, since their process numbers are independent.
     """
     facts = [socket.gethostname()]
     with contextlib.suppress(OSError):  # Linux alone has these

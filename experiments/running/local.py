@@ -115,7 +115,7 @@ class Local:
         return ()
 
     def is_lost(self, spec: RunSpec, job: Job) -> bool:
-        """Whether another process has taken over a run that this one began."""
+        """True if another process has taken over the run, which this process was training."""
         return False
 
     def give_back(self, spec: RunSpec) -> None:

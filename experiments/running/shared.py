@@ -58,7 +58,7 @@ class Shared(Local):
         return None
 
     def is_lost(self, spec: RunSpec, job: Job) -> bool:
-        """Whether another process has taken the run, because this one seemed dead."""
+        """True if another process has taken over the run, because this process seemed dead."""
         return holder(job.results, spec.run_id) != self.member.name
 
     def give_back(self, spec: RunSpec) -> None:
